@@ -1,0 +1,24 @@
+"""Errors that a user can act on.
+
+Every command turns a `UserError` into its one line on stderr and exit code 2; anything else that
+escapes is a bug and keeps its traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Bad input: the message is one line saying what is wrong, where, and the nearest right thing."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.split()))
+
+
+def suggest(name: str, choices: Iterable[str]) -> str:
+    """Returns ` (did you mean 'x'?)` for the nearest of `choices`, or ` (one of: …)` if none is near."""
+    choices = sorted(choices)
+    near = difflib.get_close_matches(name, choices, n=1)
+    if near:
+        return f" (did you mean {near[0]!r}?)"
+    return f" (one of: {', '.join(choices)})"
