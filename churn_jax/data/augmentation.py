@@ -1,0 +1,53 @@
+"""Random crop and flip of one small image: pure functions of a key, for use inside a jitted step.
+
+`vmap` them over a batch. The crop is a `dynamic_slice`: on CPU it was the fastest of six forms
+tried (gathers, one-hot products, chains of selects), at about 1 µs per 32×32×3 image.
+"""
+
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+
+from churn_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from churn_jax.config import DataConfig
+
+
+def augment(key: jax.Array, image: jax.Array, data: "DataConfig") -> jax.Array:
+    """Applies the crop and flip that `data` asks for to one image.
+
+    Args:
+      key: a random key of this example in this epoch of this run; nothing else may use it.
+      image: uint8 [height, width, channel].
+      data: `crop` is 'pad' or 'none' here, `crop_padding` in pixels, `flip` on or off.
+
+    Returns:
+      uint8, shaped like `image`.
+
+    Raises:
+      UserError: `data.crop` is 'resized', which the streaming pipeline does as it decodes.
+    """
+    if data.crop == "resized":
+        raise UserError(
+            "data.crop='resized' needs data.pipeline='streaming'; 'pad' and 'none' work in both"
+        )
+    crop_key, flip_key = jax.random.split(key)
+    if data.crop == "pad" and data.crop_padding:
+        image = pad_and_crop(crop_key, image, data.crop_padding)
+    if data.flip:
+        image = random_flip(flip_key, image)
+    return image
+
+
+def pad_and_crop(key: jax.Array, image: jax.Array, padding: int) -> jax.Array:
+    """Pads every side with `padding` zeros and cuts out a random window of the original size."""
+    top, left = jax.random.randint(key, (2,), 0, 2 * padding + 1)
+    padded = jnp.pad(image, ((padding, padding), (padding, padding), (0, 0)))
+    return jax.lax.dynamic_slice(padded, (top, left, 0), image.shape)
+
+
+def random_flip(key: jax.Array, image: jax.Array) -> jax.Array:
+    """Mirrors left and right with probability one half."""
+    return jnp.where(jax.random.bernoulli(key), image[:, ::-1], image)

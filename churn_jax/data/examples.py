@@ -1,0 +1,148 @@
+"""What every data set looks like once loaded, whichever form it is stored in."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Protocol, TypedDict
+
+import numpy as np
+
+SPLITS = ("train", "test")
+
+
+class Example(TypedDict):
+    """One example: `image` uint8 [height, width, channel], `label` in [0, classes), stable `id`."""
+
+    image: np.ndarray
+    label: int
+    id: str
+
+
+class Examples(Protocol):
+    """A split: random access by index, with labels and ids that need no image to be decoded."""
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether this is an `ArrayExamples`; otherwise every access reads from storage."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int32 [example]."""
+
+    @property
+    def ids(self) -> np.ndarray:
+        """str [example], unique, the same in every program that reads this split."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Example: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrayExamples:
+    """A split held in memory.
+
+    Attributes:
+      images: uint8 [example, height, width, channel].
+      labels: int32 [example].
+      ids: str [example].
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    ids: np.ndarray
+    in_memory: bool = dataclasses.field(default=True, init=False)
+
+    def __post_init__(self):
+        if not len(self.images) == len(self.labels) == len(self.ids):
+            counts = f"{len(self.images)}, {len(self.labels)} and {len(self.ids)}"
+            raise ValueError(f"images, labels and ids must be equally many, got {counts}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Example:
+        return {
+            "image": self.images[index],
+            "label": int(self.labels[index]),
+            "id": str(self.ids[index]),
+        }
+
+    def take(self, indices: np.ndarray) -> "ArrayExamples":
+        """The examples at `indices`, in that order."""
+        return ArrayExamples(self.images[indices], self.labels[indices], self.ids[indices])
+
+
+@dataclasses.dataclass(frozen=True)
+class Subset:
+    """The examples at `indices` of a split that is read lazily."""
+
+    examples: Examples
+    indices: np.ndarray
+    in_memory: bool = dataclasses.field(default=False, init=False)
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray:
+        return self.examples.labels[self.indices]
+
+    @functools.cached_property
+    def ids(self) -> np.ndarray:
+        return self.examples.ids[self.indices]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.examples[int(self.indices[index])]
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetInfo:
+    """What a model and a report need to know of a data set.
+
+    Attributes:
+      name: the config's name of it.
+      class_names: one per class, in label order.
+      image_shape: (height, width, channels) that the model sees.
+      mean: per channel, of pixel values scaled to [0, 1].
+      std: per channel, likewise.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A data set: a training split and the test split that churn is measured on."""
+
+    info: DatasetInfo
+    train: Examples
+    test: Examples
+
+
+def position_ids(split: str, count: int) -> np.ndarray:
+    """Ids for examples that are named by nothing but their place: `test/00012`."""
+    width = max(5, len(str(count - 1)))
+    return np.array([f"{split}/{i:0{width}d}" for i in range(count)])
+
+
+def fingerprint(info: DatasetInfo, examples: Examples) -> str:
+    """A short hash of ids, labels and preprocessing; predictions pair only where it agrees."""
+    digest = hashlib.sha256(json.dumps(dataclasses.asdict(info), sort_keys=True).encode())
+    digest.update(json.dumps(_strings(examples.ids)).encode())
+    digest.update(np.ascontiguousarray(examples.labels, dtype="<i4").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _strings(ids: np.ndarray) -> Sequence[str]:
+    return [str(i) for i in ids]

@@ -1,0 +1,64 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from churn_jax.data.augmentation import augment, pad_and_crop, random_flip
+from churn_jax.errors import UserError
+from tests.fixtures.configs import data_config
+
+
+def _images(count, shape=(8, 6, 3)):
+    # No zero pixels, so that padding shows.
+    return jax.random.randint(jax.random.key(7), (count, *shape), 1, 256).astype(jnp.uint8)
+
+
+def test_crop_is_a_window_of_the_padded_image():
+    padding, image = 2, _images(1)[0]
+    padded = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
+    windows = {
+        padded[top : top + 8, left : left + 6].tobytes()
+        for top in range(2 * padding + 1)
+        for left in range(2 * padding + 1)
+    }
+    keys = jax.random.split(jax.random.key(0), 400)
+    crops = jax.vmap(lambda key: pad_and_crop(key, image, padding))(keys)
+    assert crops.dtype == jnp.uint8
+    assert {np.asarray(crop).tobytes() for crop in crops} == windows
+
+
+def test_flip_mirrors_half_of_the_images():
+    image = _images(1)[0]
+    flipped = jax.vmap(lambda key: random_flip(key, image))(
+        jax.random.split(jax.random.key(0), 400)
+    )
+    mirrored = (flipped == image[:, ::-1]).all(axis=(1, 2, 3))
+    assert bool((mirrored | (flipped == image).all(axis=(1, 2, 3))).all())
+    assert 150 < int(mirrored.sum()) < 250
+
+
+def test_augmentation_of_an_example_is_the_same_alone_in_a_batch_and_jitted():
+    images, keys = _images(5), jax.random.split(jax.random.key(1), 5)
+    config = data_config(crop="pad", crop_padding=2, flip=True)
+    batch = jax.jit(jax.vmap(lambda key, image: augment(key, image, config)))(keys, images)
+    alone = augment(keys[3], images[3], config)
+    np.testing.assert_array_equal(batch[3], alone)
+    assert batch.shape == images.shape
+
+
+def test_crop_and_flip_are_drawn_independently():
+    image = _images(1)[0]
+    keys = jax.random.split(jax.random.key(2), 200)
+    config = data_config(crop="pad", crop_padding=1, flip=True)
+    results = jax.vmap(lambda key: augment(key, image, config))(keys)
+    assert len({np.asarray(result).tobytes() for result in results}) == 18
+
+
+def test_nothing_asked_changes_nothing():
+    image = _images(1)[0]
+    np.testing.assert_array_equal(augment(jax.random.key(0), image, data_config()), image)
+
+
+def test_resized_crop_belongs_to_the_streaming_pipeline():
+    with pytest.raises(UserError, match="pipeline='streaming'"):
+        augment(jax.random.key(0), _images(1)[0], data_config(crop="resized"))

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from churn_jax import data
+from churn_jax.data.examples import ArrayExamples, Subset, position_ids
+from churn_jax.errors import UserError
+from tests.fixtures.configs import data_config
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("digit", "did you mean 'digits'"), ("qqq", "one of: ")]
+)
+def test_unknown_name_is_refused_with_the_nearest(name, hint):
+    with pytest.raises(UserError, match=hint):
+        data.load(data_config(name=name))
+
+
+def test_num_train_subsets_are_nested_and_leave_the_test_split():
+    full = data.load(data_config())
+    small, large = (data.load(data_config(num_train=n)) for n in (50, 100))
+    assert len(small.train) == 50
+    assert set(small.train.ids) < set(large.train.ids) < set(full.train.ids)
+    np.testing.assert_array_equal(small.test.images, full.test.images)
+
+
+def test_num_train_beyond_the_split_is_refused():
+    with pytest.raises(UserError, match=r"num_train=598, but digits has 597"):
+        data.load(data_config(num_train=598))
+
+
+def test_image_size_resizes_both_splits_and_the_info():
+    dataset = data.load(data_config(image_size=12))
+    assert dataset.info.image_shape == (12, 12, 1)
+    assert dataset.train.images.shape == (597, 12, 12, 1)
+    assert dataset.test.images.shape == (1200, 12, 12, 1)
+    assert dataset.train.images.dtype == np.uint8
+
+
+def test_fingerprint_follows_ids_labels_and_preprocessing():
+    dataset = data.load(data_config())
+    resized = data.load(data_config(image_size=12))
+    test = dataset.test
+    relabelled = ArrayExamples(test.images, (test.labels + 1) % 10, test.ids)
+    renamed = ArrayExamples(test.images, test.labels, position_ids("test", len(test)))
+    prints = {
+        data.fingerprint(dataset.info, test),
+        data.fingerprint(resized.info, resized.test),
+        data.fingerprint(dataset.info, relabelled),
+        data.fingerprint(dataset.info, renamed),
+    }
+    assert len(prints) == 4
+    assert data.fingerprint(dataset.info, data.load(data_config()).test) in prints
+
+
+def test_subset_of_lazy_examples_reads_only_what_it_holds():
+    test = data.load(data_config()).test
+    subset = Subset(test, np.array([5, 2]))
+    assert len(subset) == 2
+    assert not subset.in_memory
+    assert subset[0]["id"] == test[5]["id"] == subset.ids[0]
+    np.testing.assert_array_equal(subset.labels, test.labels[[5, 2]])
+
+
+def test_array_examples_must_be_equally_many():
+    with pytest.raises(ValueError, match="2, 3 and 2"):
+        ArrayExamples(np.zeros((2, 4, 4, 1), np.uint8), np.zeros(3, np.int32), np.array(["a", "b"]))
