@@ -1,0 +1,66 @@
+"""The paper's measures of churn, and of what surrounds it: pure functions of probabilities.
+
+Probabilities are [example, class], labels integers [example]; NumPy or JAX arrays of any
+float type. A rate or an expectation over examples is a Python float, computed in float64; a
+property of one prediction is an array [example]. All of them check their input and raise
+`churn_jax.errors.UserError` with one line. Nothing here imports JAX.
+"""
+
+from churn_jax.metrics.accuracy import (
+    accuracy,
+    brier_score,
+    correct,
+    negative_log_likelihood,
+    predictions,
+)
+from churn_jax.metrics.arrays import from_log_probs
+from churn_jax.metrics.bounds import (
+    lemma1_bound,
+    lemma1_holds,
+    lemma2_bound,
+    lemma2_holds,
+    probability_distance,
+)
+from churn_jax.metrics.calibration import (
+    ReliabilityBins,
+    bin_indices,
+    expected_calibration_error,
+    reliability_bins,
+)
+from churn_jax.metrics.churn import (
+    churn,
+    churn_correct,
+    churn_incorrect,
+    disagreement,
+    relative_probabilities,
+    surrogate_churn,
+    surrogate_distance,
+)
+from churn_jax.metrics.confidence import prediction_confidence, prediction_entropy
+
+__all__ = [
+    "ReliabilityBins",
+    "accuracy",
+    "bin_indices",
+    "brier_score",
+    "churn",
+    "churn_correct",
+    "churn_incorrect",
+    "correct",
+    "disagreement",
+    "expected_calibration_error",
+    "from_log_probs",
+    "lemma1_bound",
+    "lemma1_holds",
+    "lemma2_bound",
+    "lemma2_holds",
+    "negative_log_likelihood",
+    "prediction_confidence",
+    "prediction_entropy",
+    "predictions",
+    "probability_distance",
+    "relative_probabilities",
+    "reliability_bins",
+    "surrogate_churn",
+    "surrogate_distance",
+]
