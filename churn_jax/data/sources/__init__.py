@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from churn_jax.data.examples import Dataset
-from churn_jax.data.sources import digits, fashion_mnist
+from churn_jax.data.sources import digits, fashion_mnist, tfds_sets
 
 if TYPE_CHECKING:
     from churn_jax.config import DataConfig
@@ -12,4 +12,9 @@ if TYPE_CHECKING:
 SOURCES: dict[str, Callable[["DataConfig"], Dataset]] = {
     "digits": digits.load,
     "fashion_mnist": fashion_mnist.load,
+    "cifar10": tfds_sets.cifar10,
+    "cifar100": tfds_sets.cifar100,
+    "svhn": tfds_sets.svhn,
+    "imagenet": tfds_sets.imagenet,
+    "inaturalist": tfds_sets.inaturalist,
 }
