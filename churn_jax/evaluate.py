@@ -1,0 +1,156 @@
+"""Churn, calibration and their uncertainty across independent runs, from any number of workdirs.
+
+    python -m churn_jax.evaluate --runs=DIR[,DIR…] --out=DIR [--step=latest|N|all]
+
+Reads the saved predictions of each workdir, or makes them from its checkpoints, and writes
+report.json, report.md and report.html. Runs of one configuration form a group, wherever they were
+trained. `--step=all` adds accuracy and churn over training.
+"""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from churn_jax import report as reports
+from churn_jax import statistics, workdirs
+from churn_jax.commands import run_command
+from churn_jax.errors import UserError
+from churn_jax.judge import Judge, judgement, summary
+from churn_jax.measure import Measured, Run, measure
+from churn_jax.report import text
+
+SCHEMA = 1
+
+
+def evaluate(
+    run_dirs: Sequence[epath.PathLike], out: epath.PathLike, step: str | int = "latest"
+) -> dict[str, Any]:
+    """Compares all runs of the workdirs and writes the report's three files into `out`.
+
+    Args:
+      run_dirs: workdirs of trainings.
+      out: folder of the report; made if it is not there.
+      step: a training step, 'latest' (of each workdir), or 'all' (the latest, with accuracy and
+        churn over training beside it).
+
+    Returns:
+      The report, as it is in report.json.
+
+    Raises:
+      UserError: fewer than two runs, a run given twice, or runs of different examples, labels,
+        splits or preprocessing. Nothing is written then.
+    """
+    groups = workdirs.group_runs(
+        run for workdir in run_dirs for run in workdirs.load_step(workdir, _step(workdir, step))
+    )
+    report = describe(groups)
+    if step == "all":
+        report["over_training"] = _over_training(run_dirs, groups)
+    reports.write(report, out)
+    return report
+
+
+def describe(groups: Sequence[workdirs.Group]) -> dict[str, Any]:
+    """The report on groups of runs, as data."""
+    runs = [run for group in groups for run in group.runs]
+    if len(runs) < 2:
+        raise UserError(f"churn is between runs: at least 2 are needed, there is {len(runs)}")
+    workdirs.refuse_mismatched(runs)
+    provenance = runs[0].provenance
+    report = {
+        "schema": SCHEMA,
+        "dataset": provenance["dataset"],
+        "split": provenance["split"],
+        "num_examples": len(runs[0].ids),
+        "num_classes": runs[0].log_probs.shape[2],
+    } | judgement(Judge(_measure(groups), [group.name for group in groups]))
+    for entry, group in zip(report["groups"], groups, strict=True):
+        entry["config_hash"] = group.config_hash
+        entry["step"] = group.step
+        entry["intra_pair_churn"] = _intra_pair_churn(group)
+    return report
+
+
+def print_table(report: dict[str, Any]) -> None:
+    """Prints the groups' table and what the contrasts say."""
+    print(text.terminal(report))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m churn_jax.evaluate", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--runs", required=True, help="workdirs, separated by commas")
+    parser.add_argument("--out", required=True, help="folder for the report")
+    parser.add_argument("--step", default="latest", help="latest, all, or a number")
+    options = parser.parse_args(arguments)
+    report = evaluate(options.runs.split(","), options.out, options.step)
+    print_table(report)
+    print(f"\nReport: {epath.Path(options.out) / 'report.html'}")
+
+
+def _measure(groups: Sequence[workdirs.Group]) -> Measured:
+    runs = [
+        Run(run.counted, "log_probs", index, name=f"{group.name} run {run.provenance['run']}")
+        for index, group in enumerate(groups)
+        for run in group.runs
+    ]
+    first = groups[0].runs[0]
+    return measure(runs, first.labels, first.log_probs.shape[2])
+
+
+def _intra_pair_churn(group: workdirs.Group) -> dict[str, Any] | None:
+    """Churn between members 0 and 1 of each run: how far co-distillation has drawn them together.
+
+    It is not the churn of retraining, and never reported as that.
+    """
+    if min(len(run.log_probs) for run in group.runs) < 2:
+        return None
+    differ = np.stack(
+        [run.log_probs[0].argmax(1) != run.log_probs[1].argmax(1) for run in group.runs]
+    ).astype(np.float64)
+    values = differ.mean(1)
+    entry = summary(statistics.run_sample(differ, group.name), values, "intra_pair_churn")
+    return entry | {"per_run": values.tolist()}
+
+
+def _over_training(
+    run_dirs: Sequence[epath.PathLike], groups: Sequence[workdirs.Group]
+) -> dict[str, list[dict[str, Any]]]:
+    """Accuracy and churn of each group at every step that all its workdirs have."""
+    history: dict[str, list[dict[str, Any]]] = {group.name: [] for group in groups}
+    names = {group.config_hash: group.name for group in groups}
+    for step in sorted({step for workdir in run_dirs for step in workdirs.all_steps(workdir)}):
+        having = [workdir for workdir in run_dirs if step in workdirs.all_steps(workdir)]
+        found = workdirs.group_runs(
+            run for workdir in having for run in workdirs.load_step(workdir, step)
+        )
+        sizes = {group.config_hash: len(group.runs) for group in groups}
+        whole = [group for group in found if len(group.runs) == sizes.get(group.config_hash)]
+        if not whole:
+            continue
+        judge = Judge(_measure(whole), [group.name for group in whole])
+        for group, entry in zip(whole, judgement(judge)["groups"], strict=True):
+            point = {"step": step, "accuracy": entry["accuracy"], "churn": entry["churn"]}
+            history[names[group.config_hash]].append(point)
+    return history
+
+
+def _step(workdir: epath.PathLike, step: str | int) -> int:
+    """The training step that is meant, for one workdir."""
+    if step not in ("latest", "all"):
+        try:
+            return int(step)
+        except ValueError:
+            raise UserError(f"--step={step}: must be latest, all or a number") from None
+    steps = workdirs.all_steps(workdir)
+    if not steps:
+        raise UserError(f"{workdir}: no predictions and no checkpoints: not a workdir of runs")
+    return steps[-1]
+
+
+if __name__ == "__main__":
+    run_command(main)
