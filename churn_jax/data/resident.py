@@ -1,0 +1,100 @@
+"""The device-resident pipeline: data that fits in memory is shuffled and augmented inside the step.
+
+Position p of a run's training is example `order[p mod N]` of epoch `p div N`, so every example is
+seen exactly once an epoch and a batch may straddle two. Position is a function of the step alone.
+"""
+
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from churn_jax import randomness
+from churn_jax.config import DataConfig
+from churn_jax.data.augmentation import augment
+from churn_jax.data.examples import DatasetInfo
+from churn_jax.step import Batch
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["images", "labels", "runs", "order", "epoch", "first_step", "offset"],
+    meta_fields=[],
+)
+@dataclasses.dataclass(frozen=True)
+class ResidentSource:
+    """The training split on every device, and the order of the current epoch.
+
+    Attributes:
+      images: uint8 [example, height, width, channel].
+      labels: int32 [example].
+      runs: int32 [run], the index of each run.
+      order: int32 [run, examples + batch size]: this epoch's permutation and the next one's start.
+      epoch: int32, the epoch of `order`.
+      first_step: int32, the first step whose batch begins in `epoch`.
+      offset: int32, where in `order` that batch begins.
+    """
+
+    images: jax.Array
+    labels: jax.Array
+    runs: jax.Array
+    order: jax.Array
+    epoch: jax.Array
+    first_step: jax.Array
+    offset: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class ResidentPlan:
+    """What is static in taking a batch."""
+
+    data: DataConfig
+    info: DatasetInfo
+    seed: int
+    vary: tuple[str, ...]
+    num_examples: int
+    batch_size: int  # over all devices
+
+
+def epoch_window(runs: jax.Array, epoch: jax.Array, plan: ResidentPlan) -> jax.Array:
+    """`ResidentSource.order` during `epoch`: int32 [run, examples + batch size]."""
+
+    def one_run(run: jax.Array) -> jax.Array:
+        this = randomness.epoch_order(plan.seed, run, epoch, plan.vary, plan.num_examples)
+        following = randomness.epoch_order(plan.seed, run, epoch + 1, plan.vary, plan.num_examples)
+        return jnp.concatenate([this, following[: plan.batch_size]])
+
+    return jax.vmap(one_run)(runs)
+
+
+def take_batch(source: ResidentSource, step: jax.Array, plan: ResidentPlan) -> Batch:
+    """This device's runs' and examples' share of the batch of `step`; runs inside `shard_map`."""
+    share = plan.batch_size // jax.lax.axis_size("data")
+    start = source.offset + (step - source.first_step) * plan.batch_size
+    places = start + jax.lax.axis_index("data") * share + jnp.arange(share)
+
+    def one_run(run: jax.Array, order: jax.Array) -> Batch:
+        examples = order[places]
+        epochs = source.epoch + places // plan.num_examples
+
+        def one_example(example: jax.Array, epoch: jax.Array) -> jax.Array:
+            key = randomness.augmentation_key(plan.seed, run, epoch, example, plan.vary)
+            return augment(key, source.images[example], plan.data)
+
+        images = jax.vmap(one_example)(examples, epochs)
+        return Batch(normalise(images, plan.info), source.labels[examples])
+
+    return jax.vmap(one_run)(source.runs, source.order)
+
+
+def normalise(images: jax.Array | np.ndarray, info: DatasetInfo) -> jax.Array:
+    """uint8 pixels as float32: (x/255 − mean) / std, per channel."""
+    mean, std = np.float32(info.mean), np.float32(info.std)
+    return (jnp.asarray(images, jnp.float32) / 255 - mean) / std
+
+
+def position(step: int, plan: ResidentPlan) -> tuple[int, int]:
+    """(epoch, offset within the epoch) of the first example of `step`'s batch."""
+    return divmod(step * plan.batch_size, plan.num_examples)

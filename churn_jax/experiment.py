@@ -1,0 +1,241 @@
+"""An experiment: everything that a config and a data set decide before the first step.
+
+The training loop, prediction from checkpoints and the ahead-of-time planner all start here, so they
+compile the same program.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from churn_jax import layout, models, randomness, schedules, sharding, step
+from churn_jax.config import Config
+from churn_jax.data import DatasetInfo
+from churn_jax.data.resident import (
+    ResidentPlan,
+    ResidentSource,
+    epoch_window,
+    normalise,
+    take_batch,
+)
+from churn_jax.errors import UserError
+from churn_jax.step import Batch, Recipe, TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A checked config bound to a data set's shape and a mesh; the programs are compiled lazily."""
+
+    config: Config
+    info: DatasetInfo
+    num_train: int
+    mesh: Mesh
+
+    def __post_init__(self) -> None:
+        config = self.config
+        if config.batch_size > self.num_train:
+            raise UserError(
+                f"config.batch_size: {config.batch_size} is larger than the training set "
+                f"({self.num_train} examples of {config.data.name})"
+            )
+        share = config.batch_size // self.mesh.shape["data"]
+        if config.model.norm_group and share % config.model.norm_group:
+            raise UserError(
+                f"config.model.norm_group: {config.model.norm_group} does not divide the {share} "
+                f"examples that a device holds of each batch"
+            )
+        if config.method.top_k > self.info.num_classes:
+            raise UserError(
+                f"config.method.top_k: {config.method.top_k} is more than the "
+                f"{self.info.num_classes} classes of {config.data.name}"
+            )
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Fractional where the batch size does not divide the training set."""
+        return self.num_train / self.config.batch_size
+
+    @property
+    def total_steps(self) -> int:
+        """Enough steps to see every example `config.epochs` times."""
+        return math.ceil(self.config.epochs * self.steps_per_epoch)
+
+    @property
+    def runs(self) -> np.ndarray:
+        """The indices of the runs trained here, int32 [run]."""
+        first = self.config.first_run
+        return np.arange(first, first + self.config.runs, dtype=np.int32)
+
+    @functools.cached_property
+    def recipe(self) -> Recipe:
+        """What is static in a step."""
+        config = self.config
+        model = models.build(
+            config.model.name,
+            num_classes=self.info.num_classes,
+            image_shape=self.info.image_shape,
+            dtype=config.model.dtype,
+            norm_group=config.model.norm_group,
+            norm_axis="data",
+        )
+        return Recipe(
+            model=model,
+            objective=config.method,
+            optimizer=make_optimizer(config, self.steps_per_epoch),
+            steps_per_epoch=self.steps_per_epoch,
+            batch_size=config.batch_size,
+            layout=layout.choose(self.platform),
+        )
+
+    @functools.cached_property
+    def plan(self) -> ResidentPlan:
+        """What is static in taking a batch of resident data."""
+        config = self.config
+        return ResidentPlan(
+            data=config.data,
+            info=self.info,
+            seed=config.seed,
+            vary=config.randomness.vary,
+            num_examples=self.num_train,
+            batch_size=config.batch_size,
+        )
+
+    def init_state(self) -> TrainState:
+        """The state before the first step, sharded."""
+        shardings = self.state_shardings()
+        return jax.jit(
+            self._init_state, out_shardings=shardings, compiler_options=self._run_once_options
+        )()
+
+    def abstract_state(self) -> TrainState:
+        """Shapes, types and shardings of the state, without computing anything."""
+        return jax.tree.map(
+            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+            jax.eval_shape(self._init_state),
+            self.state_shardings(),
+        )
+
+    def state_shardings(self) -> TrainState:
+        """The sharding of every leaf of the state."""
+        specs = _state_specs(jax.eval_shape(self._init_state))
+        return jax.tree.map(functools.partial(sharding.shard, self.mesh), specs)
+
+    def _init_state(self) -> TrainState:
+        vary, seed = self.config.randomness.vary, self.config.seed
+        members = jnp.arange(self.config.method.members)
+
+        def keys_of(run: jax.Array) -> jax.Array:
+            return jax.vmap(lambda member: randomness.init_key(seed, run, member, vary))(members)
+
+        return step.init_state(self.recipe, jax.vmap(keys_of)(jnp.asarray(self.runs)))
+
+    @functools.cached_property
+    def train_step(self) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
+        """The jitted step on a batch of normalised images; donates the state."""
+        return self._jit_step(lambda state, batch: batch, Batch(sharding.BATCH, sharding.BATCH))
+
+    @functools.cached_property
+    def resident_step(
+        self,
+    ) -> Callable[[TrainState, ResidentSource], tuple[TrainState, dict[str, jax.Array]]]:
+        """The jitted step that takes its own batch from resident data; donates the state."""
+        everywhere, runs = sharding.REPLICATED, sharding.RUNS
+        specs = ResidentSource(
+            everywhere, everywhere, runs, runs, everywhere, everywhere, everywhere
+        )
+        return self._jit_step(
+            lambda state, source: take_batch(source, state.step, self.plan), specs
+        )
+
+    def _jit_step(self, get_batch: Callable[[TrainState, Any], Batch], source_specs: Any) -> Any:
+        def body(state: TrainState, source: Any) -> tuple[TrainState, dict[str, jax.Array]]:
+            return step.train_step(state, get_batch(state, source), self.recipe)
+
+        state_specs = _state_specs(jax.eval_shape(self._init_state))
+        sharded = jax.shard_map(
+            body,
+            mesh=self.mesh,
+            in_specs=(state_specs, source_specs),
+            out_specs=(state_specs, sharding.STATE),
+            check_vma=False,  # the step says itself what crosses an axis
+        )
+        place = functools.partial(jax.tree.map, functools.partial(sharding.shard, self.mesh))
+        return jax.jit(
+            sharded,
+            in_shardings=(place(state_specs), place(source_specs)),
+            out_shardings=(place(state_specs), place(sharding.STATE)),
+            donate_argnums=0,
+        )
+
+    @functools.cached_property
+    def predict_step(self) -> Callable[[Any, Any, jax.Array], jax.Array]:
+        """(params, batch_stats, uint8 images [example, …]) to log-probabilities, jitted."""
+
+        def body(params: Any, batch_stats: Any, images: jax.Array) -> jax.Array:
+            return step.predict_step(params, batch_stats, normalise(images, self.info), self.recipe)
+
+        sharded = jax.shard_map(
+            body,
+            mesh=self.mesh,
+            in_specs=(sharding.STATE, sharding.STATE, sharding.EXAMPLES),
+            out_specs=sharding.LOGITS,
+            check_vma=False,
+        )
+        return jax.jit(sharded)
+
+    @functools.cached_property
+    def order_window(self) -> Callable[[jax.Array, int], jax.Array]:
+        """Jitted `resident.epoch_window`."""
+        window = functools.partial(epoch_window, plan=self.plan)
+        return jax.jit(
+            window,
+            out_shardings=sharding.shard(self.mesh, sharding.RUNS),
+            compiler_options=self._run_once_options,
+        )
+
+    @property
+    def _run_once_options(self) -> dict[str, int] | None:
+        """For programs of random numbers that run once: LLVM takes ten times longer to optimise them."""
+        return {"xla_backend_optimization_level": 0} if self.platform == "cpu" else None
+
+    @property
+    def platform(self) -> str:
+        """cpu, gpu or tpu."""
+        return self.mesh.devices.flat[0].platform
+
+
+def make_optimizer(config: Config, steps_per_epoch: float) -> optax.GradientTransformation:
+    """Clipping, the L2 penalty's gradient, then SGD with momentum; for one model's parameters."""
+    settings = config.optimizer
+    learning_rate = schedules.learning_rate(
+        settings.learning_rate,
+        steps_per_epoch=steps_per_epoch,
+        warmup_epochs=settings.warmup_epochs,
+        decay_epochs=settings.decay_epochs,
+        decay_factor=settings.decay_factor,
+    )
+    clip = optax.clip_by_global_norm(settings.clip_norm) if settings.clip_norm else optax.identity()
+    return optax.chain(
+        clip,
+        optax.add_decayed_weights(settings.weight_decay),
+        optax.sgd(learning_rate, momentum=settings.momentum, nesterov=settings.nesterov),
+    )
+
+
+def _state_specs(state: TrainState) -> TrainState:
+    """The partition of every leaf: all but the step counter have the axes [run, member]."""
+    return TrainState(
+        step=sharding.REPLICATED,
+        **{
+            name: jax.tree.map(lambda _: sharding.STATE, getattr(state, name))
+            for name in ("params", "batch_stats", "opt_state", "peers")
+        },
+    )

@@ -1,0 +1,94 @@
+"""Predictions of a whole split, from a state or from the checkpoints of a workdir."""
+
+import json
+
+import jax
+import numpy as np
+from etils import epath
+
+from churn_jax import config as config_lib
+from churn_jax import data, predictions, provenance, sharding
+from churn_jax.checkpoints import Checkpoints
+from churn_jax.checkpoints import steps as checkpoint_steps
+from churn_jax.config import Config
+from churn_jax.data import Dataset, Examples, fingerprint
+from churn_jax.data.streaming import evaluation_batches
+from churn_jax.errors import UserError
+from churn_jax.experiment import Experiment
+from churn_jax.predictions import Predictions
+from churn_jax.step import TrainState
+
+
+def predict(experiment: Experiment, state: TrainState, examples: Examples) -> np.ndarray:
+    """Log-probabilities of every example of a split, float32 [run, member, example, class].
+
+    The last batch is padded, so that one program serves all, and the padding's rows are dropped.
+    """
+    shards = experiment.mesh.shape["data"]
+    wanted = min(experiment.config.eval_batch_size, len(examples))
+    batch_size = -(-wanted // shards) * shards
+    blocks = []
+    for batch in evaluation_batches(examples, experiment.config.data, batch_size):
+        log_probs = experiment.predict_step(state.params, state.batch_stats, batch["image"])
+        blocks.append(sharding.to_host(log_probs)[:, :, batch["mask"]])
+    return np.concatenate(blocks, axis=2)
+
+
+def write_predictions(
+    workdir: epath.PathLike,
+    experiment: Experiment,
+    dataset: Dataset,
+    step: int,
+    log_probs: np.ndarray,
+) -> None:
+    """Writes one prediction file a run: `log_probs` [run, member, example, class] of the test split."""
+    config = experiment.config
+    made_by = {
+        "group": config.method.label,
+        "prediction": config.method.prediction,
+        "step": step,
+        "dataset": dataset.info.name,
+        "split": "test",
+        "class_names": list(dataset.info.class_names),
+        "data_fingerprint": fingerprint(dataset.info, dataset.test),
+        **provenance.describe(config, experiment.mesh),
+    }
+    if jax.process_index() != 0:
+        return
+    for run, run_log_probs in zip(experiment.runs, log_probs, strict=True):
+        path = predictions.step_dir(workdir, step) / predictions.file_name(int(run))
+        labels = np.asarray(dataset.test.labels, np.int32)
+        made = {"run": int(run), **made_by}
+        predictions.write(path, Predictions(run_log_probs, labels, dataset.test.ids, made))
+
+
+def predict_workdir(workdir: epath.PathLike, step: int) -> None:
+    """Writes the prediction files of one checkpointed step of a workdir.
+
+    Raises:
+      UserError: the workdir has no config or no such checkpoint, or its data can't be found.
+    """
+    config = read_config(workdir)
+    if step not in (there := checkpoint_steps(workdir)):
+        raise UserError(f"{workdir}: no checkpoint of step {step} (there are: {there})")
+    sharding.start_devices(config)
+    dataset = data.load(config.data)
+    experiment = Experiment(config, dataset.info, len(dataset.train), sharding.make_mesh(config))
+    with Checkpoints(workdir) as checkpoints:
+        state = checkpoints.restore(step, experiment.abstract_state())
+    write_predictions(workdir, experiment, dataset, step, predict(experiment, state, dataset.test))
+
+
+def read_config(workdir: epath.PathLike) -> Config:
+    """The config that a workdir was made by.
+
+    Raises:
+      UserError: there is none, or it is damaged.
+    """
+    path = epath.Path(workdir) / "config.json"
+    if not path.exists():
+        raise UserError(f"{workdir}: no config.json; is it the --workdir of a training?")
+    try:
+        return config_lib.check(json.loads(path.read_text()))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: damaged: {error}") from None

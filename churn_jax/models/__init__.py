@@ -1,0 +1,92 @@
+"""Networks behind two functions, so that nothing else knows which library builds them.
+
+    init(key) -> variables                      {'params': …, 'batch_stats': …}
+    apply(variables, images, train) -> logits [example, class] float32, batch_stats
+
+Flax Linen stands behind them for now: its state is plain nested dicts, which leading [run, member]
+axes, NamedSharding, optax and Orbax all take as they are. NNX can move in here without anyone else
+noticing.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from churn_jax.errors import UserError, suggest
+from churn_jax.models.lenet import LeNet5
+from churn_jax.models.resnet import CifarResNet
+from churn_jax.models.resnet_v2 import ResNetV2
+
+Variables = dict[str, Any]
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "lenet5": LeNet5,
+    "resnet8": functools.partial(CifarResNet, blocks_per_stage=1),
+    "resnet20": functools.partial(CifarResNet, blocks_per_stage=3),
+    "resnet32": functools.partial(CifarResNet, blocks_per_stage=5),
+    "resnet56": functools.partial(CifarResNet, blocks_per_stage=9),
+    "resnet_v2_18": functools.partial(ResNetV2, stage_sizes=(2, 2, 2, 2), bottleneck=False),
+    "resnet_v2_50": functools.partial(ResNetV2, stage_sizes=(3, 4, 6, 3), bottleneck=True),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A network for one input shape and number of classes."""
+
+    module: nn.Module
+    image_shape: tuple[int, int, int]
+
+    def init(self, key: jax.Array) -> Variables:
+        """Fresh variables: {'params', 'batch_stats'}, all float32."""
+        images = jnp.zeros((1, *self.image_shape))
+        variables = self.module.init(key, images, train=False)
+        return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+
+    def apply(
+        self, variables: Variables, images: jax.Array, train: bool
+    ) -> tuple[jax.Array, Variables]:
+        """Logits, float32 [example, class], and the batch statistics after this batch.
+
+        With `train`, batch norm uses the batch's statistics and updates the running ones; without,
+        it uses the running ones, which come back unchanged.
+        """
+        if not train:
+            return self.module.apply(variables, images, train=False), variables["batch_stats"]
+        logits, updated = self.module.apply(variables, images, train=True, mutable=["batch_stats"])
+        return logits, updated.get("batch_stats", {})
+
+
+def build(
+    name: str,
+    *,
+    num_classes: int,
+    image_shape: tuple[int, int, int],
+    dtype: str = "float32",
+    norm_group: int = 0,
+    norm_axis: str | None = None,
+) -> Model:
+    """The network called `name`.
+
+    Args:
+      name: a key of `MODELS`.
+      num_classes: length of the logits.
+      image_shape: (height, width, channels).
+      dtype: of the computation; parameters, batch statistics and logits stay float32.
+      norm_group: examples a batch-norm group, 0 for the whole batch.
+      norm_axis: mesh axis that the batch is split over, when called inside `shard_map`.
+
+    Raises:
+      UserError: no such model.
+    """
+    if name not in MODELS:
+        raise UserError(f"config.model.name: unknown model {name!r}{suggest(name, MODELS)}")
+    settings: dict[str, Any] = {"num_classes": num_classes, "dtype": jnp.dtype(dtype)}
+    if name != "lenet5":
+        settings |= {"norm_group": norm_group, "norm_axis": norm_axis}
+    return Model(MODELS[name](**settings), image_shape)

@@ -1,0 +1,72 @@
+"""Layers that Flax lacks, or that need more than Flax gives."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over groups of a fixed number of examples, or over the whole batch.
+
+    Statistics are float32. A group never spans devices, so with `group` set no reduction crosses
+    devices and the result does not depend on the mesh; with `group` 0 the statistics are those of
+    the whole batch, reduced over the mesh axis `axis` where the batch is split. (The paper's TPU
+    batch norm was per core: a group of 1024 / 32 examples, say.)
+
+    The running statistics are the average over groups.
+    """
+
+    group: int = 0
+    axis: str | None = None
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    dtype: jnp.dtype = jnp.dtype("float32")
+    scale_init: Callable[..., jax.Array] = nn.initializers.ones
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Normalises [example, height, width, channel]."""
+        channels = x.shape[-1]
+        scale = self.param("scale", self.scale_init, (channels,))
+        bias = self.param("bias", nn.initializers.zeros, (channels,))
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
+        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
+        if not train:
+            factor = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
+            return (x * factor + (bias - running_mean.value * factor)).astype(self.dtype)
+
+        groups = x.shape[0] // self.group if self.group else 1
+        grouped = x.reshape(groups, -1, *x.shape[1:])
+        reduced = (1, 2, 3)
+        exact = grouped.astype(jnp.promote_types(x.dtype, jnp.float32))
+        mean = exact.mean(reduced)
+        square = jnp.square(exact).mean(reduced)
+        if self.axis and not self.group:
+            mean, square = jax.lax.pmean((mean, square), self.axis)
+        var = jnp.maximum(square - jnp.square(mean), 0)
+
+        # Every group is on one device, but the running statistics average all groups of the batch.
+        new_mean, new_var = mean.mean(0), var.mean(0)
+        if self.axis and self.group:
+            new_mean, new_var = jax.lax.pmean((new_mean, new_var), self.axis)
+        keep = self.momentum
+        running_mean.value = keep * running_mean.value + (1 - keep) * new_mean
+        running_var.value = keep * running_var.value + (1 - keep) * new_var
+
+        factor = scale * jax.lax.rsqrt(var + self.epsilon)
+        offset = bias - mean * factor
+        wide = (slice(None), None, None, None)
+        return (exact * factor[wide] + offset[wide]).astype(self.dtype).reshape(x.shape)
+
+
+def max_pool_2x2(x: jax.Array) -> jax.Array:
+    """2×2 maxima with stride 2 of [example, height, width, channel]; an odd last row is dropped.
+
+    A maximum of strided slices: XLA's CPU backend runs the gradient of `reduce_window` several
+    times slower.
+    """
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    rows = jnp.maximum(x[:, 0:height:2], x[:, 1:height:2])
+    return jnp.maximum(rows[:, :, 0:width:2], rows[:, :, 1:width:2])

@@ -1,0 +1,49 @@
+"""What made a result: config, code, versions and machine, as plain JSON."""
+
+import functools
+import importlib.metadata
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+import churn_jax
+from churn_jax import config as config_lib
+from churn_jax.config import Config
+
+VERSIONED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "grain")
+
+
+def describe(config: Config, mesh: Mesh) -> dict[str, Any]:
+    """Config and its hash, seed and varied streams, versions, platform and topology."""
+    device = mesh.devices.flat[0]
+    return {
+        "config": config_lib.to_dict(config),
+        "config_hash": config_lib.config_hash(config),
+        "seed": config.seed,
+        "vary": list(config.randomness.vary),
+        "code_version": code_version(),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONED},
+        "platform": f"{device.platform} ({device.device_kind})",
+        "topology": {**mesh.shape, "processes": jax.process_count()},
+    }
+
+
+@functools.cache
+def code_version() -> str:
+    """The package's version, with the commit and whether it was dirty in a git checkout."""
+    root = Path(__file__).parents[1]
+
+    def git(*args: str) -> str:
+        result = subprocess.run(["git", "-C", str(root), *args], capture_output=True, text=True)
+        return result.stdout.strip() if result.returncode == 0 else ""
+
+    try:
+        if not (root / ".git").exists() or not (commit := git("rev-parse", "--short=12", "HEAD")):
+            return churn_jax.__version__
+        dirty = "-dirty" if git("status", "--porcelain", "--untracked-files=no") else ""
+    except OSError:  # git is not installed
+        return churn_jax.__version__
+    return f"{churn_jax.__version__}+{commit}{dirty}"

@@ -1,0 +1,85 @@
+"""What config files share: the argument after the colon, methods, and tiny variants.
+
+--config=configs/cifar10.py:codistill_skl        the paper's recipe
+--config=configs/cifar10.py:codistill_skl,tiny   the same, small enough for any laptop
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import ml_collections
+
+from churn_jax import config as config_lib
+from churn_jax import methods
+from churn_jax.errors import UserError, suggest
+
+OPTIONS = ("tiny",)
+
+
+def start(name: str) -> ml_collections.ConfigDict:
+    """The defaults, for a data set; config files change what their recipe needs."""
+    config = config_lib.default()
+    config.data.name = name
+    return config
+
+
+def finish(
+    config: ml_collections.ConfigDict,
+    arg: str,
+    hyperparameters: Mapping[str, Mapping[str, float]],
+    top_k: int = 0,
+) -> ml_collections.ConfigDict:
+    """The config with the method and options of `arg`, `METHOD[,tiny]`.
+
+    Args:
+      config: the data set's recipe.
+      arg: what stood after the colon.
+      hyperparameters: {method: {alpha, beta, temperature}}; a method that is missing keeps zeros.
+      top_k: for the regularisers.
+
+    Raises:
+      UserError: unknown method or option.
+    """
+    name, *options = (part.strip() for part in arg.split(","))
+    chosen = methods.method(name, hyperparameters.get(name, {}), config.epochs, top_k)
+    config.method.update(dataclasses.asdict(chosen))
+    for option in options:
+        if option not in OPTIONS:
+            raise UserError(
+                f"--config=…:{arg}: unknown option {option!r}{suggest(option, OPTIONS)}"
+            )
+        make_tiny(config)
+    return config
+
+
+def make_tiny(config: ml_collections.ConfigDict) -> None:
+    """Shrinks any config to two runs of a small network for two epochs of few examples."""
+    small = {"resnet_v2_50": "resnet_v2_18", "lenet5": "lenet5"}
+    config.model.name = small.get(config.model.name, "resnet8")
+    config.model.dtype = "float32"
+    config.model.norm_group = 0
+    if config.data.image_size:
+        config.data.image_size = 32
+    config.runs = 2
+    config.batch_size = 8
+    config.eval_batch_size = 64
+    config.log_every = 5
+    config.data.num_train = min(config.data.num_train or 64, 64)
+    config.optimizer.learning_rate *= 8 / 256
+    scale_epochs(config, 2.0)
+    config.checkpoint_every = 1.0
+
+
+def scale_epochs(config: ml_collections.ConfigDict, epochs: float) -> None:
+    """Trains for `epochs`, with every other duration scaled alike."""
+    factor = epochs / config.epochs
+    config.epochs = epochs
+    config.optimizer.warmup_epochs *= factor
+    config.optimizer.decay_epochs = tuple(e * factor for e in config.optimizer.decay_epochs)
+    config.method.alpha_ramp_epochs *= factor
+    config.method.beta_ramp_epochs *= factor
+
+
+def preset(method: str, arg: str) -> str:
+    """The argument of a preset whose method is fixed: `arg` holds options alone."""
+    return f"{method},{arg}" if arg else method

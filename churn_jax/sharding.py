@@ -1,0 +1,108 @@
+"""The mesh, the shardings of state and batch, and start-up of devices and processes.
+
+One mesh with the axes `run`, `member` and `data` holds everything:
+
+    params, batch_stats, opt_state  [run, member, …]   split over run, member; copied over data
+    batch                           [run, example, …]  split over run, data; copied over member
+    logits                          [run, member, example, class]
+"""
+
+import math
+import os
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from churn_jax.config import Config
+from churn_jax.errors import UserError
+
+AXES = ("run", "member", "data")
+STATE = PartitionSpec("run", "member")
+BATCH = PartitionSpec("run", "data")
+RUNS = PartitionSpec("run")
+EXAMPLES = PartitionSpec("data")
+LOGITS = PartitionSpec("run", "member", "data")
+REPLICATED = PartitionSpec()
+
+
+def start_devices(config: Config) -> None:
+    """Prepares the CPU backend for `config`; call before anything else touches JAX's devices.
+
+    XLA runs one program per device, so on a CPU independent models run side by side only if the
+    host shows several devices: as many as the cores can serve and the runs and members can fill.
+    Accelerators are left as they are.
+    """
+    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        return  # the user chose
+    asked = math.prod(
+        max(axis, 1) for axis in (config.mesh.run, config.mesh.member, config.mesh.data)
+    )
+    filled = (
+        max(math.gcd(config.runs, cores), math.gcd(config.runs * config.method.members, cores))
+        if (cores := len(os.sched_getaffinity(0)))
+        else 1
+    )
+    try:
+        jax.config.update("jax_num_cpu_devices", max(asked, filled))
+    except RuntimeError:
+        pass  # already initialised, by a notebook or a test: use what is there
+
+
+def choose_mesh_shape(config: Config, num_devices: int) -> tuple[int, int, int]:
+    """(run, member, data) sizes: what the config fixes, and the rest filled run first, then member.
+
+    Runs never communicate and members exchange only logits, so those axes are the cheapest to
+    split; what is left goes to `data`.
+
+    Raises:
+      UserError: the sizes asked for divide neither the devices nor the runs, members or batch.
+    """
+    fixed = (config.mesh.run, config.mesh.member, config.mesh.data)
+    totals = (config.runs, config.method.members, config.batch_size)
+    left = num_devices
+    for name, size, total in zip(AXES, fixed, totals, strict=True):
+        if size == 0:
+            continue
+        if left % size:
+            raise UserError(
+                f"config.mesh.{name}: {size} does not divide the devices "
+                f"({num_devices}, of which {left} are left for this axis)"
+            )
+        if total % size:
+            counted = {"run": "runs", "member": "members", "data": "examples in a batch"}[name]
+            raise UserError(f"config.mesh.{name}: {size} does not divide {total} {counted}")
+        left //= size
+    shape = []
+    for size, total in zip(fixed, totals, strict=True):
+        if size == 0:
+            size = math.gcd(left, total)
+            left //= size
+        shape.append(size)
+    return shape[0], shape[1], shape[2]
+
+
+def make_mesh(config: Config, devices: list[jax.Device] | None = None) -> Mesh:
+    """The mesh run × member × data over `devices` (default: all that the shape can use)."""
+    devices = jax.devices() if devices is None else devices
+    shape = choose_mesh_shape(config, len(devices))
+    used = devices[: math.prod(shape)]
+    return jax.make_mesh(shape, AXES, axis_types=(jax.sharding.AxisType.Auto,) * 3, devices=used)
+
+
+def shard(mesh: Mesh, spec: PartitionSpec) -> NamedSharding:
+    """The sharding of an array, or of every leaf of a tree, over `mesh`."""
+    return NamedSharding(mesh, spec)
+
+
+def to_host(tree: object) -> object:
+    """A tree of (possibly distributed) arrays as NumPy arrays, whole on every process."""
+
+    def fetch(leaf: jax.Array) -> np.ndarray:
+        if leaf.is_fully_addressable or leaf.is_fully_replicated:
+            return np.asarray(leaf)
+        from jax.experimental import multihost_utils
+
+        return np.asarray(multihost_utils.process_allgather(leaf, tiled=True))
+
+    return jax.tree.map(fetch, tree)

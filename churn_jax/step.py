@@ -1,0 +1,178 @@
+"""The training and prediction steps: pure functions of one device's part of the state.
+
+They run inside `shard_map` over the mesh run × member × data, so each sees its own runs, members
+and examples and says itself what crosses an axis:
+
+- `member`: the logits, gathered forward. The objective is differentiated with respect to the
+  logits of all members, and each member pulls its own part back through its network: that is the
+  joint update, with nothing but logits exchanged.
+- `data`: one reduction of the gradients and metrics (and of batch-norm statistics, where the
+  batch is one group).
+- `run`: nothing.
+"""
+
+import dataclasses
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from churn_jax import objectives
+from churn_jax.layout import over_models
+from churn_jax.models import Model
+from churn_jax.objectives import Objective
+
+Tree = Any
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["step", "params", "batch_stats", "opt_state", "peers"],
+    meta_fields=[],
+)
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """Everything trained; every leaf but `step` has the leading axes [run, member].
+
+    `peers` holds the stale copies {'params', 'batch_stats'} that stale objectives train against;
+    it is empty for the others.
+    """
+
+    step: jax.Array
+    params: Tree
+    batch_stats: Tree
+    opt_state: Tree
+    peers: Tree
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["images", "labels"], meta_fields=[])
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Normalised float images [run, example, height, width, channel] and int labels [run, example]."""
+
+    images: jax.Array
+    labels: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What is static in a step."""
+
+    model: Model
+    objective: Objective
+    optimizer: optax.GradientTransformation
+    steps_per_epoch: float
+    batch_size: int  # over all devices
+    layout: str
+
+
+def init_state(recipe: Recipe, keys: jax.Array) -> TrainState:
+    """A fresh state from one key a model, [run, member]."""
+    per_model = partial(jax.vmap, in_axes=0)
+    variables = per_model(per_model(recipe.model.init))(keys)
+    params, batch_stats = variables["params"], variables["batch_stats"]
+    peers = jax.tree.map(jnp.copy, variables) if recipe.objective.stale else {}
+    opt_state = per_model(per_model(recipe.optimizer.init))(params)
+    return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, opt_state, peers)
+
+
+def train_step(
+    state: TrainState, batch: Batch, recipe: Recipe
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """One joint update of all members of all runs on this device.
+
+    Returns the new state and the metrics {loss terms, accuracy}, float32 [run, member], means over
+    the whole batch.
+    """
+    peers = _refreshed_peers(state, recipe)
+    coefficients = objectives.coefficients(recipe.objective, state.step, recipe.steps_per_epoch)
+    run_step = partial(_gradients, coefficients=coefficients, recipe=recipe)
+    grads, batch_stats, metrics = over_models(run_step, recipe.layout)(
+        state.params, state.batch_stats, peers, batch
+    )
+    grads, metrics = jax.lax.psum((grads, metrics), "data")
+
+    def update(grads: Tree, opt_state: Tree, params: Tree) -> tuple[Tree, Tree]:
+        updates, opt_state = recipe.optimizer.update(grads, opt_state, params)
+        return optax.apply_updates(params, updates), opt_state
+
+    params, opt_state = jax.vmap(jax.vmap(update))(grads, state.opt_state, state.params)
+    return TrainState(state.step + 1, params, batch_stats, opt_state, peers), metrics
+
+
+def predict_step(params: Tree, batch_stats: Tree, images: jax.Array, recipe: Recipe) -> jax.Array:
+    """Log-probabilities, float32 [run, member, example, class], of normalised images [example, …]."""
+
+    def one_model(params: Tree, batch_stats: Tree) -> jax.Array:
+        variables = {"params": params, "batch_stats": batch_stats}
+        logits, _ = recipe.model.apply(variables, images, train=False)
+        return jax.nn.log_softmax(logits)
+
+    one_run = over_models(one_model, recipe.layout)
+    return over_models(one_run, recipe.layout)(params, batch_stats)
+
+
+def _gradients(
+    params: Tree,
+    batch_stats: Tree,
+    peers: Tree,
+    batch: Batch,
+    *,
+    coefficients: dict,
+    recipe: Recipe,
+) -> tuple[Tree, Tree, dict[str, jax.Array]]:
+    """One run's gradients and metrics from this device's members [member, …] and examples.
+
+    Both are this device's part of the mean over the batch: summed over `data` they are whole.
+    """
+
+    def network(params: Tree) -> tuple[jax.Array, Tree]:
+        def one_member(params: Tree, batch_stats: Tree) -> tuple[jax.Array, Tree]:
+            variables = {"params": params, "batch_stats": batch_stats}
+            return recipe.model.apply(variables, batch.images, train=True)
+
+        return over_models(one_member, recipe.layout)(params, batch_stats)
+
+    logits, pull_back, batch_stats = jax.vjp(network, params, has_aux=True)
+    everyone = jax.lax.all_gather(logits, "member", tiled=True)
+    stale = _stale_logits(peers, batch.images, recipe) if recipe.objective.stale else None
+
+    def objective(everyone: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        total, parts = objectives.terms(
+            recipe.objective, everyone, batch.labels, stale_logits=stale, **coefficients
+        )
+        return total.sum() / recipe.batch_size, parts
+
+    grad_everyone, parts = jax.grad(objective, has_aux=True)(everyone)
+    parts["accuracy"] = (jnp.argmax(everyone, -1) == batch.labels[None]).astype(jnp.float32)
+
+    members = logits.shape[0]
+    first = jax.lax.axis_index("member") * members
+
+    def mine(rows: jax.Array) -> jax.Array:
+        return jax.lax.dynamic_slice_in_dim(rows, first, members)
+
+    (grads,) = pull_back(mine(grad_everyone))
+    metrics = {name: mine(value).sum(-1) / recipe.batch_size for name, value in parts.items()}
+    return grads, batch_stats, metrics
+
+
+def _refreshed_peers(state: TrainState, recipe: Recipe) -> Tree:
+    """The stale copies, replaced by the current models every `refresh_steps` steps."""
+    if not recipe.objective.stale:
+        return state.peers
+    current = {"params": state.params, "batch_stats": state.batch_stats}
+    refresh = state.step % recipe.objective.refresh_steps == 0
+    return jax.tree.map(lambda new, old: jnp.where(refresh, new, old), current, state.peers)
+
+
+def _stale_logits(peers: Tree, images: jax.Array, recipe: Recipe) -> jax.Array:
+    """Logits of all members' stale copies, in inference mode; no gradient flows into them."""
+
+    def one_member(variables: Tree) -> jax.Array:
+        return recipe.model.apply(variables, images, train=False)[0]
+
+    logits = over_models(one_member, recipe.layout)(peers)
+    return jax.lax.all_gather(jax.lax.stop_gradient(logits), "member", tiled=True)

@@ -1,0 +1,188 @@
+"""The training loop: restore, step, log, evaluate, checkpoint, predict. No mathematics."""
+
+import json
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+
+from churn_jax import config as config_lib
+from churn_jax import data, inference, provenance, sharding
+from churn_jax.checkpoints import Checkpoints
+from churn_jax.checkpoints import steps as checkpoint_steps
+from churn_jax.config import Config
+from churn_jax.data import ArrayExamples, Dataset
+from churn_jax.data.resident import ResidentSource, position
+from churn_jax.errors import UserError
+from churn_jax.experiment import Experiment
+from churn_jax.files import write_atomically
+from churn_jax.metrics_log import MetricsLog
+from churn_jax.progress import Progress, say
+from churn_jax.step import TrainState
+
+Metrics = dict[str, Any]
+
+
+def train(config: Config, workdir: epath.PathLike) -> None:
+    """Trains `config.runs` independent runs, or finishes them, and writes their predictions.
+
+    A workdir that holds a checkpoint of the same config is resumed; a finished one is left alone.
+
+    Raises:
+      UserError: bad config, data that can't be found, or a workdir of another config.
+    """
+    workdir = epath.Path(workdir)
+    dataset = data.load(config.data)
+    experiment = Experiment(config, dataset.info, len(dataset.train), sharding.make_mesh(config))
+    claim(workdir, config)
+    with Checkpoints(workdir, config.keep_checkpoints) as checkpoints:
+        state = _start(experiment, workdir, checkpoints)
+        _say_start(experiment, int(state.step))
+        state = _loop(experiment, dataset, workdir, checkpoints, state)
+        checkpoints.wait()
+    log_probs = inference.predict(experiment, state, dataset.test)
+    inference.write_predictions(workdir, experiment, dataset, experiment.total_steps, log_probs)
+
+
+def claim(workdir: epath.Path, config: Config) -> None:
+    """Marks a workdir as this config's, or raises a `UserError` that says how its own differs."""
+    path = workdir / "config.json"
+    if path.exists():
+        if changed := config_lib.differences(config, inference.read_config(workdir)):
+            raise UserError(f"--workdir={workdir} was made by another config: {changed}")
+        return
+    try:
+        write_atomically(path, json.dumps(config_lib.to_dict(config), indent=2) + "\n")
+    except OSError as error:
+        raise UserError(f"--workdir={workdir} can't be written: {error}") from None
+
+
+def _start(experiment: Experiment, workdir: epath.Path, checkpoints: Checkpoints) -> TrainState:
+    """The newest checkpoint, or a fresh state."""
+    if done := checkpoint_steps(workdir):
+        return checkpoints.restore(done[-1], experiment.abstract_state())
+    return experiment.init_state()
+
+
+def _say_start(experiment: Experiment, step: int) -> None:
+    config, shape = experiment.config, experiment.mesh.shape
+    begun = f", resuming at step {step}" if step else ""
+    say(
+        f"{config.method.label}: {config.runs} runs × {config.method.members} members of "
+        f"{config.model.name} on {config.data.name} ({experiment.num_train} examples), "
+        f"{experiment.total_steps} steps, mesh run {shape['run']} × member {shape['member']} × "
+        f"data {shape['data']} on {jax.default_backend()}{begun}"
+    )
+
+
+def _loop(
+    experiment: Experiment,
+    dataset: Dataset,
+    workdir: epath.Path,
+    checkpoints: Checkpoints,
+    state: TrainState,
+) -> TrainState:
+    config, total = experiment.config, experiment.total_steps
+    first = int(state.step)
+    meta = {"provenance": provenance.describe(config, experiment.mesh)}
+    feed = make_feed(experiment, dataset, first)
+    progress = Progress(
+        config.method.label, first, total, config.batch_size * config.runs * config.method.members
+    )
+    pending: list[Metrics] = []
+    with MetricsLog(workdir, first) as log:
+        for step in range(first + 1, total + 1):  # `step` counts finished steps
+            state, step_metrics = feed.advance(state, step - 1)
+            pending.append(step_metrics)
+            if step == first + 1:
+                jax.block_until_ready(state)
+                progress.start(step)
+            if step % config.log_every == 0 or step == total:
+                means = _means(pending)
+                pending = []
+                progress.report(step, means)
+                log.write("train", step, step / experiment.steps_per_epoch, means)
+            if _due(step, config.eval_every, experiment):
+                progress.pause()
+                evaluated = evaluate_members(experiment, state, dataset)
+                log.write("eval", step, step / experiment.steps_per_epoch, evaluated)
+                progress.report(step, {f"test {name}": value for name, value in evaluated.items()})
+                progress.resume()
+            if _due(step, config.checkpoint_every, experiment):
+                progress.pause()
+                checkpoints.save(step, state, {"step": step, **meta})
+                progress.resume()
+    return state
+
+
+def _due(step: int, every_epochs: float, experiment: Experiment) -> bool:
+    """Whether something done every so many epochs, and at the end, is due after `step` steps."""
+    interval = round(every_epochs * experiment.steps_per_epoch) if every_epochs else 0
+    return step == experiment.total_steps or (interval > 0 and step % interval == 0)
+
+
+def _means(pending: list[Metrics]) -> dict[str, np.ndarray]:
+    """Means over the steps since the last report, float32 [run, member]."""
+    fetched = [sharding.to_host(metrics) for metrics in pending]
+    return jax.tree.map(lambda *values: np.mean(values, axis=0), *fetched)
+
+
+def evaluate_members(
+    experiment: Experiment, state: TrainState, dataset: Dataset
+) -> dict[str, np.ndarray]:
+    """Accuracy and negative log-likelihood of every member on the test split, [run, member]."""
+    log_probs = inference.predict(experiment, state, dataset.test)
+    labels = np.asarray(dataset.test.labels)
+    correct = log_probs.argmax(-1) == labels
+    own = np.take_along_axis(log_probs, labels[None, None, :, None], axis=-1)[..., 0]
+    return {"accuracy": correct.mean(-1), "nll": -own.mean(-1, dtype=np.float64)}
+
+
+class Feed(Protocol):
+    """Where batches come from."""
+
+    def advance(self, state: TrainState, step: int) -> tuple[TrainState, Metrics]:
+        """Takes the batch of `step` and the step itself; must be called for successive steps."""
+
+
+def make_feed(experiment: Experiment, dataset: Dataset, first_step: int) -> Feed:
+    """The resident pipeline where the data is in memory, else the streaming one."""
+    pipeline = experiment.config.data.pipeline
+    if pipeline == "resident" and not dataset.train.in_memory:
+        raise UserError(
+            f"config.data.pipeline: 'resident', but {dataset.info.name} is read from files as it "
+            "is needed; use 'streaming'"
+        )
+    if pipeline == "streaming" or not dataset.train.in_memory:
+        return StreamingFeed(experiment, dataset, first_step)
+    assert isinstance(dataset.train, ArrayExamples)
+    return ResidentFeed(experiment, dataset.train)
+
+
+class ResidentFeed:
+    """Data on the device; the host only renews the order of the examples once an epoch."""
+
+    def __init__(self, experiment: Experiment, examples: ArrayExamples):
+        self._experiment = experiment
+        self._epoch = -1
+        everywhere = sharding.shard(experiment.mesh, sharding.REPLICATED)
+        by_run = sharding.shard(experiment.mesh, sharding.RUNS)
+        self._images = jax.device_put(examples.images, everywhere)
+        self._labels = jax.device_put(examples.labels, everywhere)
+        self._runs = jax.device_put(experiment.runs, by_run)
+        self._source: ResidentSource
+
+    def advance(self, state: TrainState, step: int) -> tuple[TrainState, Metrics]:
+        epoch, offset = position(step, self._experiment.plan)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._source = ResidentSource(
+                self._images,
+                self._labels,
+                self._runs,
+                self._experiment.order_window(self._runs, jnp.int32(epoch)),
+                *(np.int32(value) for value in (epoch, step, offset)),
+            )
+        return self._experiment.resident_step(state, self._source)

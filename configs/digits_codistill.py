@@ -1,0 +1,12 @@
+"""Co-distilled pairs on the digits: `configs/digits.py:codistill_skl` by the name of the main job."""
+
+from pathlib import Path
+from runpy import run_path
+
+from churn_jax import recipes
+
+
+def get_config(arg: str = ""):
+    """`arg`: nothing, or tiny."""
+    digits = run_path(str(Path(__file__).with_name("digits.py")))
+    return digits["get_config"](recipes.preset("codistill_skl", arg))
