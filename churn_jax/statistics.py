@@ -18,8 +18,8 @@ Runs and examples are crossed random factors. With `z` the values, the variance 
 
 where V_examples comes from the spread of the examples' means, V_runs from the spread of the runs'
 means, and V_interaction, from the residuals, is contained in both and must be counted once. The
-interval is mean ± t·√V with Satterthwaite's degrees of freedom: few runs with different churn give
-a wide interval, however many pairs or examples there are. `tests/test_statistics.py` simulates the
+interval is mean ± t·√V (on a scale that fits the measure) with Satterthwaite's degrees of freedom:
+few runs with different churn give a wide interval, however many pairs or examples there are. `tests/test_statistics.py` simulates the
 coverage at 5, 10 and 20 runs.
 """
 
@@ -158,29 +158,29 @@ def ratio_values(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def interval(sample: Sample, low: float = -math.inf, high: float = math.inf) -> Interval:
-    """The 95 % interval of the sample's mean, cut to the possible range [low, high].
+    """The 95 % interval of the sample's mean, inside the possible range [low, high].
 
     It covers the expectation over new runs and new examples, or over new examples alone where the
-    runs are too few: `covers` says which.
+    runs are too few: `covers` says which. A rate's interval is made on the scale of log-odds and that
+    of a non-negative measure on a log scale, and brought back: the spread of churn grows with churn,
+    so that an interval symmetric around the estimate would too often lie below the truth.
+
+    Args:
+      sample: values whose mean is wanted.
+      low: smallest possible value: 0 or −∞.
+      high: largest possible value; ∞ where `low` is −∞.
     """
     num_examples = len(sample.examples)
     if num_examples < 2:
         return Interval(sample.mean, low, high, math.nan, math.nan, EXAMPLES_ONLY, math.nan)
-    of_examples = _variance_of_mean(sample.examples)
-    variance, uncertainty = of_examples, of_examples**2 / (num_examples - 1)
-    for values in sample.runs.values():
-        if values is not None:
-            of_runs, interaction = _run_variances(values)
-            variance += max(of_runs - interaction, 0.0)
-            uncertainty += of_runs**2 / (len(values) - 1)
-    freedom = variance**2 / uncertainty if uncertainty > 0 else _NORMAL
-    too_few_runs = any(values is None for values in sample.runs.values())
-    error = math.sqrt(variance)
+    error, freedom = _standard_error(sample)
     quantile = float(special.stdtrit(freedom, 0.975))
+    ends = _ends(sample.mean, quantile * error, low, high, num_examples)
+    too_few_runs = any(values is None for values in sample.runs.values())
     return Interval(
         mean=sample.mean,
-        low=max(low, sample.mean - error * quantile),
-        high=min(high, sample.mean + error * quantile),
+        low=ends[0],
+        high=ends[1],
         standard_error=error,
         freedom=freedom,
         covers=EXAMPLES_ONLY if too_few_runs else RUNS_AND_EXAMPLES,
@@ -197,6 +197,39 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(order) - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted.tolist()
+
+
+def _standard_error(sample: Sample) -> tuple[float, float]:
+    """√V of the module's docstring, and Satterthwaite's degrees of freedom."""
+    variance = _variance_of_mean(sample.examples)
+    uncertainty = variance**2 / (len(sample.examples) - 1)
+    for values in sample.runs.values():
+        if values is not None:
+            of_runs, interaction = _run_variances(values)
+            # By chance runs can differ less than their interaction with the examples makes them.
+            variance += max(of_runs - interaction, 0.0)
+            uncertainty += of_runs**2 / (len(values) - 1)
+    return math.sqrt(variance), variance**2 / uncertainty if variance > 0 else _NORMAL
+
+
+def _ends(mean: float, arm: float, low: float, high: float, trials: int) -> tuple[float, float]:
+    """mean ± arm, on the scale that keeps the ends inside the possible range."""
+    if low == -math.inf or math.isnan(mean):
+        return mean - arm, mean + arm
+    if high == math.inf:
+        return (
+            (mean * math.exp(-arm / mean), mean * math.exp(arm / mean)) if mean > 0 else (0.0, arm)
+        )
+    rate = (mean - low) / (high - low)
+    if 0 < rate < 1:
+        logit = special.logit(rate)
+        arm /= (high - low) * rate * (1 - rate)
+        ends = special.expit([logit - arm, logit + arm])
+    else:
+        # What never happened in n examples may still have any rate up to 1 − 0.025^(1/n).
+        unseen = 1 - 0.025 ** (1 / trials)
+        ends = np.array([0.0, unseen] if rate <= 0 else [1 - unseen, 1.0])
+    return low + (high - low) * float(ends[0]), low + (high - low) * float(ends[1])
 
 
 def _variance_of_mean(values: np.ndarray) -> float:

@@ -67,8 +67,11 @@ def test_samples_of_shared_runs_cancel():
     sample = statistics.pair_sample(means, "a")
     nothing = interval(sample - sample)
     assert (nothing.mean, nothing.standard_error, nothing.p) == (0, 0, 1)
-    independent = interval(sample - statistics.pair_sample(means, "b"))
-    assert independent.standard_error > 0
+    others = pair_means(np.random.default_rng(1).integers(0, 3, (5, 30)))
+    contrast = interval(sample - statistics.pair_sample(others, "b"))
+    parts = [interval(sample), interval(statistics.pair_sample(others))]
+    assert contrast.mean == pytest.approx(parts[0].mean - parts[1].mean)
+    assert contrast.standard_error > max(part.standard_error for part in parts)
     assert interval(sample * 2.0).mean == pytest.approx(2 * means.mean())
 
 
@@ -80,9 +83,22 @@ def test_take_restricts_to_a_slice():
     )
 
 
-def test_limits_cut_the_interval():
-    found = interval(Sample(np.array([0.0, 0.0, 1.0]), {}), 0, 1)
-    assert (found.low, found.high) == (0, 1)
+def test_the_interval_stays_inside_the_possible_range():
+    for values in ([0.0, 0.0, 1.0], [0.0, 1.0, 1.0]):
+        found = interval(Sample(np.array(values), {}), 0, 1)
+        assert 0 < found.low < found.mean < found.high < 1
+    skewed = interval(Sample(np.array([0.0, 0.1, 9.0]), {}), 0)
+    assert 0 < skewed.low < skewed.mean < 9 < skewed.high
+    assert skewed.high - skewed.mean > skewed.mean - skewed.low
+
+
+def test_what_was_never_seen_may_still_happen():
+    never = interval(Sample(np.zeros(1000), {}), 0, 1)
+    exact = stats.binomtest(0, 1000).proportion_ci()
+    assert (never.low, never.high) == pytest.approx((exact.low, exact.high))
+    always = interval(Sample(np.ones(1000), {}), 0, 1)
+    assert (always.low, always.high) == pytest.approx((1 - never.high, 1))
+    assert interval(Sample(np.zeros(1000), {}), 0).ci95 == [0, 0]
 
 
 def test_holm():
