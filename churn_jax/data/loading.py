@@ -4,9 +4,9 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from churn_jax.data.examples import ArrayExamples, Dataset, Examples, Subset
+from churn_jax.data.preprocessing import resize
 from churn_jax.data.sources import SOURCES
 from churn_jax.errors import UserError, suggest
 
@@ -55,11 +55,5 @@ def _resize(dataset: Dataset, size: int) -> Dataset:
 def _resize_split(examples: Examples, size: int) -> Examples:
     if not isinstance(examples, ArrayExamples) or examples.images.shape[1:3] == (size, size):
         return examples
-    images = np.stack([_resize_image(image, size) for image in examples.images])
+    images = np.stack([resize(image, size) for image in examples.images])
     return dataclasses.replace(examples, images=images)
-
-
-def _resize_image(image: np.ndarray, size: int) -> np.ndarray:
-    pixels = image[..., 0] if image.shape[-1] == 1 else image
-    resized = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(resized).reshape(size, size, -1)

@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from churn_jax.data.examples import Dataset, DatasetInfo, Examples
+from churn_jax.data.preprocessing import DEFAULT_SIZE
 from churn_jax.data.records import RecordExamples
 from churn_jax.errors import UserError
 
@@ -151,7 +152,7 @@ imagenet = TfdsSource(
     tfds_name="imagenet2012",
     num_classes=1000,
     id_feature="file_name",
-    image_shape=(224, 224, 3),
+    image_shape=(DEFAULT_SIZE, DEFAULT_SIZE, 3),
     **_IMAGENET_STATISTICS,
     test_split="validation",
     in_memory=False,

@@ -1,0 +1,204 @@
+"""The streaming pipeline: examples are read, decoded and cropped on the host, just in time.
+
+Batch `step` holds positions `step·batch_size + i` of every run; position p is example
+`order[p mod N]` of epoch `p div N`, as in the resident pipeline, and its augmentation is keyed by
+run, epoch and example. So a batch is a pure function of its step: nothing needs to be remembered
+to resume, and neither threads nor worker processes nor prefetching can change what comes out.
+"""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import grain
+import jax
+import numpy as np
+from absl import flags
+
+from churn_jax.data.augmentation import augment
+from churn_jax.data.examples import ArrayExamples, Examples
+from churn_jax.data.preprocessing import DEFAULT_SIZE, evaluation_image, training_image
+
+if TYPE_CHECKING:
+    from churn_jax.config import DataConfig
+
+Batch = dict[str, np.ndarray]
+
+_MAX_THREADS = 8
+_BATCHES_PER_WORKER = 2
+
+
+def stream(
+    examples: Examples,
+    order_fn: Callable[[int, int], np.ndarray],
+    keys_fn: Callable[[int, int], np.ndarray],
+    data: "DataConfig",
+    *,
+    runs: Sequence[int],
+    batch_size: int,
+    first_step: int,
+    num_steps: int,
+    workers: int = 0,
+) -> Iterator[Batch]:
+    """Yields the training batches of steps `first_step` to `first_step + num_steps - 1`, in order.
+
+    Args:
+      examples: the training split.
+      order_fn: (run, epoch) -> the order of that epoch, a permutation of `len(examples)`.
+      keys_fn: (run, epoch) -> uint32 key data, to be folded with an example's index.
+      data: image size, crop and flip.
+      runs: the indices of the runs that are fed.
+      batch_size: examples a run and step.
+      first_step: where to start.
+      num_steps: how many batches to yield.
+      workers: processes that decode; 0 decodes in threads of this process. `order_fn` and
+        `keys_fn` are then called in the workers, where JAX is confined to the CPU.
+
+    Yields:
+      image: uint8 [run, example, height, width, channel], augmented.
+      label: int32 [run, example].
+    """
+    source = _TrainingSource(
+        examples, _Memo(order_fn, 2 * len(runs)), keys_fn, data, tuple(map(int, runs)), batch_size
+    )
+    steps = grain.MapDataset.range(first_step, first_step + num_steps).map(source)
+    on_device = _device_augmentation(data)
+    for batch in _read_ahead(steps, workers):
+        image = on_device(batch["key"], batch["index"], batch["image"])
+        yield {"image": np.asarray(image), "label": batch["label"]}
+
+
+def evaluation_batches(
+    examples: Examples, data: "DataConfig", batch_size: int, workers: int = 0
+) -> Iterator[Batch]:
+    """Yields a split in order, all of it; the last batch is filled up with zeros and masked.
+
+    Yields:
+      image: uint8 [example, height, width, channel].
+      label: int32 [example].
+      mask: bool [example], False where there is no example.
+    """
+    num_batches = -(-len(examples) // batch_size)
+    source = _EvaluationSource(examples, data, batch_size)
+    batches = grain.MapDataset.range(num_batches).map(source)
+    yield from _read_ahead(batches, workers)
+
+
+@dataclasses.dataclass(frozen=True)
+class _TrainingSource:
+    """The batch of one step, but for what is augmented on the device."""
+
+    examples: Examples
+    order: Callable[[int, int], np.ndarray]
+    keys: Callable[[int, int], np.ndarray]
+    data: "DataConfig"
+    runs: tuple[int, ...]
+    batch_size: int
+
+    def __call__(self, step: int) -> Batch:
+        per_run = [self._one_run(run, step) for run in self.runs]
+        return {name: np.stack([batch[name] for batch in per_run]) for name in per_run[0]}
+
+    def _one_run(self, run: int, step: int) -> Batch:
+        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        epochs, places = np.divmod(positions, len(self.examples))
+        rows = [
+            self._one_example(run, int(epoch), int(place))
+            for epoch, place in zip(epochs, places, strict=True)
+        ]
+        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _one_example(self, run: int, epoch: int, place: int) -> dict[str, Any]:
+        index = int(self.order(run, epoch)[place])
+        key, example = np.asarray(self.keys(run, epoch)), self.examples[index]
+        image, size = example["image"], _size(self.examples, self.data)
+        if self.data.crop == "resized":
+            image = training_image(image, size, self.data.flip, _generator(key, index))
+        elif not self.examples.in_memory:
+            image = evaluation_image(image, size)
+        return {"image": image, "label": np.int32(example["label"]), "index": index, "key": key}
+
+
+@dataclasses.dataclass(frozen=True)
+class _EvaluationSource:
+    """One batch of a split in order."""
+
+    examples: Examples
+    data: "DataConfig"
+    batch_size: int
+
+    def __call__(self, batch: int) -> Batch:
+        start = batch * self.batch_size
+        stop = min(start + self.batch_size, len(self.examples))
+        images, labels = self._read(start, stop)
+        missing = self.batch_size - (stop - start)
+        return {
+            "image": np.pad(images, [(0, missing)] + [(0, 0)] * 3),
+            "label": np.pad(labels, (0, missing)),
+            "mask": np.arange(self.batch_size) < stop - start,
+        }
+
+    def _read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        if isinstance(self.examples, ArrayExamples):
+            return self.examples.images[start:stop], self.examples.labels[start:stop]
+        size = _size(self.examples, self.data)
+        rows = [self.examples[index] for index in range(start, stop)]
+        images = np.stack([evaluation_image(row["image"], size) for row in rows])
+        return images, np.array([row["label"] for row in rows], np.int32)
+
+
+class _Memo:
+    """The last few results of `function`: an epoch's order is asked for at every example."""
+
+    def __init__(self, function: Callable[[int, int], np.ndarray], size: int):
+        self._function, self._size = function, size
+        self._cached = functools.lru_cache(size)(lambda *args: np.asarray(function(*args)))
+
+    def __call__(self, run: int, epoch: int) -> np.ndarray:
+        return self._cached(run, epoch)
+
+    def __reduce__(self):
+        return _Memo, (self._function, self._size)
+
+
+def _device_augmentation(data: "DataConfig") -> Callable[..., jax.Array]:
+    """The resident pipeline's augmentation of a batch, with the same keys: the same pixels."""
+    if data.crop == "resized":
+        return lambda key, index, image: image
+
+    def one_example(key: jax.Array, index: jax.Array, image: jax.Array) -> jax.Array:
+        wrapped = jax.random.wrap_key_data(key, impl="threefry2x32")
+        return augment(jax.random.fold_in(wrapped, index), image, data)
+
+    return jax.jit(jax.vmap(jax.vmap(one_example)))
+
+
+def _generator(key: np.ndarray, index: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([*key.tolist(), index])))
+
+
+def _size(examples: Examples, data: "DataConfig") -> int:
+    if isinstance(examples, ArrayExamples):
+        return examples.images.shape[1]
+    return data.image_size or DEFAULT_SIZE
+
+
+def _read_ahead(batches: grain.MapDataset, workers: int) -> Iterator[Batch]:
+    """Iterates in order while further batches are made in threads or worker processes."""
+    threads = 1 if workers else min(_MAX_THREADS, os.cpu_count() or 1)
+    ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
+    dataset = batches.to_iter_dataset(ahead)
+    if workers:
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()  # Grain's processes read flags, also in a notebook
+        options = grain.MultiprocessingOptions(workers, per_worker_buffer_size=_BATCHES_PER_WORKER)
+        dataset = dataset.mp_prefetch(options, worker_init_fn=_confine_worker)
+    return iter(dataset)
+
+
+def _confine_worker(index: int, count: int) -> None:
+    """Keeps JAX in a worker process off the accelerator, which belongs to the main process."""
+    del index, count
+    jax.config.update("jax_platforms", "cpu")
