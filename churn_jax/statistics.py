@@ -19,8 +19,8 @@ Runs and examples are crossed random factors. With `z` the values, the variance 
 where V_examples comes from the spread of the examples' means, V_runs from the spread of the runs'
 means, and V_interaction, from the residuals, is contained in both and must be counted once. The
 interval is mean ± t·√V (on a scale that fits the measure) with Satterthwaite's degrees of freedom:
-few runs with different churn give a wide interval, however many pairs or examples there are. `tests/test_statistics.py` simulates the
-coverage at 5, 10 and 20 runs.
+few runs with different churn give a wide interval, however many pairs or examples there are.
+`tests/test_statistics.py` simulates the coverage at 5, 10 and 20 runs.
 """
 
 import dataclasses
@@ -161,9 +161,9 @@ def interval(sample: Sample, low: float = -math.inf, high: float = math.inf) -> 
     """The 95 % interval of the sample's mean, inside the possible range [low, high].
 
     It covers the expectation over new runs and new examples, or over new examples alone where the
-    runs are too few: `covers` says which. A rate's interval is made on the scale of log-odds and that
-    of a non-negative measure on a log scale, and brought back: the spread of churn grows with churn,
-    so that an interval symmetric around the estimate would too often lie below the truth.
+    runs are too few: `covers` says which. A rate's interval is made on the scale of log-odds and
+    that of a non-negative measure on a log scale, and brought back: the spread of churn grows with
+    churn, so that an interval symmetric around the estimate would too often lie below the truth.
 
     Args:
       sample: values whose mean is wanted.
@@ -217,9 +217,8 @@ def _ends(mean: float, arm: float, low: float, high: float, trials: int) -> tupl
     if low == -math.inf or math.isnan(mean):
         return mean - arm, mean + arm
     if high == math.inf:
-        return (
-            (mean * math.exp(-arm / mean), mean * math.exp(arm / mean)) if mean > 0 else (0.0, arm)
-        )
+        factor = math.exp(min(arm / mean, 700.0)) if mean > 0 else 1.0
+        return mean / factor, mean * factor
     rate = (mean - low) / (high - low)
     if 0 < rate < 1:
         logit = special.logit(rate)
