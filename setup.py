@@ -1,0 +1,53 @@
+"""Packaging; `constraints.txt` pins a set that installs on Python 3.11, 3.12 and 3.13."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "churn_jax/__init__.py").read_text())[1]
+
+CORE = [
+    "absl-py",
+    "array-record",
+    "clu",
+    "etils[epath]",
+    "flax",
+    "grain",
+    "jax>=0.10.2",
+    "jinja2",
+    "matplotlib",
+    "ml-collections",
+    "numpy",
+    "optax",
+    "orbax-checkpoint",
+    "pillow",
+    "rich",
+    "safetensors",
+    "scikit-learn",
+    "scipy",
+    "tensorflow-datasets",
+]
+
+EXTRAS = {
+    "tensorflow": ["tensorflow-cpu"],  # `tfds build`, and TensorBoard summaries
+    "tpu": ["jax[tpu]"],
+    "cuda": ["jax[cuda13]"],
+    "test": ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"],
+    "benchmark": ["torch"],
+}
+
+setup(
+    name="churn_jax",
+    version=VERSION,
+    description="Train many independent runs at once, measure their churn, and reduce it",
+    long_description=(ROOT / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["churn_jax", "churn_jax.*"]),
+    package_data={"churn_jax.paper": ["*.json"], "churn_jax.report": ["*.jinja", "*.css", "*.js"]},
+    install_requires=CORE,
+    extras_require=EXTRAS,
+)
