@@ -1,22 +1,19 @@
 """From a config to a data set: the source, then what the config asks of any source."""
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from churn_jax.config import DataConfig
 from churn_jax.data.examples import ArrayExamples, Dataset, Examples, Subset
 from churn_jax.data.preprocessing import resize
 from churn_jax.data.sources import SOURCES
 from churn_jax.errors import UserError, suggest
 
-if TYPE_CHECKING:
-    from churn_jax.config import DataConfig
-
 SUBSET_SEED = 1
 
 
-def load(data: "DataConfig") -> Dataset:
+def load(data: DataConfig) -> Dataset:
     """Loads the data set that `data` names.
 
     `data.num_train` keeps the first so many of a fixed permutation of the training split: a smaller
@@ -36,7 +33,7 @@ def load(data: "DataConfig") -> Dataset:
     return dataset
 
 
-def _subset(train: Examples, data: "DataConfig") -> Examples:
+def _subset(train: Examples, data: DataConfig) -> Examples:
     if not 0 < data.num_train <= len(train):
         raise UserError(
             f"data.num_train={data.num_train}, but {data.name} has {len(train)} training examples"

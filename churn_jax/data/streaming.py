@@ -10,19 +10,17 @@ import dataclasses
 import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grain
 import jax
 import numpy as np
 from absl import flags
 
+from churn_jax.config import DataConfig
 from churn_jax.data.augmentation import augment
 from churn_jax.data.examples import ArrayExamples, Examples
 from churn_jax.data.preprocessing import DEFAULT_SIZE, evaluation_image, training_image
-
-if TYPE_CHECKING:
-    from churn_jax.config import DataConfig
 
 Batch = dict[str, np.ndarray]
 
@@ -34,7 +32,7 @@ def stream(
     examples: Examples,
     order_fn: Callable[[int, int], np.ndarray],
     keys_fn: Callable[[int, int], np.ndarray],
-    data: "DataConfig",
+    data: DataConfig,
     *,
     runs: Sequence[int],
     batch_size: int,
@@ -71,7 +69,7 @@ def stream(
 
 
 def evaluation_batches(
-    examples: Examples, data: "DataConfig", batch_size: int, workers: int = 0
+    examples: Examples, data: DataConfig, batch_size: int, workers: int = 0
 ) -> Iterator[Batch]:
     """Yields a split in order, all of it; the last batch is filled up with zeros and masked.
 
@@ -93,7 +91,7 @@ class _TrainingSource:
     examples: Examples
     order: Callable[[int, int], np.ndarray]
     keys: Callable[[int, int], np.ndarray]
-    data: "DataConfig"
+    data: DataConfig
     runs: tuple[int, ...]
     batch_size: int
 
@@ -126,7 +124,7 @@ class _EvaluationSource:
     """One batch of a split in order."""
 
     examples: Examples
-    data: "DataConfig"
+    data: DataConfig
     batch_size: int
 
     def __call__(self, batch: int) -> Batch:
@@ -163,7 +161,7 @@ class _Memo:
         return _Memo, (self._function, self._size)
 
 
-def _device_augmentation(data: "DataConfig") -> Callable[..., jax.Array]:
+def _device_augmentation(data: DataConfig) -> Callable[..., jax.Array]:
     """The resident pipeline's augmentation of a batch, with the same keys: the same pixels."""
     if data.crop == "resized":
         return lambda key, index, image: image
@@ -179,7 +177,7 @@ def _generator(key: np.ndarray, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([*key.tolist(), index])))
 
 
-def _size(examples: Examples, data: "DataConfig") -> int:
+def _size(examples: Examples, data: DataConfig) -> int:
     if isinstance(examples, ArrayExamples):
         return examples.images.shape[1]
     return data.image_size or DEFAULT_SIZE

@@ -8,15 +8,11 @@ They have no official split. Ours is fixed, small in training and large in testi
 see or to reduce.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from sklearn import datasets
 
+from churn_jax.config import DataConfig
 from churn_jax.data.examples import ArrayExamples, Dataset, DatasetInfo
-
-if TYPE_CHECKING:
-    from churn_jax.config import DataConfig
 
 # The first NUM_TRAIN images of a permutation drawn once from SPLIT_SEED train, the rest test.
 NUM_TRAIN = 597
@@ -32,7 +28,7 @@ _INFO = DatasetInfo(
 )
 
 
-def load(data: "DataConfig") -> Dataset:
+def load(data: DataConfig) -> Dataset:
     """Reads the digits. Ids are positions in scikit-learn's array: `0421`."""
     del data  # embedded: there is nothing to choose
     digits = datasets.load_digits()

@@ -5,17 +5,13 @@ Learning Algorithms", arXiv 1708.07747, 2017. MIT licence. Debian and Ubuntu car
 `dataset-fashion-mnist`.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from etils import epath
 
+from churn_jax.config import DataConfig
 from churn_jax.data.examples import ArrayExamples, Dataset, DatasetInfo, position_ids
 from churn_jax.data.idx import read_idx
 from churn_jax.errors import UserError
-
-if TYPE_CHECKING:
-    from churn_jax.config import DataConfig
 
 # Looked into, in this order, when the config names no folder.
 USUAL_FOLDERS = (
@@ -45,7 +41,7 @@ _INFO = DatasetInfo(
 )
 
 
-def load(data: "DataConfig") -> Dataset:
+def load(data: DataConfig) -> Dataset:
     """Reads both splits from `data.dir`. Ids are positions in the files: `test/00012`."""
     folder = _folder(data.dir)
     return Dataset(_INFO, _read_split(folder, "train"), _read_split(folder, "test"))

@@ -9,18 +9,15 @@ Recognition Challenge", IJCV 2015; non-commercial research, from image-net.org) 
 
 import dataclasses
 import os
-from typing import TYPE_CHECKING
 
 import tensorflow_datasets as tfds
 from etils import epath
 
+from churn_jax.config import DataConfig
 from churn_jax.data.examples import Dataset, DatasetInfo, Examples
 from churn_jax.data.preprocessing import DEFAULT_SIZE
 from churn_jax.data.records import RecordExamples
 from churn_jax.errors import UserError
-
-if TYPE_CHECKING:
-    from churn_jax.config import DataConfig
 
 _IMAGENET_STATISTICS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
@@ -51,7 +48,7 @@ class TfdsSource:
     test_split: str
     in_memory: bool
 
-    def __call__(self, data: "DataConfig") -> Dataset:
+    def __call__(self, data: DataConfig) -> Dataset:
         """Opens `data.dir`: a version folder, or a data_dir above it (default: TFDS's own)."""
         folder = _find(data.dir, self.tfds_name)
         tfds_info = _read_info(folder)
