@@ -138,9 +138,15 @@ class Experiment:
         return step.init_state(self.recipe, jax.vmap(keys_of)(jnp.asarray(self.runs)))
 
     @functools.cached_property
-    def train_step(self) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
-        """The jitted step on a batch of normalised images; donates the state."""
-        return self._jit_step(lambda state, batch: batch, Batch(sharding.BATCH, sharding.BATCH))
+    def streaming_step(
+        self,
+    ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
+        """The jitted step on a batch of uint8 images; donates the state."""
+
+        def get_batch(state: TrainState, batch: Batch) -> Batch:
+            return Batch(normalise(batch.images, self.info), batch.labels)
+
+        return self._jit_step(get_batch, Batch(sharding.BATCH, sharding.BATCH))
 
     @functools.cached_property
     def resident_step(
@@ -176,7 +182,7 @@ class Experiment:
         )
 
     @functools.cached_property
-    def predict_step(self) -> Callable[[Any, Any, jax.Array], jax.Array]:
+    def predict_step(self) -> Callable[[Any, Any, Any], jax.Array]:
         """(params, batch_stats, uint8 images [example, …]) to log-probabilities, jitted."""
 
         def body(params: Any, batch_stats: Any, images: jax.Array) -> jax.Array:
@@ -232,10 +238,6 @@ def make_optimizer(config: Config, steps_per_epoch: float) -> optax.GradientTran
 
 def _state_specs(state: TrainState) -> TrainState:
     """The partition of every leaf: all but the step counter have the axes [run, member]."""
-    return TrainState(
-        step=sharding.REPLICATED,
-        **{
-            name: jax.tree.map(lambda _: sharding.STATE, getattr(state, name))
-            for name in ("params", "batch_stats", "opt_state", "peers")
-        },
+    return dataclasses.replace(
+        jax.tree.map(lambda _: sharding.STATE, state), step=sharding.REPLICATED
     )

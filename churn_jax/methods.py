@@ -15,6 +15,7 @@ the paper does not say, and what is done here:
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from churn_jax.errors import UserError, suggest
 from churn_jax.objectives import Objective
@@ -44,7 +45,7 @@ METHODS: dict[str, Objective] = {
 
 
 def method(
-    name: str, hyperparameters: Mapping[str, float], epochs: float, top_k: int = 0
+    name: str, hyperparameters: Mapping[str, Any], epochs: float, top_k: int = 0
 ) -> Objective:
     """The method called `name` with a data set's hyperparameters.
 

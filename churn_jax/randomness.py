@@ -51,17 +51,12 @@ def epoch_order(
     return jax.random.permutation(key, jnp.arange(num_examples, dtype=jnp.int32))
 
 
-def augmentation_key(
-    seed: int,
-    run: jax.typing.ArrayLike,
-    epoch: jax.typing.ArrayLike,
-    example: jax.typing.ArrayLike,
-    vary: Collection[str],
+def epoch_augmentation_key(
+    seed: int, run: jax.typing.ArrayLike, epoch: jax.typing.ArrayLike, vary: Collection[str]
 ) -> jax.Array:
-    """The key that augments one example in one epoch of one run.
+    """The key of one epoch of one run; fold in an example's index to augment that example.
 
     It follows the example, not its place in the batch, so augmentation can be held while the order
     varies, and the other way round.
     """
-    stream = stream_key(seed, "augmentation", run, vary)
-    return jax.random.fold_in(jax.random.fold_in(stream, epoch), example)
+    return jax.random.fold_in(stream_key(seed, "augmentation", run, vary), epoch)

@@ -9,6 +9,7 @@ One mesh with the axes `run`, `member` and `data` holds everything:
 
 import math
 import os
+from typing import Any
 
 import jax
 import numpy as np
@@ -95,7 +96,7 @@ def shard(mesh: Mesh, spec: PartitionSpec) -> NamedSharding:
     return NamedSharding(mesh, spec)
 
 
-def to_host(tree: object) -> object:
+def to_host(tree: Any) -> Any:
     """A tree of (possibly distributed) arrays as NumPy arrays, whole on every process."""
 
     def fetch(leaf: jax.Array) -> np.ndarray:

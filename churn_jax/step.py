@@ -25,6 +25,8 @@ from churn_jax.models import Model
 from churn_jax.objectives import Objective
 
 Tree = Any
+# A leaf is an array, or in its place a shape, a sharding or a partition.
+Leaf = Any
 
 
 @partial(
@@ -40,7 +42,7 @@ class TrainState:
     it is empty for the others.
     """
 
-    step: jax.Array
+    step: Leaf
     params: Tree
     batch_stats: Tree
     opt_state: Tree
@@ -50,10 +52,10 @@ class TrainState:
 @partial(jax.tree_util.register_dataclass, data_fields=["images", "labels"], meta_fields=[])
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Normalised float images [run, example, height, width, channel] and int labels [run, example]."""
+    """Images (uint8 pixels, or float32 and normalised) [run, example, height, width, channel] and int labels [run, example]."""
 
-    images: jax.Array
-    labels: jax.Array
+    images: Leaf
+    labels: Leaf
 
 
 @dataclasses.dataclass(frozen=True)

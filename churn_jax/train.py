@@ -1,5 +1,6 @@
 """The training loop: restore, step, log, evaluate, checkpoint, predict. No mathematics."""
 
+import functools
 import json
 from typing import Any, Protocol
 
@@ -9,18 +10,19 @@ import numpy as np
 from etils import epath
 
 from churn_jax import config as config_lib
-from churn_jax import data, inference, provenance, sharding
+from churn_jax import data, inference, provenance, randomness, sharding
 from churn_jax.checkpoints import Checkpoints
 from churn_jax.checkpoints import steps as checkpoint_steps
 from churn_jax.config import Config
 from churn_jax.data import ArrayExamples, Dataset
 from churn_jax.data.resident import ResidentSource, position
+from churn_jax.data.streaming import stream
 from churn_jax.errors import UserError
 from churn_jax.experiment import Experiment
 from churn_jax.files import write_atomically
 from churn_jax.metrics_log import MetricsLog
 from churn_jax.progress import Progress, say
-from churn_jax.step import TrainState
+from churn_jax.step import Batch, TrainState
 
 Metrics = dict[str, Any]
 
@@ -183,6 +185,43 @@ class ResidentFeed:
                 self._labels,
                 self._runs,
                 self._experiment.order_window(self._runs, jnp.int32(epoch)),
-                *(np.int32(value) for value in (epoch, step, offset)),
+                *(jnp.int32(value) for value in (epoch, step, offset)),
             )
         return self._experiment.resident_step(state, self._source)
+
+
+class StreamingFeed:
+    """Data read and augmented on the host, a few batches ahead of the device."""
+
+    def __init__(self, experiment: Experiment, dataset: Dataset, first_step: int):
+        config = experiment.config
+        seed, vary = config.seed, config.randomness.vary
+        self._experiment = experiment
+        self._sharding = sharding.shard(experiment.mesh, sharding.BATCH)
+        self._batches = stream(
+            dataset.train,
+            functools.partial(_order, seed, vary, experiment.num_train),
+            functools.partial(_augmentation_keys, seed, vary),
+            config.data,
+            runs=experiment.runs.tolist(),
+            batch_size=config.batch_size,
+            first_step=first_step,
+            num_steps=experiment.total_steps - first_step,
+            workers=config.data.workers,
+        )
+
+    def advance(self, state: TrainState, step: int) -> tuple[TrainState, Metrics]:
+        batch = next(self._batches)
+        images, labels = jax.device_put((batch["image"], batch["label"]), self._sharding)
+        return self._experiment.streaming_step(state, Batch(images, labels))
+
+
+# Module-level, so that worker processes can be handed them.
+def _order(seed: int, vary: tuple[str, ...], num_examples: int, run: int, epoch: int) -> np.ndarray:
+    return np.asarray(randomness.epoch_order(seed, run, epoch, vary, num_examples))
+
+
+def _augmentation_keys(seed: int, vary: tuple[str, ...], run: int, epoch: int) -> np.ndarray:
+    return np.asarray(
+        jax.random.key_data(randomness.epoch_augmentation_key(seed, run, epoch, vary))
+    )

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the other scripts: makes .venv with the pinned packages, once, and activates it.
 #
 #   prepare_environment EXTRA   (an extra of setup.py, or nothing)

@@ -15,7 +15,7 @@ from churn_jax import randomness
 from churn_jax.config import DataConfig
 from churn_jax.data.augmentation import augment
 from churn_jax.data.examples import DatasetInfo
-from churn_jax.step import Batch
+from churn_jax.step import Batch, Leaf
 
 
 @partial(
@@ -37,13 +37,13 @@ class ResidentSource:
       offset: int32, where in `order` that batch begins.
     """
 
-    images: jax.Array
-    labels: jax.Array
-    runs: jax.Array
-    order: jax.Array
-    epoch: jax.Array
-    first_step: jax.Array
-    offset: jax.Array
+    images: Leaf
+    labels: Leaf
+    runs: Leaf
+    order: Leaf
+    epoch: Leaf
+    first_step: Leaf
+    offset: Leaf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,8 +80,8 @@ def take_batch(source: ResidentSource, step: jax.Array, plan: ResidentPlan) -> B
         epochs = source.epoch + places // plan.num_examples
 
         def one_example(example: jax.Array, epoch: jax.Array) -> jax.Array:
-            key = randomness.augmentation_key(plan.seed, run, epoch, example, plan.vary)
-            return augment(key, source.images[example], plan.data)
+            key = randomness.epoch_augmentation_key(plan.seed, run, epoch, plan.vary)
+            return augment(jax.random.fold_in(key, example), source.images[example], plan.data)
 
         images = jax.vmap(one_example)(examples, epochs)
         return Batch(normalise(images, plan.info), source.labels[examples])
@@ -91,7 +91,7 @@ def take_batch(source: ResidentSource, step: jax.Array, plan: ResidentPlan) -> B
 
 def normalise(images: jax.Array | np.ndarray, info: DatasetInfo) -> jax.Array:
     """uint8 pixels as float32: (x/255 − mean) / std, per channel."""
-    mean, std = np.float32(info.mean), np.float32(info.std)
+    mean, std = np.array(info.mean, np.float32), np.array(info.std, np.float32)
     return (jnp.asarray(images, jnp.float32) / 255 - mean) / std
 
 

@@ -11,7 +11,7 @@ noticing.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -57,9 +57,10 @@ class Model:
         it uses the running ones, which come back unchanged.
         """
         if not train:
-            return self.module.apply(variables, images, train=False), variables["batch_stats"]
+            logits = self.module.apply(variables, images, train=False)
+            return cast(jax.Array, logits), variables["batch_stats"]
         logits, updated = self.module.apply(variables, images, train=True, mutable=["batch_stats"])
-        return logits, updated.get("batch_stats", {})
+        return cast(jax.Array, logits), updated.get("batch_stats", {})
 
 
 def build(

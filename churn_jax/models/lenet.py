@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from churn_jax.models.layers import max_pool_2x2
+from churn_jax.models.layers import Conv, max_pool_2x2
 
 
 class LeNet5(nn.Module):
@@ -22,9 +22,9 @@ class LeNet5(nn.Module):
         """Images [example, height, width, channel] to float32 logits [example, class]."""
         del train  # nothing here behaves differently in training
         padding = "VALID" if min(x.shape[1:3]) >= 16 else "SAME"
-        x = nn.Conv(6, (5, 5), padding="SAME", dtype=self.dtype, name="conv_0")(x)
+        x = Conv(6, 5, "SAME", self.dtype, name="conv_0")(x)
         x = max_pool_2x2(nn.relu(x))
-        x = nn.Conv(16, (5, 5), padding=padding, dtype=self.dtype, name="conv_1")(x)
+        x = Conv(16, 5, padding, self.dtype, name="conv_1")(x)
         x = max_pool_2x2(nn.relu(x))
         x = x.reshape(x.shape[0], -1)
         x = nn.relu(nn.Dense(120, dtype=self.dtype, name="dense_0")(x))
