@@ -1,0 +1,458 @@
+"""The paper's losses, one value per example, stable in float32 and with gradients in closed form.
+
+The last axis of logits is the class; all axes before it (run, member, example, …) are kept, and the
+mean over examples is left to the caller. Half-precision logits are accumulated in float32, float32
+and float64 ones in their own type, which is the result's; gradients have the type of the logits.
+Logits must be finite, and may be as large as ±1e4 or more.
+
+How they stay accurate and cheap:
+
+- A softmax is kept as its logits and two numbers per example, `_Normaliser`; a backward pass
+  recomputes probabilities from them inside one fused loop, and stores no array of them in between.
+- log(1 + x) and e^x − 1 are taken with `log1p` and `expm1`, so a loss of 1e-9 has as many right
+  digits as one of 10, and two nearly equal predictions have an accurate distance.
+- The rules are `jax.custom_vjp`: reverse mode, `vmap`, `jit` and `shard_map` work; forward mode
+  (`jvp`) does not.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from churn_jax.errors import UserError
+
+LOG_PROBABILITY_FLOOR = -30.0
+"""Where `skl_to_uniform` stops counting: a probability of e^-30, about 1e-13."""
+
+
+def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
+    """Cross entropy with the label, −log p_y, in nats: the paper's L before its mean.
+
+    Args:
+      logits: [..., class].
+      labels: integers [...]. They are not checked against the number of classes, as nothing can be
+        raised from compiled code.
+
+    Returns:
+      [...], at least 0.
+    """
+    logits, labels = jnp.asarray(logits), jnp.asarray(labels)
+    _check_shape("labels", labels.shape, logits.shape[:-1])
+    return _cross_entropy(logits, labels)
+
+
+def soft_cross_entropy(logits: ArrayLike, probs: ArrayLike) -> Array:
+    """Cross entropy with given probabilities, H(t, p) = −Σ_j t_j log p_j, in nats.
+
+    With `probs` those of a stale peer this is the agreement term of co-distillation with cross
+    entropy (Anil et al., 2018; eq. 17 and 18). There the caller stops the peer's gradient.
+
+    Args:
+      logits: of p, [..., class].
+      probs: t, [..., class].
+
+    Returns:
+      [...], at least the entropy of t.
+    """
+    logits, probs = jnp.asarray(logits), jnp.asarray(probs)
+    _check_shape("probs", probs.shape, logits.shape)
+    return _soft_cross_entropy(logits, probs)
+
+
+def distillation(student_logits: ArrayLike, teacher_probs: ArrayLike, temperature: float) -> Array:
+    """Distillation towards a teacher's probabilities (Hinton et al., 2015), in nats.
+
+        τ² · H(t, softmax(z / τ))
+
+    The factor τ² keeps the size of the gradient, which a high temperature makes 1 / τ² as large.
+    The minimum over z is τ² times the entropy of t, not 0.
+
+    Args:
+      student_logits: z, [..., class].
+      teacher_probs: t, [..., class], used as they are: temper each teacher, softmax(logits / τ),
+        before taking the mean over teachers. No gradient flows into them.
+      temperature: τ, above 0.
+
+    Returns:
+      [...].
+    """
+    logits = _accumulated(student_logits)
+    # Shifting first leaves the largest logit exactly 0, which dividing by τ then can't round.
+    shifted = logits - lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
+    target = lax.stop_gradient(jnp.asarray(teacher_probs))
+    return temperature**2 * soft_cross_entropy(shifted / temperature, target)
+
+
+def entropy(logits: ArrayLike, top_k: int | None = None, renormalise: bool = False) -> Array:
+    """Entropy of the prediction, H(p) = −Σ_j p_j log p_j, in nats (eq. 6's regulariser).
+
+    Args:
+      logits: [..., class].
+      top_k: sum over the k largest probabilities only, as the paper does on ImageNet (k = 10);
+        None, or as many as there are classes, for all.
+      renormalise: divide the k probabilities by their sum first. The paper does not say; it is not
+        done by default, so the sum is then not quite an entropy.
+
+    Returns:
+      [...], in [0, log K] for K classes.
+    """
+    logits = jnp.asarray(logits)
+    if top_k is None or _is_all(top_k, logits):
+        return _entropy(logits)
+    if renormalise:
+        return _entropy(lax.top_k(logits, top_k)[0])
+    log_probs = _top_log_probs(top_k, logits)
+    return -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
+
+
+def skl_to_uniform(logits: ArrayLike, top_k: int | None = None, renormalise: bool = False) -> Array:
+    """Symmetric KL divergence between the prediction and the uniform distribution, in nats (eq. 7).
+
+        SKL(p, Unif) = KL(p ‖ Unif) + KL(Unif ‖ p) = Σ_j (p_j − 1/K) · log p_j
+
+    The regulariser *subtracts* it, and it grows without bound as any p_j → 0; training would follow
+    it there. So log p_j is clamped from below at `LOG_PROBABILITY_FLOOR`: the value is at most 30
+    nats and a class whose probability has fallen below the floor is pushed no further.
+
+    Args:
+      logits: [..., class].
+      top_k: sum over the k largest probabilities only, with 1/K still of all classes (the paper's
+        ImageNet variant, k = 10); None, or as many as there are classes, for all.
+      renormalise: divide the k probabilities by their sum first, and count k classes in place of K.
+
+    Returns:
+      [...], in [0, 30]; with `top_k` and without `renormalise` it may be below 0.
+    """
+    logits = jnp.asarray(logits)
+    if top_k is None or _is_all(top_k, logits):
+        return _skl_to_uniform(logits)
+    if renormalise:
+        return _skl_to_uniform(lax.top_k(logits, top_k)[0])
+    log_probs = _top_log_probs(top_k, logits)
+    excess = jnp.exp(log_probs) - 1 / logits.shape[-1]
+    return jnp.sum(excess * jnp.maximum(log_probs, LOG_PROBABILITY_FLOOR), axis=-1)
+
+
+def symmetric_kl(logits_a: ArrayLike, logits_b: ArrayLike) -> Array:
+    """Symmetric KL divergence of two predictions, in nats: eq. 9's agreement term.
+
+        SKL(p, q) = KL(p ‖ q) + KL(q ‖ p) = Σ_j (p_j − q_j) · (log p_j − log q_j)
+
+    Gradients flow into both, as the paper's joint update wants.
+
+    Args:
+      logits_a: of p, [..., class].
+      logits_b: of q, [..., class].
+
+    Returns:
+      [...], at least 0; 0 only for equal predictions. Symmetric.
+    """
+    logits_a, logits_b = jnp.asarray(logits_a), jnp.asarray(logits_b)
+    _check_shape("logits_b", logits_b.shape, logits_a.shape)
+    return _symmetric_kl(logits_a, logits_b)
+
+
+def l1_distance(logits_a: ArrayLike, logits_b: ArrayLike) -> Array:
+    """L1 distance of two predictions, ‖p − q‖₁ = Σ_j |p_j − q_j|: eq. 8's agreement term.
+
+    Arguments as in `symmetric_kl`. The gradient takes the sign of 0 as 0.
+
+    Returns:
+      [...], in [0, 2]. Symmetric.
+    """
+    logits_a, logits_b = jnp.asarray(logits_a), jnp.asarray(logits_b)
+    _check_shape("logits_b", logits_b.shape, logits_a.shape)
+    return _l1_distance(logits_a, logits_b)
+
+
+# One softmax.
+
+
+class _Normaliser(NamedTuple):
+    """log p = (logits − top) − log_sum. Their sum would lose digits at large logits."""
+
+    top: Array  # the largest logit, [..., 1]
+    log_sum: Array  # log Σ_j e^(logit_j − top) in [0, log K], [..., 1]
+
+
+def _normaliser(logits: Array) -> _Normaliser:
+    is_top = _one_hot(jnp.argmax(logits, axis=-1), logits)
+    top = jnp.sum(jnp.where(is_top, logits, 0), axis=-1, keepdims=True)
+    # The sum without its largest term, which is 1, so that log1p sees all its digits. That term is
+    # left out by its place: a compiler that computes the logits twice may round them differently,
+    # and then no logit need equal the largest.
+    rest = jnp.sum(jnp.where(is_top, 0, jnp.exp(logits - top)), axis=-1, keepdims=True)
+    return _Normaliser(top, jnp.log1p(rest))
+
+
+def _log_probs(logits: Array, normaliser: _Normaliser) -> Array:
+    return (logits - normaliser.top) - normaliser.log_sum
+
+
+@jax.custom_vjp
+def _cross_entropy(logits: Array, labels: Array) -> Array:
+    return _cross_entropy_forward(logits, labels)[0]
+
+
+def _cross_entropy_forward(logits: Array, labels: Array) -> tuple[Array, tuple]:
+    wide = _accumulated(logits)
+    normaliser = _normaliser(wide)
+    shifted = jnp.where(_one_hot(labels, logits), wide - normaliser.top, 0)
+    value = normaliser.log_sum[..., 0] - jnp.sum(shifted, axis=-1)
+    return value, (logits, labels, normaliser)
+
+
+def _cross_entropy_backward(residuals: tuple, g: Array) -> tuple:
+    logits, labels, normaliser = residuals
+    probs = jnp.exp(_log_probs(_accumulated(logits), normaliser))
+    gradient = g[..., None] * (probs - _one_hot(labels, logits))
+    return gradient.astype(logits.dtype), None
+
+
+_cross_entropy.defvjp(_cross_entropy_forward, _cross_entropy_backward)
+
+
+def _one_hot(labels: Array, logits: Array) -> Array:
+    return labels[..., None] == jnp.arange(logits.shape[-1])
+
+
+@jax.custom_vjp
+def _soft_cross_entropy(logits: Array, target: Array) -> Array:
+    return _soft_cross_entropy_forward(logits, target)[0]
+
+
+def _soft_cross_entropy_forward(logits: Array, target: Array) -> tuple[Array, tuple]:
+    normaliser = _normaliser(_accumulated(logits))
+    wide_target = _accumulated(target)
+    # All terms are at least 0, so the sum loses nothing.
+    value = jnp.sum(-wide_target * _log_probs(_accumulated(logits), normaliser), axis=-1)
+    mass = jnp.sum(wide_target, axis=-1)
+    return value, (logits, target, normaliser, mass)
+
+
+def _soft_cross_entropy_backward(residuals: tuple, g: Array) -> tuple:
+    logits, target, normaliser, mass = residuals
+    log_probs = _log_probs(_accumulated(logits), normaliser)
+    gradient = g[..., None] * (mass[..., None] * jnp.exp(log_probs) - target)
+    return gradient.astype(logits.dtype), (-g[..., None] * log_probs).astype(target.dtype)
+
+
+_soft_cross_entropy.defvjp(_soft_cross_entropy_forward, _soft_cross_entropy_backward)
+
+
+@jax.custom_vjp
+def _entropy(logits: Array) -> Array:
+    return _entropy_forward(logits)[0]
+
+
+def _entropy_forward(logits: Array) -> tuple[Array, tuple]:
+    normaliser = _normaliser(_accumulated(logits))
+    log_probs = _log_probs(_accumulated(logits), normaliser)
+    value = jnp.sum(-jnp.exp(log_probs) * log_probs, axis=-1)
+    return value, (logits, normaliser, value)
+
+
+def _entropy_backward(residuals: tuple, g: Array) -> tuple:
+    logits, normaliser, value = residuals
+    log_probs = _log_probs(_accumulated(logits), normaliser)
+    gradient = -g[..., None] * jnp.exp(log_probs) * (log_probs + value[..., None])
+    return (gradient.astype(logits.dtype),)
+
+
+_entropy.defvjp(_entropy_forward, _entropy_backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _top_log_probs(k: int, logits: Array) -> Array:
+    """The k largest log-probabilities of a softmax over all classes, descending, [..., k]."""
+    return _top_log_probs_forward(k, logits)[0]
+
+
+def _top_log_probs_forward(k: int, logits: Array) -> tuple[Array, tuple]:
+    normaliser = _normaliser(_accumulated(logits))
+    top, indices = lax.top_k(logits, k)
+    return _log_probs(_accumulated(top), normaliser), (logits, normaliser, indices)
+
+
+def _top_log_probs_backward(k: int, residuals: tuple, g: Array) -> tuple:
+    logits, normaliser, indices = residuals
+    probs = jnp.exp(_log_probs(_accumulated(logits), normaliser))
+    gradient = -probs * jnp.sum(g, axis=-1, keepdims=True)
+    selected = jnp.put_along_axis(jnp.zeros_like(gradient), indices, g, axis=-1, inplace=False)
+    return ((gradient + selected).astype(logits.dtype),)
+
+
+_top_log_probs.defvjp(_top_log_probs_forward, _top_log_probs_backward)
+
+
+# Two softmaxes.
+
+
+class _Pair(NamedTuple):
+    """The normalisers of p and q, and log(Σ_j e^(a_j − top a) / Σ_j e^(b_j − top b)), [..., 1].
+
+    The last is the difference of the two `log_sum`, with the digits that a subtraction would lose
+    where p ≈ q.
+    """
+
+    a: _Normaliser
+    b: _Normaliser
+    log_ratio: Array
+
+
+class _Compared(NamedTuple):
+    """Two softmaxes p and q, class by class, [..., class]."""
+
+    p: Array
+    q: Array
+    difference: Array  # p − q
+    log_ratio: Array  # log p − log q
+
+
+def _pair(a: Array, b: Array) -> _Pair:
+    normaliser_a, normaliser_b = _normaliser(a), _normaliser(b)
+    shift = _shifted_difference(a, b, normaliser_a.top, normaliser_b.top)
+    exp_a, exp_b = jnp.exp(a - normaliser_a.top), jnp.exp(b - normaliser_b.top)
+    change = jnp.sum(_difference(exp_a, exp_b, shift), axis=-1, keepdims=True)
+    # log1p(sum_a / sum_b − 1), seen from the smaller sum so that its argument is never below 0.
+    smaller = jnp.where(change > 0, normaliser_b.log_sum, normaliser_a.log_sum)
+    log_ratio = jnp.sign(change) * jnp.log1p(jnp.abs(change) * jnp.exp(-smaller))
+    return _Pair(normaliser_a, normaliser_b, log_ratio)
+
+
+def _compared(a: Array, b: Array, pair: _Pair) -> _Compared:
+    log_ratio = _shifted_difference(a, b, pair.a.top, pair.b.top) - pair.log_ratio
+    p, q = jnp.exp(_log_probs(a, pair.a)), jnp.exp(_log_probs(b, pair.b))
+    return _Compared(p, q, _difference(p, q, log_ratio), log_ratio)
+
+
+def _difference(p: Array, q: Array, log_ratio: Array) -> Array:
+    """p − q without cancellation, given log(p / q): (p − q) / (p + q) = tanh(log(p / q) / 2)."""
+    return (p + q) * jnp.tanh(log_ratio / 2)
+
+
+def _shifted_difference(a: Array, b: Array, top_a: Array, top_b: Array) -> Array:
+    """(a − top_a) − (b − top_b), accurate even where it is tiny beside the logits."""
+    across, tops = a - b, top_a - top_b
+    return (across - tops) + (_rounding(a, b, across) - _rounding(top_a, top_b, tops))
+
+
+def _rounding(x: Array, y: Array, difference: Array) -> Array:
+    """What rounding took from `difference` = x − y, exactly (Knuth's two-sum)."""
+    rounded_y = x - difference
+    return (x - (difference + rounded_y)) + (rounded_y - y)
+
+
+@jax.custom_vjp
+def _symmetric_kl(a: Array, b: Array) -> Array:
+    return _symmetric_kl_forward(a, b)[0]
+
+
+def _symmetric_kl_forward(a: Array, b: Array) -> tuple[Array, tuple]:
+    wide_a, wide_b = _accumulated(a), _accumulated(b)
+    pair = _pair(wide_a, wide_b)
+    compared = _compared(wide_a, wide_b, pair)
+    value = jnp.sum(compared.difference * compared.log_ratio, axis=-1)
+    return value, (a, b, pair, _means(compared, compared.log_ratio))
+
+
+def _symmetric_kl_backward(residuals: tuple, g: Array) -> tuple:
+    a, b, pair, (mean_p, mean_q) = residuals
+    compared = _compared(_accumulated(a), _accumulated(b), pair)
+    g = g[..., None]
+    gradient_a = compared.p * (compared.log_ratio - mean_p) + compared.difference
+    gradient_b = compared.q * (mean_q - compared.log_ratio) - compared.difference
+    return (g * gradient_a).astype(a.dtype), (g * gradient_b).astype(b.dtype)
+
+
+_symmetric_kl.defvjp(_symmetric_kl_forward, _symmetric_kl_backward)
+
+
+@jax.custom_vjp
+def _l1_distance(a: Array, b: Array) -> Array:
+    return _l1_distance_forward(a, b)[0]
+
+
+def _l1_distance_forward(a: Array, b: Array) -> tuple[Array, tuple]:
+    wide_a, wide_b = _accumulated(a), _accumulated(b)
+    pair = _pair(wide_a, wide_b)
+    compared = _compared(wide_a, wide_b, pair)
+    value = jnp.sum(jnp.abs(compared.difference), axis=-1)
+    return value, (a, b, pair, _means(compared, jnp.sign(compared.log_ratio)))
+
+
+def _l1_distance_backward(residuals: tuple, g: Array) -> tuple:
+    a, b, pair, (mean_p, mean_q) = residuals
+    compared = _compared(_accumulated(a), _accumulated(b), pair)
+    sign = jnp.sign(compared.log_ratio)
+    g = g[..., None]
+    gradient_a = compared.p * (sign - mean_p)
+    gradient_b = compared.q * (mean_q - sign)
+    return (g * gradient_a).astype(a.dtype), (g * gradient_b).astype(b.dtype)
+
+
+_l1_distance.defvjp(_l1_distance_forward, _l1_distance_backward)
+
+
+def _means(compared: _Compared, values: Array) -> tuple[Array, Array]:
+    """The means of `values` under p and under q, [..., 1]."""
+    mean_p = jnp.sum(compared.p * values, axis=-1, keepdims=True)
+    mean_q = jnp.sum(compared.q * values, axis=-1, keepdims=True)
+    return mean_p, mean_q
+
+
+@jax.custom_vjp
+def _skl_to_uniform(logits: Array) -> Array:
+    return _skl_to_uniform_forward(logits)[0]
+
+
+def _skl_to_uniform_forward(logits: Array) -> tuple[Array, tuple]:
+    wide = _accumulated(logits)
+    pair = _pair(wide, jnp.zeros_like(wide))
+    compared, clamped, counted = _compared_to_uniform(wide, pair)
+    value = jnp.sum(compared.difference * clamped, axis=-1)
+    mean = jnp.sum(compared.p * clamped + counted, axis=-1, keepdims=True)
+    return value, (logits, pair, mean)
+
+
+def _skl_to_uniform_backward(residuals: tuple, g: Array) -> tuple:
+    logits, pair, mean = residuals
+    compared, clamped, counted = _compared_to_uniform(_accumulated(logits), pair)
+    gradient = compared.p * (clamped - mean) + counted
+    return ((g[..., None] * gradient).astype(logits.dtype),)
+
+
+_skl_to_uniform.defvjp(_skl_to_uniform_forward, _skl_to_uniform_backward)
+
+
+def _compared_to_uniform(logits: Array, pair: _Pair) -> tuple[_Compared, Array, Array]:
+    """p against 1/K; log(K p), clamped; and p − 1/K where the clamp lets it count, else 0."""
+    compared = _compared(logits, jnp.zeros_like(logits), pair)
+    floor = LOG_PROBABILITY_FLOOR + pair.b.log_sum  # log_sum is log K here
+    counted = jnp.where(compared.log_ratio > floor, compared.difference, 0)
+    return compared, jnp.maximum(compared.log_ratio, floor), counted
+
+
+# Arguments.
+
+
+def _accumulated(x: ArrayLike) -> Array:
+    """`x` in the type that sums over classes are taken in: float32, or float64 if `x` is."""
+    x = jnp.asarray(x)
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def _is_all(top_k: int, logits: Array) -> bool:
+    num_classes = logits.shape[-1]
+    if not 1 <= top_k <= num_classes:
+        raise UserError(f"top_k must lie in 1 … {num_classes}, the number of classes, not {top_k}")
+    return top_k == num_classes
+
+
+def _check_shape(name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if shape != expected:
+        raise UserError(f"{name} must have shape {list(expected)}, not {list(shape)}")
