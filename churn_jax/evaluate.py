@@ -16,13 +16,17 @@ from etils import epath
 
 from churn_jax import report as reports
 from churn_jax import statistics, workdirs
+from churn_jax.blocks import DISTANCES, Run, Wanted
 from churn_jax.commands import run_command
 from churn_jax.errors import UserError
-from churn_jax.judge import Judge, judgement, summary
-from churn_jax.measure import Measured, Run, measure
+from churn_jax.judge import Judge
+from churn_jax.measure import Measured, measure
 from churn_jax.report import text
+from churn_jax.statements import judgement, summary
 
 SCHEMA = 1
+# Every measure, and SChurn's curve towards churn.
+_WANTED = Wanted(alphas=(1, 2, 4, 8, 16, 32), distances=tuple(DISTANCES), classwise=True)
 
 
 def evaluate(
@@ -99,7 +103,8 @@ def _measure(groups: Sequence[workdirs.Group]) -> Measured:
         for run in group.runs
     ]
     first = groups[0].runs[0]
-    return measure(runs, first.labels, first.log_probs.shape[2])
+    _, num_examples, num_classes = first.log_probs.shape
+    return measure(runs, first.labels, num_examples, num_classes, _WANTED)
 
 
 def _intra_pair_churn(group: workdirs.Group) -> dict[str, Any] | None:
@@ -113,7 +118,7 @@ def _intra_pair_churn(group: workdirs.Group) -> dict[str, Any] | None:
         [run.log_probs[0].argmax(1) != run.log_probs[1].argmax(1) for run in group.runs]
     ).astype(np.float64)
     values = differ.mean(1)
-    entry = summary(statistics.run_sample(differ, group.name), values, "intra_pair_churn")
+    entry = summary("intra_pair_churn", statistics.run_sample(differ, group.name), values)
     return entry | {"per_run": values.tolist()}
 
 

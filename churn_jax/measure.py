@@ -5,41 +5,23 @@ runs together, so the memory needed does not depend on how large the files are: 
 number per run and example for each measure, from which `churn_jax.statistics` makes intervals for
 the whole set, for a class or for a slice.
 
-The definitions are those of `churn_jax.metrics`, computed here for all pairs at once: every run is
-exponentiated once, not once for each pair it is in.
+The definitions are those of `churn_jax.metrics`; `churn_jax.blocks` computes them for all runs and
+pairs of a block at once.
 """
 
+import collections
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from churn_jax.errors import UserError
+from churn_jax.blocks import NUM_BINS, Block, Run, Wanted, measure_block
 from churn_jax.threads import available_cores
 
-# Elements of one run's block: a pair's two blocks and the scratch one stay in a core's cache.
+# Elements of one run's block: all runs' blocks and their differences stay in a core's cache.
 _BLOCK_ELEMENTS = 1 << 15
-# Rows of half-precision probabilities add up to 1 only roughly; logits miss by far more than this.
-_SUM_TOLERANCE = 0.02
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """The predictions of one model for all examples, read a block at a time.
-
-    Attributes:
-      rows: maps a slice of examples to values [example, class] of any float type.
-      kind: what the values are. Logits are normalised; the others are taken at their word.
-      group: index of the group of runs it belongs to.
-      name: what to call it when its values are at fault.
-    """
-
-    rows: Callable[[slice], np.ndarray]
-    kind: Literal["probs", "log_probs", "logits"]
-    group: int = 0
-    name: str = "run"
+_LEAST_ROWS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,79 +40,93 @@ class PairMeasure:
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """What one pass finds: arrays [run, example] for runs, `PairMeasure`s for pairs.
+    """What one pass finds.
 
     Attributes:
-      groups: [run], the group of each run.
-      labels: [example].
-      predictions: argmax, ties to the lowest index.
-      confidence: probability of the predicted class.
-      gap: γ, largest minus second-largest probability.
-      nll, brier, entropy: −log p_y; Σ_j (p_j − 1[j = y])²; −Σ_j p_j log p_j. In nats.
-      churn, schurn: pairs that predict differently; ½‖(p/max p)¹ − (p/max p)²‖₁.
-      lemma1, lemma2: [run, run], whether the bounds hold for the pair.
+      num_classes: of the predictions.
+      groups: [run], the index of each run's group.
+      labels: [example], or None where there are none.
+      predictions: [run, example], argmax, ties to the lowest index.
+      values: measures of runs, each [run, example]. With probabilities: `top` (the probability of
+        the predicted class), `gap` (γ, largest minus second-largest probability), `entropy`; with
+        labels too: `nll`, `brier`.
+      pairs: measures of pairs: `churn`; with probabilities `schurn` and `schurn@α`, and those asked
+        for of `churn_jax.blocks.DISTANCES`. With `l1` comes `lemma2`, whether Lemma 2's bound
+        counts the example: ‖p¹ − p²‖₁ ≥ min(γ¹, γ²).
+      classwise: [run], the classwise calibration error, or None.
+      lemma2_holds: [run, run], whether Lemma 2 holds example by example.
     """
 
+    num_classes: int
     groups: np.ndarray
-    labels: np.ndarray
+    labels: np.ndarray | None
     predictions: np.ndarray
-    confidence: np.ndarray
-    gap: np.ndarray
-    nll: np.ndarray
-    brier: np.ndarray
-    entropy: np.ndarray
-    churn: PairMeasure
-    schurn: PairMeasure
-    lemma1: np.ndarray
-    lemma2: np.ndarray
+    values: Mapping[str, np.ndarray]
+    pairs: Mapping[str, PairMeasure]
+    classwise: np.ndarray | None
+    lemma2_holds: np.ndarray
+
+    @property
+    def has_probs(self) -> bool:
+        return "top" in self.values
 
     @property
     def correct(self) -> np.ndarray:
         """[run, example] whether the predicted class is the label."""
+        if self.labels is None:
+            raise ValueError("there are no labels")
         return self.predictions == self.labels
 
+    def take(self, rows: np.ndarray) -> "Measured":
+        """The same on a subset of the examples (a mask or indices); the pairs' means are NaN."""
+        unknown = np.full((len(self.groups), len(self.groups)), np.nan)
+        return dataclasses.replace(
+            self,
+            labels=None if self.labels is None else self.labels[rows],
+            predictions=self.predictions[:, rows],
+            values={name: values[:, rows] for name, values in self.values.items()},
+            pairs={
+                name: PairMeasure(unknown, pair.means[:, :, rows])
+                for name, pair in self.pairs.items()
+            },
+            classwise=None,
+        )
 
-def measure(runs: Sequence[Run], labels: np.ndarray, num_classes: int) -> Measured:
+
+def measure(
+    runs: Sequence[Run],
+    labels: np.ndarray | None,
+    num_examples: int,
+    num_classes: int,
+    wanted: Wanted,
+) -> Measured:
     """Measures all runs and all pairs of them in one pass over the predictions.
 
     Args:
-      runs: at least one; all of the same examples and classes in the same order.
-      labels: [example] integers in [0, num_classes).
+      runs: at least one; all of the same examples and classes in the same order. If one has
+        predicted classes alone, only what needs no probabilities is measured.
+      labels: [example] integers in [0, num_classes), or None.
+      num_examples: rows of the values.
       num_classes: columns of the values.
+      wanted: what to measure beyond churn and the measures of runs.
+
+    Raises:
+      UserError: a run's values are no predictions; the message names run and example.
     """
-    examples = len(labels)
-    groups = np.array([run.group for run in runs])
-    found = _Accumulator(groups, labels)
-    rows_per_block = max(1, _BLOCK_ELEMENTS // num_classes)
+    found = _Collector(runs, labels, num_examples, num_classes)
+    rows_per_block = max(_LEAST_ROWS, _BLOCK_ELEMENTS // num_classes)
 
-    def work(rows: slice) -> tuple[slice, "_BlockResult"]:
-        return rows, _measure_block(runs, rows, labels[rows], groups)
+    def work(rows: slice) -> Block:
+        return measure_block(
+            runs, rows, None if labels is None else labels[rows], num_classes, wanted
+        )
 
+    # One block more than threads is in flight, and they are collected in order, so that neither
+    # memory nor the sums depend on which thread is faster.
     with ThreadPoolExecutor(available_cores()) as pool:
-        for rows, block in pool.map(work, _slices(examples, rows_per_block)):
-            found.add(rows, block)
+        for block in _in_order(pool, work, _slices(num_examples, rows_per_block)):
+            found.add(block)
     return found.measured()
-
-
-@dataclasses.dataclass(frozen=True)
-class _RunRows:
-    """One run's block: `relative` is p / max p, [row, class] float32; the rest [row] float64."""
-
-    relative: np.ndarray
-    prediction: np.ndarray
-    confidence: np.ndarray
-    gap: np.ndarray
-    nll: np.ndarray
-    brier: np.ndarray
-    entropy: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class _BlockResult:
-    runs: list[_RunRows]
-    schurn_means: np.ndarray  # [run, group, row], sums over the pairs with the runs of the group
-    schurn_pairs: np.ndarray  # [run, run], sums over the rows
-    lemma2: np.ndarray  # [run, run]
 
 
 def _slices(total: int, step: int) -> Iterator[slice]:
@@ -138,161 +134,78 @@ def _slices(total: int, step: int) -> Iterator[slice]:
         yield slice(start, min(start + step, total))
 
 
-def _measure_block(
-    runs: Sequence[Run], rows: slice, labels: np.ndarray, groups: np.ndarray
-) -> _BlockResult:
-    each = [_run_rows(run, rows, labels) for run in runs]
-    n, num_rows = len(runs), len(labels)
-    means = np.zeros((n, groups.max() + 1, num_rows), np.float32)
-    pairs = np.zeros((n, n))
-    lemma2 = np.ones((n, n), bool)
-    scratch = np.empty_like(each[0].relative)
-    sums = [run.relative.sum(1) for run in each]
-    for i in range(n):
-        for j in range(i):
-            # ½ Σ |a − b| = Σ max(a, b) − ½ Σ (a + b), with one pass less than taking differences.
-            np.maximum(each[i].relative, each[j].relative, out=scratch)
-            distance = np.maximum(scratch.sum(1) - 0.5 * (sums[i] + sums[j]), 0)
-            means[i, groups[j]] += distance
-            means[j, groups[i]] += distance
-            pairs[i, j] = pairs[j, i] = distance.sum(dtype=np.float64)
-            lemma2[i, j] = lemma2[j, i] = _lemma2_holds(each[i], each[j])
-    slim = [dataclasses.replace(run, relative=np.empty(0)) for run in each]
-    return _BlockResult(slim, means, pairs, lemma2)
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[slice], Block], slices: Iterator[slice]
+) -> Iterator[Block]:
+    """Like `pool.map`, with no more results waiting than there are threads."""
+    waiting: collections.deque[Future[Block]] = collections.deque()
+    for rows in slices:
+        waiting.append(pool.submit(work, rows))
+        if len(waiting) > available_cores() + 1:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
-def _run_rows(run: Run, rows: slice, labels: np.ndarray) -> _RunRows:
-    values, kind = np.asarray(run.rows(rows)), run.kind
-    row = np.arange(len(values))
-    prediction = values.argmax(1)
-    largest = values[row, prediction].astype(np.float64)
-    at_label = values[row, labels].astype(np.float64)
-    if kind == "probs":
-        relative = (values / largest[:, None]).astype(np.float32)
-        logs = np.log(np.maximum(relative, np.finfo(np.float32).tiny))
-        confidence = largest
-    else:
-        logs = (values - largest[:, None].astype(values.dtype)).astype(np.float32, copy=False)
-        relative = np.exp(logs)
-        logs = np.maximum(logs, -1e30)  # so that 0 · log 0 is 0, not NaN
-        confidence = (
-            np.exp(largest) if kind == "log_probs" else 1 / relative.sum(1, dtype=np.float64)
-        )
-    total = relative.sum(1, dtype=np.float64)
-    _refuse_impossible(run, rows, values, total * confidence)
-    with np.errstate(divide="ignore"):
-        log_label = {
-            "probs": lambda: np.log(at_label),
-            "log_probs": lambda: at_label,
-            "logits": lambda: at_label - largest + np.log(confidence),
-        }[kind]()
-    second = _second_largest(relative, prediction)
-    squares = np.einsum("rk,rk->r", relative, relative) * confidence**2
-    weighted_logs = np.einsum("rk,rk->r", relative, logs)
-    return _RunRows(
-        relative=relative,
-        prediction=prediction,
-        confidence=confidence,
-        gap=confidence * (1 - second.astype(np.float64)),
-        nll=-log_label,
-        brier=squares - 2 * np.exp(log_label) + 1,
-        entropy=np.maximum(-confidence * (weighted_logs + total * np.log(confidence)), 0),
-    )
+class _Collector:
+    """Puts the blocks' results together."""
 
+    def __init__(
+        self, runs: Sequence[Run], labels: np.ndarray | None, num_examples: int, num_classes: int
+    ):
+        n = len(runs)
+        self._labels, self._examples, self._classes = labels, num_examples, num_classes
+        self._groups = np.array([run.group for run in runs])
+        self._partners = _partners(self._groups)
+        self._predictions = np.zeros((n, num_examples), np.int32)
+        self._values: dict[str, np.ndarray] = {}
+        self._pairs: dict[str, np.ndarray] = {}
+        self._means: dict[str, np.ndarray] = {}
+        self._bins: np.ndarray | None = None
+        self._lemma2 = np.ones((n, n), bool)
 
-def _refuse_impossible(run: Run, rows: slice, values: np.ndarray, sums: np.ndarray) -> None:
-    """Raises UserError for values that are no prediction."""
-    faulty = ~(np.abs(sums - 1) <= _SUM_TOLERANCE)
-    if run.kind == "probs":
-        faulty |= values.min(1) < 0
-    if not faulty.any():
-        return
-    row = int(np.argmax(faulty))
-    where = f"{run.name}: example {rows.start + row}"
-    if not np.isfinite(sums[row]):
-        raise UserError(f"{where} has values that are not numbers: did the training diverge?")
-    if run.kind == "probs" and values[row].min() < 0:
-        raise UserError(f"{where} has the negative probability {values[row].min():.3g}")
-    raise UserError(f"{where} has probabilities that sum to {sums[row]:.3g}, not to 1")
-
-
-def _second_largest(relative: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    row = np.arange(len(relative))
-    relative[row, prediction] = -1
-    second = relative.max(1)
-    relative[row, prediction] = 1
-    return second
-
-
-def _lemma2_holds(a: _RunRows, b: _RunRows) -> bool:
-    """Lemma 2 where it could fail: on the examples where the predictions differ."""
-    rows = np.flatnonzero(a.prediction != b.prediction)
-    if not len(rows):
-        return True
-    probs_a = a.relative[rows] * a.confidence[rows, None]
-    probs_b = b.relative[rows] * b.confidence[rows, None]
-    distance = np.abs(probs_a - probs_b).sum(1)
-    return bool(np.all(distance >= np.minimum(a.gap[rows], b.gap[rows])))
-
-
-class _Accumulator:
-    """Collects the blocks' results into whole arrays."""
-
-    def __init__(self, groups: np.ndarray, labels: np.ndarray):
-        n, examples = len(groups), len(labels)
-        self.groups, self.labels = groups, labels
-        self.predictions = np.zeros((n, examples), np.int32)
-        self.values = {
-            name: np.zeros((n, examples), np.float64)
-            for name in ("confidence", "gap", "nll", "brier", "entropy")
-        }
-        self.schurn_means = np.zeros((n, groups.max() + 1, examples), np.float32)
-        self.schurn_pairs = np.zeros((n, n))
-        self.lemma2 = np.ones((n, n), bool)
-
-    def add(self, rows: slice, block: _BlockResult) -> None:
-        for i, run in enumerate(block.runs):
-            self.predictions[i, rows] = run.prediction
-            for name, values in self.values.items():
-                values[i, rows] = getattr(run, name)
-        self.schurn_means[:, :, rows] = block.schurn_means
-        self.schurn_pairs += block.schurn_pairs
-        self.lemma2 &= block.lemma2
+    def add(self, block: Block) -> None:
+        n, num_groups = self._partners.shape
+        self._predictions[:, block.rows] = block.predictions
+        for name, values in block.values.items():
+            whole = self._values.setdefault(name, np.zeros((n, self._examples)))
+            whole[:, block.rows] = values
+        for name, distances in block.pairs.items():
+            shape = (n, num_groups, self._examples)
+            means = self._means.setdefault(name, np.zeros(shape, np.float32))
+            for group in range(num_groups):
+                of_group = distances[:, self._groups == group]
+                means[:, group, block.rows] = of_group.sum(1) / self._partners[:, group, None]
+            total = self._pairs.setdefault(name, np.zeros((n, n)))
+            total += distances.sum(2, dtype=np.float64)
+        if block.bins is not None:
+            if self._bins is None:
+                self._bins = np.zeros((n, self._classes, NUM_BINS))
+            block.bins.add_to(self._bins)
+        self._lemma2 &= block.lemma2_holds
 
     def measured(self) -> Measured:
-        partners = _num_partners(self.groups)
-        errors = np.count_nonzero(self.predictions != self.labels, axis=1)
-        churn = _churn(self.predictions, self.groups)
-        differing = np.rint(churn.pairs * len(self.labels))
         return Measured(
-            groups=self.groups,
-            labels=self.labels,
-            predictions=self.predictions,
-            **self.values,
-            churn=churn,
-            schurn=PairMeasure(
-                self.schurn_pairs / len(self.labels),
-                self.schurn_means / np.maximum(partners, 1)[:, :, None],
-            ),
-            lemma1=differing <= errors[:, None] + errors,
-            lemma2=self.lemma2,
+            num_classes=self._classes,
+            groups=self._groups,
+            labels=self._labels,
+            predictions=self._predictions,
+            values=self._values,
+            pairs={
+                name: PairMeasure(total / self._examples, self._means[name])
+                for name, total in self._pairs.items()
+            },
+            classwise=None if self._bins is None else _classwise(self._bins, self._examples),
+            lemma2_holds=self._lemma2,
         )
 
 
-def _num_partners(groups: np.ndarray) -> np.ndarray:
-    """[run, group] how many other runs the group holds."""
+def _partners(groups: np.ndarray) -> np.ndarray:
+    """[run, group] how many other runs the group holds; 1 where there are none, for dividing."""
     sizes = np.bincount(groups)
-    return sizes[None] - (groups[:, None] == np.arange(len(sizes)))
+    return np.maximum(sizes[None] - (groups[:, None] == np.arange(len(sizes))), 1)
 
 
-def _churn(predictions: np.ndarray, groups: np.ndarray) -> PairMeasure:
-    n, examples = predictions.shape
-    means = np.zeros((n, groups.max() + 1, examples), np.float32)
-    pairs = np.zeros((n, n))
-    for i in range(n):
-        for j in range(i):
-            differ = predictions[i] != predictions[j]
-            means[i, groups[j]] += differ
-            means[j, groups[i]] += differ
-            pairs[i, j] = pairs[j, i] = differ.mean()
-    return PairMeasure(pairs, means / np.maximum(_num_partners(groups), 1)[:, :, None])
+def _classwise(bins: np.ndarray, num_examples: int) -> np.ndarray:
+    """Classwise ECE of each run from the sums [run, class, bin] of `ClassBins`."""
+    return np.abs(bins).sum(2).mean(1) / num_examples

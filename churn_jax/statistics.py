@@ -249,3 +249,20 @@ def _p_value(mean: float, error: float, freedom: float) -> float:
     if error == 0:
         return 1.0 if mean == 0 else 0.0
     return float(2 * special.stdtr(freedom, -abs(mean) / error))
+
+
+def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> dict[str, float]:
+    """McNemar's exact test that two models are right equally often, on the same examples.
+
+    Args:
+      correct_a, correct_b: [example] bool.
+
+    Returns:
+      How many examples only the first and only the second gets right, and the two-sided p-value.
+    """
+    only_a = int(np.count_nonzero(correct_a & ~correct_b))
+    only_b = int(np.count_nonzero(~correct_a & correct_b))
+    # P(at most the smaller count) under a fair coin, both tails.
+    tail = float(special.bdtr(min(only_a, only_b), only_a + only_b, 0.5))
+    p = min(1.0, 2 * tail) if only_a + only_b else 1.0
+    return {"only_a_right": only_a, "only_b_right": only_b, "p": p}

@@ -13,6 +13,15 @@ from churn_jax.metrics.accuracy import (
     negative_log_likelihood,
     predictions,
 )
+from churn_jax.metrics.agreement import (
+    ambiguity,
+    backward_trust_compatibility,
+    cohens_kappa,
+    discrepancy,
+    negative_flip_rate,
+    normalised_disagreement,
+    positive_flip_rate,
+)
 from churn_jax.metrics.arrays import from_log_probs
 from churn_jax.metrics.bounds import (
     lemma1_bound,
@@ -27,6 +36,11 @@ from churn_jax.metrics.calibration import (
     expected_calibration_error,
     reliability_bins,
 )
+from churn_jax.metrics.calibration_variants import (
+    classwise_calibration_error,
+    equal_mass_calibration_error,
+    kolmogorov_smirnov_calibration_error,
+)
 from churn_jax.metrics.churn import (
     churn,
     churn_correct,
@@ -37,24 +51,36 @@ from churn_jax.metrics.churn import (
     surrogate_distance,
 )
 from churn_jax.metrics.confidence import prediction_confidence, prediction_entropy
+from churn_jax.metrics.distances import jensen_shannon_divergence, symmetric_kl_divergence
 
 __all__ = [
     "ReliabilityBins",
     "accuracy",
+    "ambiguity",
+    "backward_trust_compatibility",
     "bin_indices",
     "brier_score",
     "churn",
     "churn_correct",
     "churn_incorrect",
+    "classwise_calibration_error",
+    "cohens_kappa",
     "correct",
     "disagreement",
+    "discrepancy",
+    "equal_mass_calibration_error",
     "expected_calibration_error",
     "from_log_probs",
+    "jensen_shannon_divergence",
+    "kolmogorov_smirnov_calibration_error",
     "lemma1_bound",
     "lemma1_holds",
     "lemma2_bound",
     "lemma2_holds",
+    "negative_flip_rate",
     "negative_log_likelihood",
+    "normalised_disagreement",
+    "positive_flip_rate",
     "prediction_confidence",
     "prediction_entropy",
     "predictions",
@@ -63,4 +89,5 @@ __all__ = [
     "reliability_bins",
     "surrogate_churn",
     "surrogate_distance",
+    "symmetric_kl_divergence",
 ]

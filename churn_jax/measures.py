@@ -1,0 +1,277 @@
+"""The measures a report can hold: names, definitions, sources, and what each needs."""
+
+import dataclasses
+import math
+from typing import Literal
+
+Scope = Literal["run", "pair", "step", "set"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Definition:
+    """What one measure is.
+
+    Attributes:
+      title: as tables call it.
+      text: the definition.
+      scope: 'run' for one run; 'pair' for two runs, within a group or between two; 'step' for the
+        step from one group to another; 'set' for all runs of a group together.
+      source: whom to cite.
+      needs: what the files must hold: 'labels', 'probs', or both.
+      high: the largest possible value; the smallest is 0 unless `signed`.
+      better: which way is better, or '' where neither is.
+      percent: whether it is shown in percent.
+      signed: whether it can be negative.
+    """
+
+    title: str
+    text: str
+    scope: Scope
+    source: str = ""
+    needs: tuple[str, ...] = ()
+    high: float = 1.0
+    better: Literal["lower", "higher", ""] = "lower"
+    percent: bool = True
+    signed: bool = False
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest possible value."""
+        return (-math.inf, math.inf) if self.signed else (0.0, self.high)
+
+    def available(self, labels: bool, probs: bool) -> bool:
+        """Whether it can be measured from what the files hold."""
+        return ("labels" not in self.needs or labels) and ("probs" not in self.needs or probs)
+
+
+_PAPER = "Bhojanapalli et al., On the Reproducibility of Neural Network Predictions, 2021"
+_GUO = "Guo et al., On Calibration of Modern Neural Networks, 2017"
+_YAN = "Yan et al., Positive-Congruent Training, 2021"
+_MARX = "Marx et al., Predictive Multiplicity in Classification, 2020"
+_LABELS, _PROBS, _BOTH = ("labels",), ("probs",), ("labels", "probs")
+
+DEFINITIONS: dict[str, Definition] = {
+    "accuracy": Definition(
+        "accuracy",
+        "P(ŷ = y), with ŷ the most probable class",
+        "run",
+        needs=_LABELS,
+        better="higher",
+    ),
+    "nll": Definition(
+        "NLL",
+        "negative log-likelihood, the mean of −log p_y, in nats",
+        "run",
+        needs=_BOTH,
+        high=math.inf,
+        percent=False,
+    ),
+    "brier": Definition(
+        "Brier score",
+        "the mean of Σ_j (p_j − 1[j = y])²",
+        "run",
+        "Brier, Verification of Forecasts Expressed in Terms of Probability, 1950",
+        _BOTH,
+        2.0,
+        percent=False,
+    ),
+    "ece": Definition(
+        "ECE",
+        "expected calibration error: Σ_bins n_bin/N · |accuracy − mean top probability| over 15 "
+        "bins of equal width, closed on the right",
+        "run",
+        _GUO,
+        _BOTH,
+    ),
+    "ece_mass": Definition(
+        "ECE, equal mass",
+        "the same over 15 bins that hold the same number of examples",
+        "run",
+        "Nixon et al., Measuring Calibration in Deep Learning, 2019",
+        _BOTH,
+    ),
+    "ece_classwise": Definition(
+        "ECE, classwise",
+        "the mean over the classes j of Σ_bins n_bin/N · |frequency of j − mean p_j|, 15 bins of "
+        "equal width of p_j",
+        "run",
+        "Kull et al., Beyond Temperature Scaling, 2019",
+        _BOTH,
+    ),
+    "ece_ks": Definition(
+        "calibration error, no bins",
+        "the Kolmogorov–Smirnov calibration error: the largest |Σ (1[ŷ = y] − top probability)| "
+        "/ N over the examples up to some top probability",
+        "run",
+        "Gupta et al., Calibration of Neural Networks using Splines, 2021",
+        _BOTH,
+    ),
+    "entropy": Definition(
+        "entropy",
+        "the mean of −Σ_j p_j log p_j, in nats",
+        "run",
+        needs=_PROBS,
+        high=math.inf,
+        better="",
+        percent=False,
+    ),
+    "confidence": Definition(
+        "confidence γ",
+        "the mean of the largest minus the second-largest probability",
+        "run",
+        _PAPER,
+        _PROBS,
+        better="",
+    ),
+    "churn": Definition("churn", "P(ŷ¹ ≠ ŷ²)", "pair", _PAPER),
+    "schurn": Definition(
+        "SChurn₁",
+        "surrogate churn: ½ E‖(p¹ / max p¹)^α − (p² / max p²)^α‖₁ with α = 1; it tends to churn "
+        "as α grows, and is not bounded by 1",
+        "pair",
+        _PAPER,
+        _PROBS,
+        math.inf,
+    ),
+    "churn_correct": Definition(
+        "churn correct",
+        "P(ŷ¹ ≠ ŷ² given ŷ¹ = y), averaged over both orders within a group",
+        "pair",
+        _PAPER,
+        _LABELS,
+    ),
+    "churn_incorrect": Definition(
+        "churn incorrect",
+        "P(ŷ¹ ≠ ŷ² given ŷ¹ ≠ y), averaged over both orders within a group",
+        "pair",
+        _PAPER,
+        _LABELS,
+        better="",
+    ),
+    "kappa": Definition(
+        "Cohen's κ",
+        "agreement beyond chance: 1 − churn / (churn expected of independent predictions with the "
+        "same class frequencies)",
+        "pair",
+        "Cohen, A Coefficient of Agreement for Nominal Scales, 1960",
+        better="higher",
+        percent=False,
+        signed=True,
+    ),
+    "normalised_disagreement": Definition(
+        "churn / error",
+        "normalised disagreement: churn over the mean error of the two",
+        "pair",
+        "Fort et al., Deep Ensembles: A Loss Landscape Perspective, 2019",
+        _LABELS,
+        2.0,
+        "",
+        percent=False,
+    ),
+    "l1": Definition("L1 distance", "E‖p¹ − p²‖₁", "pair", needs=_PROBS, high=2.0, percent=False),
+    "jensen_shannon": Definition(
+        "Jensen–Shannon divergence",
+        "E[½ KL(p¹‖m) + ½ KL(p²‖m)] with m = (p¹ + p²)/2, in nats",
+        "pair",
+        "Lin, Divergence Measures Based on the Shannon Entropy, 1991",
+        _PROBS,
+        math.log(2),
+        percent=False,
+    ),
+    "symmetric_kl": Definition(
+        "symmetric KL",
+        "E[KL(p¹‖p²) + KL(p²‖p¹)], in nats; a probability below 1e-38 counts as that",
+        "pair",
+        _PAPER,
+        _PROBS,
+        math.inf,
+        percent=False,
+    ),
+    "lemma1_bound": Definition(
+        "bound of Lemma 1",
+        "error¹ + error², which churn cannot exceed. With the smaller error e and ε the other's "
+        "excess it is 2e + ε, the bound for near-optimal models",
+        "pair",
+        _PAPER,
+        _LABELS,
+        2.0,
+        "",
+    ),
+    "lemma2_bound": Definition(
+        "bound of Lemma 2",
+        "P(‖p¹ − p²‖₁ ≥ min(γ¹, γ²)), which churn cannot exceed: predictions flip only where the "
+        "confidence is smaller than the change",
+        "pair",
+        _PAPER,
+        _PROBS,
+        better="",
+    ),
+    "gde_gap": Definition(
+        "churn − error",
+        "zero where disagreement equals error (the generalisation disagreement equality), so that "
+        "churn estimates the error without labels",
+        "pair",
+        "Jiang et al., Assessing Generalization of SGD via Disagreement, 2022",
+        _LABELS,
+        better="",
+        signed=True,
+    ),
+    "negative_flip_rate": Definition(
+        "bad churn (✓→✗)", "negative flip rate: P(ŷ¹ = y and ŷ² ≠ y)", "step", _YAN, _LABELS
+    ),
+    "positive_flip_rate": Definition(
+        "good churn (✗→✓)",
+        "positive flip rate: P(ŷ¹ ≠ y and ŷ² = y)",
+        "step",
+        _YAN,
+        _LABELS,
+        better="higher",
+    ),
+    "backward_trust": Definition(
+        "backward trust compatibility",
+        "P(ŷ² = y given ŷ¹ = y): what the old model got right that the new one still does",
+        "step",
+        "Srivastava et al., An Empirical Analysis of Backward Compatibility in ML Systems, 2020",
+        _LABELS,
+        better="higher",
+    ),
+    "excess_churn": Definition(
+        "churn beyond a retraining's",
+        "churn between the groups less the mean of the churn within them",
+        "step",
+        signed=True,
+    ),
+    "ambiguity": Definition(
+        "ambiguity",
+        "the fraction of examples on which any two runs of the group differ; it grows with their "
+        "number",
+        "set",
+        _MARX,
+    ),
+    "discrepancy": Definition(
+        "discrepancy", "the largest churn of any two runs of the group", "set", _MARX
+    ),
+    "intra_pair_churn": Definition(
+        "intra-pair churn",
+        "churn between the two members of one co-distilled run; not the churn of a retraining",
+        "run",
+        better="",
+    ),
+}
+
+
+def definition(key: str) -> Definition:
+    """The definition of a measure; 'schurn@2' is SChurn of another α."""
+    if key.startswith("schurn@"):
+        base = DEFINITIONS["schurn"]
+        return dataclasses.replace(base, title=f"SChurn, α = {key.removeprefix('schurn@')}")
+    return DEFINITIONS[key]
+
+
+def of_scope(scope: Scope, labels: bool, probs: bool) -> list[str]:
+    """Measures of a scope that the files allow."""
+    return [
+        key
+        for key, found in DEFINITIONS.items()
+        if found.scope == scope and found.available(labels, probs) and key != "intra_pair_churn"
+    ]

@@ -1,0 +1,34 @@
+"""Run folders: the workdirs of churn_jax's own trainings."""
+
+from etils import epath
+
+from churn_jax import predictions, workdirs
+from churn_jax.errors import UserError
+from churn_jax.predictions import Predictions
+from churn_jax.readers.source import Source
+
+
+def read_run_folder(path: epath.Path) -> list[Source]:
+    """All runs of a workdir at its latest step that has predictions."""
+    steps = workdirs.prediction_steps(path)
+    if not steps:
+        raise UserError(f"{path}: a folder without predictions; is it a workdir of churn_jax?")
+    files = sorted(predictions.step_dir(path, steps[-1]).glob("run_*.safetensors"))
+    if not files:
+        raise UserError(f"{path}: no prediction files at step {steps[-1]}")
+    return [from_predictions(str(file), predictions.read(file)) for file in files]
+
+
+def from_predictions(name: str, run: Predictions) -> Source:
+    """One run's prediction file as a source."""
+    names = run.provenance.get("class_names")
+    return Source(
+        name=name,
+        values=run.counted(),
+        kind="log_probs",
+        labels=run.labels,
+        ids=run.ids,
+        class_names=tuple(names) if names else None,
+        group=run.provenance["group"],
+        provenance=run.provenance,
+    )

@@ -1,0 +1,26 @@
+""".safetensors files: our own prediction files, or arrays under the usual names."""
+
+import json
+
+from etils import epath
+
+from churn_jax import predictions
+from churn_jax.errors import UserError
+from churn_jax.readers.run_folders import from_predictions
+from churn_jax.readers.source import Source, from_named_arrays
+from churn_jax.tensors import read_tensors
+
+
+def read_safetensors(path: epath.Path) -> Source:
+    """Named arrays, or one run's prediction file."""
+    tensors, metadata = read_tensors(path)
+    if "provenance" in metadata:
+        return from_predictions(str(path), predictions.read(path))
+    names = metadata.get("class_names")
+    source = from_named_arrays(path, tensors)
+    if names is None:
+        return source
+    try:
+        return source.replace(class_names=tuple(str(name) for name in json.loads(names)))
+    except (TypeError, ValueError):
+        raise UserError(f"{path}: class_names in the metadata is not a JSON list") from None
