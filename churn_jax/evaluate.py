@@ -7,22 +7,20 @@ report.json, report.md and report.html. Runs of one configuration form a group, 
 trained. `--step=all` adds accuracy and churn over training.
 """
 
-import argparse
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from etils import epath
 
+from churn_jax import details, statements, statistics, workdirs
 from churn_jax import report as reports
-from churn_jax import statistics, workdirs
+from churn_jax.arguments import Parser
 from churn_jax.blocks import DISTANCES, Run, Wanted
 from churn_jax.commands import run_command
 from churn_jax.errors import UserError
 from churn_jax.judge import Judge
 from churn_jax.measure import Measured, measure
-from churn_jax.report import text
-from churn_jax.statements import judgement, summary
 
 SCHEMA = 1
 # Every measure, and SChurn's curve towards churn.
@@ -70,7 +68,13 @@ def describe(groups: Sequence[workdirs.Group]) -> dict[str, Any]:
         "split": provenance["split"],
         "num_examples": len(runs[0].ids),
         "num_classes": runs[0].log_probs.shape[2],
-    } | judgement(Judge(_measure(groups), [group.name for group in groups]))
+        "notes": [],
+    }
+    judge = Judge(_measure(groups), [group.name for group in groups])
+    report |= statements.judgement(judge)
+    names = [f"{group.name} {run.provenance['run']}" for group in groups for run in group.runs]
+    classes = provenance.get("class_names") or [str(i) for i in range(report["num_classes"])]
+    report |= details.all_details(judge, names, runs[0].ids, classes, {})
     for entry, group in zip(report["groups"], groups, strict=True):
         entry["config_hash"] = group.config_hash
         entry["step"] = group.step
@@ -80,13 +84,12 @@ def describe(groups: Sequence[workdirs.Group]) -> dict[str, Any]:
 
 def print_table(report: dict[str, Any]) -> None:
     """Prints the groups' table and what the contrasts say."""
-    print(text.terminal(report))
+    print(reports.to_terminal(report))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m churn_jax.evaluate", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = Parser("churn_jax.evaluate", __doc__)
     parser.add_argument("--runs", required=True, help="workdirs, separated by commas")
     parser.add_argument("--out", required=True, help="folder for the report")
     parser.add_argument("--step", default="latest", help="latest, all, or a number")
@@ -118,7 +121,9 @@ def _intra_pair_churn(group: workdirs.Group) -> dict[str, Any] | None:
         [run.log_probs[0].argmax(1) != run.log_probs[1].argmax(1) for run in group.runs]
     ).astype(np.float64)
     values = differ.mean(1)
-    entry = summary("intra_pair_churn", statistics.run_sample(differ, group.name), values)
+    entry = statements.summary(
+        "intra_pair_churn", statistics.run_sample(differ, group.name), values
+    )
     return entry | {"per_run": values.tolist()}
 
 
@@ -138,7 +143,8 @@ def _over_training(
         if not whole:
             continue
         judge = Judge(_measure(whole), [group.name for group in whole])
-        for group, entry in zip(whole, judgement(judge)["groups"], strict=True):
+        entries = [statements.describe_group(judge, index) for index in range(len(whole))]
+        for group, entry in zip(whole, entries, strict=True):
             point = {"step": step, "accuracy": entry["accuracy"], "churn": entry["churn"]}
             history[names[group.config_hash]].append(point)
     return history

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 from etils import epath
 
 from churn_jax import predictions
@@ -18,6 +19,11 @@ def read_safetensors(path: epath.Path) -> Source:
         return from_predictions(str(path), predictions.read(path))
     names = metadata.get("class_names")
     source = from_named_arrays(path, tensors)
+    if source.ids is not None and source.ids.dtype == np.uint8 and source.ids.ndim == 2:
+        # The format has no strings: they are bytes [example, width], padded with zeros.
+        width = max(source.ids.shape[1], 1)
+        encoded = np.ascontiguousarray(source.ids).view(f"S{width}")
+        source = source.replace(ids=encoded.reshape(-1))
     if names is None:
         return source
     try:

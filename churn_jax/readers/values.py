@@ -46,9 +46,12 @@ def settle(source: Source, declared: Kind | None) -> Source:
 
 
 def _checked_ids(name: str, ids: np.ndarray) -> np.ndarray:
-    if ids.dtype.kind not in "iuUS" and not (ids.dtype == np.uint8 and ids.ndim == 2):
+    if ids.dtype.kind not in "iuUS":
         raise UserError(f"{name}: ids must be integers or strings, not {ids.dtype}")
-    texts = np.char.decode(ids, "utf-8") if ids.dtype.kind == "S" else ids.astype(np.str_)
+    try:
+        texts = np.char.decode(ids, "utf-8") if ids.dtype.kind == "S" else ids.astype(np.str_)
+    except UnicodeDecodeError:
+        raise UserError(f"{name}: ids are not UTF-8") from None
     unique, counts = np.unique(texts, return_counts=True)
     if len(unique) != len(texts):
         raise UserError(f"{name}: the id {str(unique[counts > 1][0])!r} is there twice")

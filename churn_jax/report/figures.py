@@ -1,74 +1,210 @@
-"""The plots of a report, as SVG to put inside the page."""
+"""The plots of a report, made of its own numbers; each is left out where it has none."""
 
-import io
-import re
-from collections.abc import Callable
+import itertools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import markupsafe
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as MatplotlibFigure
 
-# Text stays text, and ids do not depend on when the page was made.
-_STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "churn_jax"}
+from churn_jax.report.svg import Plot, ceiling
+
+Report = dict[str, Any]
+ROLES = ("s0", "s1", "s2", "s3", "s4", "s5")
 
 
 class Figure(NamedTuple):
+    """A plot, what its colours are, and what it shows."""
+
+    title: str
     svg: markupsafe.Markup
+    legend: list[tuple[str, str]]
     caption: str
 
 
-def all_figures(report: dict[str, Any]) -> list[Figure]:
-    """The figures this report has data for."""
-    found = []
-    if any(group["churn"] for group in report["groups"]):
-        found.append(_figure(report, _tradeoff, "Churn and accuracy with their 95 % intervals."))
-    if report.get("over_training"):
-        found.append(_figure(report, _over_training, "Churn over training, with 95 % intervals."))
-    return found
+def near_ties(report: Report) -> list[Figure]:
+    """How much churn comes from predictions that were nearly ties."""
+    found = report.get("near_ties")
+    if not found:
+        return []
+    plot = Plot(
+        (0, 1),
+        (0, ceiling(100 * max(found["part_of_churn"] + found["share"]))),
+        "smaller confidence γ of the two models",
+        "% of all churn, % of examples",
+        "Bars: how much of all churn comes from examples of each confidence. "
+        "Line: how many examples there are.",
+    )
+    bins = list(itertools.pairwise(found["edges"]))
+    for (low, high), part, churn in zip(bins, found["part_of_churn"], found["churn"], strict=True):
+        label = (
+            f"γ {low:g} to {high:g}: {100 * part:.1f} % of churn; churn here {100 * churn:.1f} %"
+        )
+        plot.bar(low, high, 100 * part, "s0", label)
+    centres = [(low + high) / 2 for low, high in bins]
+    plot.line(centres, [100 * share for share in found["share"]], "s1")
+    for x, share in zip(centres, found["share"], strict=True):
+        plot.dot(x, 100 * share, "s1", f"{100 * share:.1f} % of examples")
+    half = sum(found["part_of_churn"][:3])
+    few = sum(found["share"][:3])
+    return [
+        Figure(
+            "Where churn comes from",
+            plot.render(),
+            [("s0", "part of all churn"), ("s1", "part of all examples")],
+            f"{100 * half:.0f} % of the churn is on the {100 * few:.0f} % of examples where a "
+            "model's two most probable classes were less than 0.3 apart. A prediction can flip "
+            "only where the probabilities change by more than that gap (Lemma 2).",
+        )
+    ]
 
 
-def _figure(
-    report: dict[str, Any], draw: Callable[[Axes, dict[str, Any]], None], caption: str
-) -> Figure:
-    with matplotlib.rc_context(_STYLE):
-        figure = MatplotlibFigure(figsize=(6, 4), layout="constrained")
-        draw(figure.subplots(), report)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    svg = stream.getvalue()
-    svg = re.sub(r"^.*?(?=<svg)", "", svg, flags=re.DOTALL)
-    return Figure(markupsafe.Markup(svg), caption)
+def surrogate_curve(report: Report) -> list[Figure]:
+    """SChurn_α towards churn as α grows."""
+    entries = [(group["name"], group) for group in report["groups"] if group.get("schurn")]
+    if not entries:
+        entries = [
+            (f"{step['a']} → {step['b']}", step) for step in report["between"] if "schurn" in step
+        ]
+    if not entries:
+        return []
+    curves = [(name, _curve(entry), 100 * entry["churn"]["mean"]) for name, entry in entries]
+    alphas = [alpha for alpha, _ in curves[0][1]]
+    if len(alphas) < 2:
+        return []
+    values = [value for _, curve, churn in curves for value in (*(y for _, y in curve), churn)]
+    plot = Plot(
+        (min(alphas), max(alphas)),
+        (0, ceiling(max(values))),
+        "α",
+        "SChurn (%)",
+        "Surrogate churn against α; it tends to churn, the dashed line.",
+        log_x=min(alphas) > 0,
+    )
+    for role, (name, curve, churn) in zip(ROLES, curves, strict=False):
+        plot.line([min(alphas), max(alphas)], [churn, churn], f"{role} dashed")
+        plot.line([x for x, _ in curve], [y for _, y in curve], role)
+        for x, y in curve:
+            plot.dot(x, y, role, f"{name}, α = {x:g}: {y:.2f} %")
+    return [
+        Figure(
+            "Surrogate churn",
+            plot.render(),
+            [(role, name) for role, (name, _, _) in zip(ROLES, curves, strict=False)],
+            "SChurn counts changes of the probabilities too; as α grows only the most probable "
+            "class counts, and it tends to churn (dashed).",
+        )
+    ]
 
 
-def _tradeoff(axes: Axes, report: dict[str, Any]) -> None:
-    for group in report["groups"]:
-        if group["churn"]:
-            axes.errorbar(
-                100 * group["accuracy"]["mean"],
-                100 * group["churn"]["mean"],
-                xerr=_arms(group["accuracy"]),
-                yerr=_arms(group["churn"]),
-                fmt="o",
-                label=group["name"],
+def reliability(report: Report) -> list[Figure]:
+    """One reliability diagram for each group."""
+    figures = []
+    for role, found in zip(ROLES, report.get("reliability", []), strict=False):
+        bins = len(found["count"])
+        plot = Plot(
+            (0, 1),
+            (0, 1),
+            "top probability",
+            "accuracy",
+            f"Accuracy against confidence of {found['group']}; perfect calibration is the diagonal",
+            width=340,
+            height=300,
+        )
+        total = max(sum(found["count"]), 1)
+        for i, count in enumerate(found["count"]):
+            share = count / total
+            plot.bar(
+                i / bins, (i + 1) / bins, share, "muted", f"{100 * share:.1f} % of predictions"
             )
-    axes.set(xlabel="accuracy (%)", ylabel="churn (%)")
-    axes.legend()
+        plot.line([0, 1], [0, 1], "muted dashed")
+        points = [
+            (x, y, n)
+            for x, y, n in zip(found["confidence"], found["accuracy"], found["count"], strict=True)
+            if n
+        ]
+        plot.line([x for x, _, _ in points], [y for _, y, _ in points], role)
+        for x, y, n in points:
+            plot.dot(x, y, role, f"confidence {x:.3f}, accuracy {y:.3f}, {n} predictions")
+        figures.append(
+            Figure(
+                f"Calibration of {found['group']}",
+                plot.render(),
+                [(role, "accuracy"), ("muted", "part of the predictions")],
+                "Below the diagonal the model is surer than it is right.",
+            )
+        )
+    return figures
 
 
-def _over_training(axes: Axes, report: dict[str, Any]) -> None:
-    for name, points in report["over_training"].items():
-        points = [point for point in points if point["churn"]]
-        steps = [point["step"] for point in points]
-        axes.plot(steps, [100 * point["churn"]["mean"] for point in points], label=name)
-        low, high = zip(*(point["churn"]["ci95"] for point in points), strict=True)
-        axes.fill_between(steps, [100 * v for v in low], [100 * v for v in high], alpha=0.2)
-    axes.set(xlabel="step", ylabel="churn (%)")
-    axes.legend()
+def trade_off(report: Report) -> list[Figure]:
+    """Churn against accuracy, for several groups of several runs."""
+    groups = [group for group in report["groups"] if group.get("churn") and "accuracy" in group]
+    if len(groups) < 2:
+        return []
+    xs = [100 * end for group in groups for end in group["accuracy"]["ci95"]]
+    ys = [100 * end for group in groups for end in group["churn"]["ci95"]]
+    margin = max(0.05 * (max(xs) - min(xs)), 1e-3)
+    plot = Plot(
+        (min(xs) - margin, max(xs) + margin),
+        (0, ceiling(max(ys))),
+        "accuracy (%)",
+        "churn (%)",
+        "Churn against accuracy of each group, with 95 % intervals.",
+    )
+    for role, group in zip(ROLES, groups, strict=False):
+        x, y = 100 * group["accuracy"]["mean"], 100 * group["churn"]["mean"]
+        plot.line([100 * end for end in group["accuracy"]["ci95"]], [y, y], role)
+        plot.line([x, x], [100 * end for end in group["churn"]["ci95"]], role)
+        plot.dot(x, y, role, f"{group['name']}: accuracy {x:.2f} %, churn {y:.2f} %")
+    legend = [(role, group["name"]) for role, group in zip(ROLES, groups, strict=False)]
+    return [
+        Figure("Accuracy and churn", plot.render(), legend, "Lower and further right is better.")
+    ]
 
 
-def _arms(entry: dict[str, Any]) -> list[list[float]]:
-    """Lengths below and above the mean, in percent, as matplotlib wants them."""
-    low, high = entry["ci95"]
-    return [[100 * (entry["mean"] - low)], [100 * (high - entry["mean"])]]
+def over_training(report: Report) -> list[Figure]:
+    """Churn and accuracy at each saved step."""
+    history = {
+        name: [point for point in points if point["churn"]]
+        for name, points in report.get("over_training", {}).items()
+    }
+    history = {name: points for name, points in history.items() if len(points) > 1}
+    if not history:
+        return []
+    return [
+        _history(history, "churn", "Churn over training"),
+        _history(history, "accuracy", "Accuracy over training"),
+    ]
+
+
+def _history(history: dict[str, list[dict[str, Any]]], key: str, title: str) -> Figure:
+    points = [point for series in history.values() for point in series]
+    steps = [point["step"] for point in points]
+    highest = max(100 * point[key]["ci95"][1] for point in points)
+    plot = Plot(
+        (min(steps), max(steps)),
+        (0, min(ceiling(highest), 100)),
+        "training step",
+        f"{key} (%)",
+        f"{title}, with 95 % intervals.",
+    )
+    for role, series in zip(ROLES, history.values(), strict=False):
+        xs = [point["step"] for point in series]
+        lows, highs = zip(*(point[key]["ci95"] for point in series), strict=True)
+        plot.band(xs, _percent(lows), _percent(highs), role)
+        plot.line(xs, _percent([point[key]["mean"] for point in series]), role)
+    legend = list(zip(ROLES, history, strict=False))
+    return Figure(title, plot.render(), legend, "Bands are 95 % intervals.")
+
+
+def _curve(entry: dict[str, Any]) -> list[tuple[float, float]]:
+    """(α, SChurn_α in percent), ascending."""
+    found = [(1.0, 100 * entry["schurn"]["mean"])]
+    for key, value in entry.items():
+        if key.startswith("schurn@"):
+            found.append((float(key.removeprefix("schurn@")), 100 * value["mean"]))
+    return sorted(found)
+
+
+def _percent(values: Sequence[float]) -> list[float]:
+    return [100 * value for value in values]

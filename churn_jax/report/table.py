@@ -1,105 +1,184 @@
-"""The numbers of a report as words: one table of groups and one sentence for each contrast."""
+"""The numbers of a report as words: cells, rows, and sentences."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
-COLUMNS = {
-    "accuracy": "accuracy",
-    "churn": "churn",
-    "schurn": "SChurn₁",
-    "churn_correct": "churn correct",
-    "churn_incorrect": "churn incorrect",
-    "ece": "ECE",
-}
-NAMES = COLUMNS | {
-    "nll": "negative log-likelihood",
-    "brier": "Brier score",
-    "entropy": "entropy",
-    "confidence": "confidence γ",
-    "negative_flip_rate": "negative flip rate",
-    "positive_flip_rate": "positive flip rate",
-    "excess_churn": "churn beyond a retraining's",
-    "intra_pair_churn": "intra-pair churn",
-}
-HIGHER_IS_BETTER = {"accuracy"}
+from churn_jax.measures import DEFINITIONS, definition
+
+Report = dict[str, Any]
+
+GROUP_COLUMNS = ("accuracy", "churn", "schurn", "churn_correct", "churn_incorrect", "ece")
+STEP_COLUMNS = ("churn", "negative_flip_rate", "positive_flip_rate", "schurn", "excess_churn")
+SAID = ("churn", "accuracy", "schurn", "ece")
 
 
-def percent(fraction: float | None, digits: int = 2) -> str:
-    """A fraction as percent, without the sign: '4.31', or '–' where there is none."""
-    if fraction is None or not math.isfinite(fraction):
+def number(key: str, value: float | None, unit: bool = False) -> str:
+    """A value as the measure is shown: percent with two digits, or four significant digits."""
+    if value is None or not math.isfinite(value):
         return "–"
-    return f"{100 * fraction:.{digits}f}"
+    if definition(key).percent:
+        text = f"{100 * value:.2f}" + (" %" if unit else "")
+    else:
+        text = f"{value:.4g}"
+    return text.replace("-", "−")
 
 
-def cell(entry: dict[str, Any] | None) -> str:
-    """`mean ± std [low, high]` in percent."""
+def signed(key: str, value: float | None) -> str:
+    """A difference with its sign."""
+    text = number(key, value)
+    return text if value is None or value < 0 or text == "–" else f"+{text}"
+
+
+def cell(key: str, entry: dict[str, Any] | None) -> str:
+    """`mean ± std [low, high]`."""
     if entry is None:
         return "–"
-    text = percent(entry["mean"])
+    text = number(key, entry["mean"])
     if entry.get("std") is not None:
-        text += f" ± {percent(entry['std'])}"
+        text += f" ± {number(key, entry['std'])}"
     low, high = entry["ci95"]
-    return f"{text} [{percent(low)}, {percent(high)}]"
+    return text if low is None else f"{text} [{number(key, low)}, {number(key, high)}]"
 
 
-def group_rows(report: dict[str, Any]) -> list[list[str]]:
-    """One row of cells for each group: its name and number of runs, then `COLUMNS`."""
+def columns(entries: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[str]:
+    """Those of the keys that the entries have."""
+    return [key for key in keys if entries and key in entries[0]]
+
+
+def group_table(report: Report) -> list[list[str]]:
+    """The table of groups, its header first."""
+    keys = columns(report["groups"], GROUP_COLUMNS)
     return [
-        [f"{group['name']} ({group['num_runs']})", *(cell(group[key]) for key in COLUMNS)]
-        for group in report["groups"]
+        ["group (runs)", *(DEFINITIONS[key].title for key in keys)],
+        *(
+            [f"{group['name']} ({group['num_runs']})", *(cell(key, group[key]) for key in keys)]
+            for group in report["groups"]
+        ),
     ]
 
 
-def header() -> list[str]:
-    return ["group (runs)", *COLUMNS.values()]
+def step_table(report: Report) -> list[list[str]]:
+    """The table of steps between groups, its header first; empty if there is one group."""
+    steps = report["between"]
+    if not steps:
+        return []
+    keys = columns(steps, STEP_COLUMNS)
+    return [
+        ["from → to", *(DEFINITIONS[key].title for key in keys)],
+        *(
+            [f"{step['a']} → {step['b']}", *(cell(key, step[key]) for key in keys)]
+            for step in steps
+        ),
+    ]
 
 
-def sentences(report: dict[str, Any]) -> list[str]:
+def sentences(report: Report) -> list[str]:
     """One sentence for each contrast: whether the second group is better by its interval."""
     groups = {group["name"]: group for group in report["groups"]}
     return [
         contrast_sentence(contrast, groups[contrast["a"]], groups[contrast["b"]])
         for contrast in report["contrasts"]
+        if contrast["metric"] in SAID
     ]
 
 
 def contrast_sentence(contrast: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> str:
     """What the contrast says, with its numbers."""
-    metric = contrast["metric"]
-    low, high = contrast["ci95"]
-    if metric in HIGHER_IS_BETTER:
-        better, worse = low > 0, high < 0
+    key = contrast["metric"]
+    found, (low, high) = definition(key), contrast["ci95"]
+    below, above = high < 0, low > 0
+    if found.better == "higher":
+        better, worse = above, below
     else:
-        better, worse = high < 0, low > 0
+        better, worse = below, above
     verdict = "better" if better else "worse" if worse else "no difference shown"
     reach = "" if contrast["covers"] != "examples" else ", for these very runs"
     return (
-        f"{NAMES[metric]}: {b['name']} {percent(b[metric]['mean'])} %, "
-        f"{a['name']} {percent(a[metric]['mean'])} %: {signed(contrast['difference'])} points "
-        f"[{signed(low)}, {signed(high)}], p = {p_text(contrast['p'])}: {verdict}{reach}"
+        f"{found.title}: {b['name']} {number(key, b[key]['mean'], unit=True)}, "
+        f"{a['name']} {number(key, a[key]['mean'], unit=True)}: "
+        f"{signed(key, contrast['difference'])}{' points' if found.percent else ''} "
+        f"[{signed(key, low)}, {signed(key, high)}], p = {p_text(contrast['p'])}: {verdict}{reach}"
     )
 
 
-def signed(fraction: float) -> str:
-    """A difference of fractions as percentage points with its sign."""
-    return f"{100 * fraction:+.2f}".replace("-", "−")
-
-
 def p_text(p: float) -> str:
+    """A p-value with two digits."""
     return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}"
 
 
-def notes(report: dict[str, Any]) -> list[str]:
-    """What a reader must know to read the table rightly."""
+def headline(report: Report) -> str:
+    """What changes, in one sentence for anybody."""
+    groups, steps = report["groups"], report["between"]
+    if not steps:
+        churn = groups[0]["churn"]
+        return (
+            f"Retraining {groups[0]['name']} changes {_percent_of(churn)} of its predictions "
+            f"({_range(churn)})."
+        )
+    step = steps[len(groups) - 2]  # from the first group to the last
+    text = (
+        f"Going from {step['a']} to {step['b']} changes {_percent_of(step['churn'])} of the "
+        f"predictions ({_range(step['churn'])})"
+    )
+    if "negative_flip_rate" in step:
+        good, bad = step["positive_flip_rate"]["mean"], step["negative_flip_rate"]["mean"]
+        text += f": {100 * good:.1f} % for the better, {100 * bad:.1f} % for the worse"
+    if step["excess_churn"]:
+        low, high = step["excess_churn"]["ci95"]
+        beyond = (
+            "more than"
+            if low > 0
+            else "less than"
+            if high < 0
+            else "no more, that can be shown, than"
+        )
+        text += f". This is {beyond} a retraining alone changes"
+    return text + "."
+
+
+def verdict(report: Report) -> str:
+    """The gate's verdict in one line, or the headline where there is no gate."""
+    gate = report.get("gate", {"conditions": []})
+    failed = [found for found in gate["conditions"] if found["failed"]]
+    if not gate["conditions"]:
+        return headline(report)
+    if failed:
+        return "FAILED: " + "; ".join(found["condition"] for found in failed)
+    return f"PASSED: all {len(gate['conditions'])} conditions hold"
+
+
+def gate_sentence(found: dict[str, Any]) -> str:
+    """One condition of the gate in words."""
+    low, high = found["ci95"]
+    word = "fails" if found["failed"] else "holds"
+    doubt = "" if found["certain"] else "; the interval leaves it open"
+    return (
+        f"{found['condition']} {word}: {found['left']:.4g} against {found['right']:.4g}, margin "
+        f"{found['margin']:.2g} [{low:.2g}, {high:.2g}]{doubt}"
+    )
+
+
+def notes(report: Report) -> list[str]:
+    """What a reader must know to read the tables rightly."""
     lines = [
-        "All in percent: mean ± standard deviation over runs (over pairs of runs for churn) "
+        "Rates in percent: mean ± standard deviation over runs (for churn, over pairs of runs) "
         "[95 % interval]."
     ]
     if any(group["num_runs"] < 3 for group in report["groups"]):
         lines.append(
-            "A group of fewer than three runs cannot show how much churn differs from one set of "
-            "runs to the next: its interval allows for other examples, not for other runs."
+            "Fewer than three runs cannot show how much churn differs from one set of runs to the "
+            "next: such a group's intervals allow for other examples, not for other runs."
         )
-    if not all(all(group["bounds"].values()) for group in report["groups"]):
+    if not all(all(entry["bounds"].values()) for entry in (*report["groups"], *report["between"])):
         lines.append("A bound of the paper (Lemma 1 or 2) failed: this is a bug, please report it.")
-    return lines
+    return lines + list(report.get("notes", []))
+
+
+def _percent_of(entry: dict[str, Any]) -> str:
+    return f"{100 * entry['mean']:.1f} %"
+
+
+def _range(entry: dict[str, Any]) -> str:
+    low, high = entry["ci95"]
+    return f"95 % interval {100 * low:.1f} to {100 * high:.1f} %"

@@ -1,37 +1,108 @@
-"""The report in the terminal and as Markdown."""
+"""The report in the terminal, as Markdown, as records, and as JUnit for CI."""
 
+from collections.abc import Sequence
 from typing import Any
+from xml.etree import ElementTree
 
+from churn_jax.measures import DEFINITIONS
 from churn_jax.report import table
 
+Report = dict[str, Any]
 
-def terminal(report: dict[str, Any]) -> str:
-    """The table of groups with the contrasts underneath, aligned for a terminal."""
-    rows = [table.header(), *table.group_rows(report)]
+
+def terminal(report: Report) -> str:
+    """The tables with the contrasts underneath, aligned for a terminal."""
+    lines = _aligned(table.group_table(report))
+    if steps := table.step_table(report):
+        lines += ["", *_aligned(steps)]
+    lines += ["", *table.notes(report), *table.sentences(report)]
+    return "\n".join([*lines, *_gate_lines(report)])
+
+
+def markdown(report: Report) -> str:
+    """The same as a Markdown document, with the definitions."""
+    lines = [
+        f"# {title(report)}",
+        "",
+        table.verdict(report),
+        "",
+        *_markdown_table(table.group_table(report)),
+    ]
+    if steps := table.step_table(report):
+        lines += ["", *_markdown_table(steps)]
+    lines += ["", *(f"- {line}" for line in table.notes(report))]
+    lines += ["", *(f"- {line}" for line in (*table.sentences(report), *_gate_lines(report)))]
+    lines += ["", "## Definitions", ""]
+    for key, found in DEFINITIONS.items():
+        if key in report["groups"][0] or any(key in step for step in report["between"]):
+            source = f" ({found.source})" if found.source else ""
+            lines.append(f"- **{found.title}**: {found.text}{source}")
+    return "\n".join(lines) + "\n"
+
+
+def title(report: Report) -> str:
+    """What the report is about."""
+    on = f" on {report['dataset']}" if report["dataset"] else ""
+    split = f"{report['split']}, " if report["split"] else ""
+    return f"Churn{on} ({split}{report['num_examples']:,} examples)"
+
+
+def records(report: Report) -> list[dict[str, Any]]:
+    """One flat record for each measure of each group and step."""
+    found = []
+    entries = [(group["name"], group) for group in report["groups"]]
+    entries += [(f"{step['a']} → {step['b']}", step) for step in report["between"]]
+    for name, entry in entries:
+        for key, value in entry.items():
+            if isinstance(value, dict) and "ci95" in value:
+                low, high = value["ci95"]
+                found.append(
+                    {
+                        "of": name,
+                        "measure": key,
+                        "mean": value["mean"],
+                        "low": low,
+                        "high": high,
+                        "covers": value.get("covers"),
+                    }
+                )
+    return found
+
+
+def junit(report: Report) -> str:
+    """The gate's conditions as test cases."""
+    conditions = report["gate"]["conditions"]
+    suite = ElementTree.Element(
+        "testsuite",
+        name="churn_jax.compare",
+        tests=str(len(conditions)),
+        failures=str(sum(found["failed"] for found in conditions)),
+        errors="0",
+    )
+    for found in conditions:
+        name = f"not {found['condition']}"
+        case = ElementTree.SubElement(suite, "testcase", classname="churn_jax.gate", name=name)
+        if found["failed"]:
+            message = table.gate_sentence(found)
+            ElementTree.SubElement(case, "failure", message=message).text = message
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _gate_lines(report: Report) -> list[str]:
+    conditions = report.get("gate", {"conditions": []})["conditions"]
+    return [table.gate_sentence(found) for found in conditions]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    lines.insert(1, "─" * (sum(widths) + 2 * (len(widths) - 1)))
-    return "\n".join([*lines, "", *table.notes(report), *table.sentences(report)])
+    return [lines[0], "─" * (sum(widths) + 2 * (len(widths) - 1)), *lines[1:]]
 
 
-def markdown(report: dict[str, Any]) -> str:
-    """The same as a Markdown document."""
-    lines = [
-        f"# Churn on {report['dataset']} ({report['split']}, {report['num_examples']:,} examples)",
-        "",
-        _row(table.header()),
-        _row(["---"] * len(table.header())),
-        *(_row(row) for row in table.group_rows(report)),
-        "",
-        *table.notes(report),
-        "",
-        *(f"- {sentence}" for sentence in table.sentences(report)),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return [lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]

@@ -1,0 +1,127 @@
+"""Churn, calibration and their uncertainty between prediction files of any framework, and a gate.
+
+    python -m churn_jax.compare OLD NEW
+    python -m churn_jax.compare old.npz new.npz --labels=labels.npy --fail_if='churn>0.05, nfr>0.01'
+    python -m churn_jax.compare --group 'old=runs/a/*.npz' --group 'new=runs/b/*.npz' --out=report
+
+Files are .npz, .npy, .safetensors, .csv, .parquet, or run folders of churn_jax. Each file is a
+group of one run and each run folder a group of its runs, unless --group says otherwise. Exit code
+0: all holds; 1: a condition of --fail_if is true; 2: bad input, nothing is written.
+"""
+
+import glob
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from etils import epath
+
+from churn_jax import report as reports
+from churn_jax.arguments import Parser
+from churn_jax.blocks import DISTANCES
+from churn_jax.commands import run_command
+from churn_jax.comparison import ALPHAS, Comparison, compare
+from churn_jax.errors import UserError
+from churn_jax.readers.source import KINDS
+
+__all__ = ["Comparison", "compare"]
+
+GATE_FAILED = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    result = compare(
+        _groups(options.files, options.group),
+        options.labels,
+        kind=options.kind,
+        alphas=options.alphas,
+        distances=tuple(DISTANCES) if options.distances == "all" else (),
+        slices=options.slices,
+        fail_if=options.fail_if,
+        confident=options.confident,
+    )
+    print(reports.to_terminal(result.report))
+    if options.out:
+        result.write(options.out)
+        print(f"\nReport: {epath.Path(options.out) / 'report.html'}")
+    print(f"\n{result.verdict()}")
+    return 0 if result.passed else GATE_FAILED
+
+
+def _parser() -> Parser:
+    parser = Parser("churn_jax.compare", __doc__)
+    parser.add_argument("files", nargs="*", help="prediction files or run folders, the old first")
+    parser.add_argument(
+        "--group",
+        action="append",
+        default=[],
+        metavar="NAME=FILES",
+        help="runs of one group; FILES may hold * and commas; may be repeated",
+    )
+    parser.add_argument("--labels", help="file of true classes, if they are not in the others")
+    parser.add_argument(
+        "--kind", choices=KINDS, help="what the values are, instead of detecting it"
+    )
+    parser.add_argument("--alphas", type=_numbers, default=ALPHAS, help="the α of SChurn_α")
+    parser.add_argument(
+        "--distances",
+        choices=("all", "none"),
+        default="all",
+        help="none leaves out distances of probabilities and the classwise ECE, the costly part",
+    )
+    parser.add_argument("--slices", help=".csv with the slices of each example")
+    parser.add_argument("--fail_if", help="the gate: conditions such as 'churn>0.05, nfr>0.01'")
+    parser.add_argument(
+        "--confident",
+        action="store_true",
+        help="fail only where the 95 %% interval is beyond doubt",
+    )
+    parser.add_argument("--out", help="folder for report.json, .md, .html and junit.xml")
+    return parser
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--alphas={text}: must be numbers separated by commas") from None
+    if any(not 0 < number < float("inf") for number in numbers):
+        raise UserError(f"--alphas={text}: must be positive")
+    return tuple(dict.fromkeys((1.0, *numbers)))
+
+
+def _groups(files: Sequence[str], named: Sequence[str]) -> dict[str, list[str]]:
+    """Files of each group; a file given by itself is a group named after it."""
+    groups: dict[str, list[str]] = {}
+    for argument in named:
+        name, separator, patterns = argument.partition("=")
+        if not separator or not name:
+            raise UserError(f"--group={argument}: must be NAME=FILES")
+        for pattern in patterns.split(","):
+            groups.setdefault(name, []).extend(_expand(pattern))
+    stems = [Path(file).name.split(".")[0] for file in files]
+    for file, stem in zip(files, stems, strict=True):
+        name = stem if stems.count(stem) == 1 and stem not in groups else file
+        groups.setdefault(name, []).append(file)
+    if not groups:
+        raise UserError("give at least two prediction files, or --group NAME=FILES")
+    repeated = [path for paths in groups.values() for path in paths]
+    if len(set(repeated)) != len(repeated):
+        twice = next(path for path in repeated if repeated.count(path) > 1)
+        raise UserError(f"{twice}: is given twice")
+    return groups
+
+
+def _expand(pattern: str) -> list[str]:
+    if "*" not in pattern and "?" not in pattern:
+        return [pattern]
+    found = sorted(glob.glob(pattern))
+    if not found:
+        raise UserError(f"{pattern}: no file matches")
+    return found
+
+
+if __name__ == "__main__":
+    run_command(lambda: main(sys.argv[1:]))
