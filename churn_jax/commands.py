@@ -1,11 +1,13 @@
 """What all commands share: bad input is one line on stderr and exit code 2, never a traceback."""
 
 import sys
+import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
 from churn_jax.errors import UserError
 
+BUG = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 
@@ -14,10 +16,18 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Runs a command and exits with its code (None is 0)."""
     try:
         code = main() or 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = BAD_INPUT
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        code = INTERRUPTED
+    except (Exception, KeyboardInterrupt) as error:
+        code = report(error)
     sys.exit(code)
+
+
+def report(error: BaseException) -> int:
+    """Prints what ended a command, and returns its exit code; a bug keeps its traceback."""
+    if isinstance(error, UserError):
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return BAD_INPUT
+    if isinstance(error, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr, flush=True)
+        return INTERRUPTED
+    traceback.print_exception(error)
+    return BUG

@@ -2,12 +2,11 @@
 
 import json
 
-import jax
 import numpy as np
 from etils import epath
 
 from churn_jax import config as config_lib
-from churn_jax import data, predictions, provenance, sharding
+from churn_jax import data, predictions, processes, provenance, sharding
 from churn_jax.checkpoints import Checkpoints
 from churn_jax.checkpoints import steps as checkpoint_steps
 from churn_jax.config import Config
@@ -27,9 +26,12 @@ def predict(experiment: Experiment, state: TrainState, examples: Examples) -> np
     shards = experiment.mesh.shape["data"]
     wanted = min(experiment.config.eval_batch_size, len(examples))
     batch_size = -(-wanted // shards) * shards
+    part = sharding.local_part(experiment.mesh, sharding.EXAMPLES, (batch_size,))
+    data_config, (places,) = experiment.config.data, part.held
     blocks = []
-    for batch in evaluation_batches(examples, experiment.config.data, batch_size):
-        log_probs = experiment.predict_step(state.params, state.batch_stats, batch["image"])
+    for batch in evaluation_batches(examples, data_config, batch_size, places=places):
+        images = part.assemble(batch["image"])
+        log_probs = experiment.predict_step(state.params, state.batch_stats, images)
         blocks.append(sharding.to_host(log_probs)[:, :, batch["mask"]])
     return np.concatenate(blocks, axis=2)
 
@@ -53,7 +55,7 @@ def write_predictions(
         "data_fingerprint": fingerprint(dataset.info, dataset.test),
         **provenance.describe(config, experiment.mesh),
     }
-    if jax.process_index() != 0:
+    if not processes.is_first():
         return
     for run, run_log_probs in zip(experiment.runs, log_probs, strict=True):
         path = predictions.step_dir(workdir, step) / predictions.file_name(int(run))

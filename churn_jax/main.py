@@ -12,6 +12,15 @@ _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, as configs/digits.py:baseline."
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, predictions and the report go.")
+# TPU slices need none of these; see `processes`.
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "HOST:PORT of process 0, where there are several processes."
+)
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes there are.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.")
+_START_TIMEOUT = flags.DEFINE_integer(
+    "start_timeout", 300, "Seconds in which all processes must have started.", lower_bound=1
+)
 
 
 def main() -> None:
@@ -26,12 +35,16 @@ def main() -> None:
         if not flag.value:
             raise UserError(f"--{flag.name} is missing")
 
-    from churn_jax import config, evaluate, sharding, train  # JAX only once the flags are right
+    # JAX only once the flags are right.
+    from churn_jax import config, evaluate, processes, sharding, train
 
     checked = config.check(_CONFIG.value)
-    sharding.start_devices(checked)
-    train.train(checked, _WORKDIR.value)
-    if checked.runs > 1:
+    place = processes.find_place(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    sharding.start_devices(checked, processes.start(place, _START_TIMEOUT.value))
+    with processes.together(place):
+        train.train(checked, _WORKDIR.value)
+        first = processes.is_first()
+    if checked.runs > 1 and first:
         report = evaluate.evaluate([_WORKDIR.value], _WORKDIR.value)
         evaluate.print_table(report)
 

@@ -11,8 +11,27 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from churn_jax import processes
 from churn_jax.files import write_atomically
 from churn_jax.progress import say
+
+
+def open_log(workdir: epath.PathLike, from_step: int) -> "MetricsLog | NoLog":
+    """The log of a training; only the first of several processes writes it."""
+    return MetricsLog(workdir, from_step) if processes.is_first() else NoLog()
+
+
+class NoLog:
+    """Leaves the writing to the first process."""
+
+    def __enter__(self) -> "NoLog":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def write(self, kind: str, step: int, epoch: float, metrics: Mapping[str, np.ndarray]) -> None:
+        """Writes nothing."""
 
 
 class MetricsLog:

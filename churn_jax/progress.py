@@ -6,10 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from churn_jax import processes
+
 
 def say(line: str) -> None:
-    """Prints one line at once, also into pipes."""
-    print(line, file=sys.stderr, flush=True)
+    """Prints one line at once, also into pipes; of several processes only the first speaks."""
+    if processes.is_first():
+        print(line, file=sys.stderr, flush=True)
 
 
 class Progress:

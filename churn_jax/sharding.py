@@ -1,4 +1,4 @@
-"""The mesh, the shardings of state and batch, and start-up of devices and processes.
+"""The mesh, the shardings of state and batch, and start-up of devices.
 
 One mesh with the axes `run`, `member` and `data` holds everything:
 
@@ -7,6 +7,7 @@ One mesh with the axes `run`, `member` and `data` holds everything:
     logits                          [run, member, example, class]
 """
 
+import dataclasses
 import math
 import os
 from typing import Any
@@ -27,7 +28,7 @@ LOGITS = PartitionSpec("run", "member", "data")
 REPLICATED = PartitionSpec()
 
 
-def start_devices(config: Config) -> None:
+def start_devices(config: Config, num_processes: int = 1) -> None:
     """Prepares the CPU backend for `config`; call before anything else touches JAX's devices.
 
     XLA runs one program per device, so on a CPU independent models run side by side only if the
@@ -45,7 +46,7 @@ def start_devices(config: Config) -> None:
         else 1
     )
     try:
-        jax.config.update("jax_num_cpu_devices", max(asked, filled))
+        jax.config.update("jax_num_cpu_devices", max(-(-asked // num_processes), filled))
     except RuntimeError:
         pass  # already initialised, by a notebook or a test: use what is there
 
@@ -88,12 +89,62 @@ def make_mesh(config: Config, devices: list[jax.Device] | None = None) -> Mesh:
     devices = jax.devices() if devices is None else devices
     shape = choose_mesh_shape(config, len(devices))
     used = devices[: math.prod(shape)]
+    if idle := {device.process_index for device in devices} - {d.process_index for d in used}:
+        raise UserError(
+            f"config.batch_size: {config.batch_size} examples (of {config.runs} runs × "
+            f"{config.method.members} members) do not divide over {jax.process_count()} processes "
+            f"with {len(devices)} devices: {len(idle)} would have nothing to do"
+        )
     return jax.make_mesh(shape, AXES, axis_types=(jax.sharding.AxisType.Auto,) * 3, devices=used)
 
 
 def shard(mesh: Mesh, spec: PartitionSpec) -> NamedSharding:
     """The sharding of an array, or of every leaf of a tree, over `mesh`."""
     return NamedSharding(mesh, spec)
+
+
+def put(array: np.ndarray, mesh: Mesh, spec: PartitionSpec) -> jax.Array:
+    """An array over `mesh` from a copy that every process has."""
+    return jax.make_array_from_callback(array.shape, shard(mesh, spec), array.__getitem__)
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalPart:
+    """What this process's devices hold of an array that is split over the mesh.
+
+    Attributes:
+      sharding: of the whole array.
+      shape: of its leading axes, those that may be split.
+      held: for each of them, the indices that this process has, ascending.
+    """
+
+    sharding: NamedSharding
+    shape: tuple[int, ...]
+    held: tuple[np.ndarray, ...]
+
+    def assemble(self, local: np.ndarray) -> jax.Array:
+        """The whole array, of which every process brings its own `held` entries."""
+
+        def block(index: tuple[slice, ...]) -> np.ndarray:
+            inner = []
+            for wanted, held, size in zip(index, self.held, self.shape, strict=False):
+                start, stop, _ = wanted.indices(size)
+                inner.append(slice(*np.searchsorted(held, (start, stop))))
+            return local[tuple(inner)]
+
+        shape = self.shape + local.shape[len(self.shape) :]
+        return jax.make_array_from_callback(shape, self.sharding, block)
+
+
+def local_part(mesh: Mesh, spec: PartitionSpec, shape: tuple[int, ...]) -> LocalPart:
+    """This process's part of an array whose leading axes have `shape` and are split by `spec`."""
+    sharding = shard(mesh, spec)
+    blocks = sharding.addressable_devices_indices_map(shape).values()
+    held = tuple(
+        np.unique(np.concatenate([np.arange(size)[block[axis]] for block in blocks]))
+        for axis, size in enumerate(shape)
+    )
+    return LocalPart(sharding, shape, held)
 
 
 def to_host(tree: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from etils import epath
 
 from churn_jax import config as config_lib
-from churn_jax import data, inference, provenance, randomness, sharding
+from churn_jax import data, inference, processes, provenance, randomness, sharding
 from churn_jax.checkpoints import Checkpoints
 from churn_jax.checkpoints import steps as checkpoint_steps
 from churn_jax.config import Config
@@ -20,7 +20,7 @@ from churn_jax.data.streaming import stream
 from churn_jax.errors import UserError
 from churn_jax.experiment import Experiment
 from churn_jax.files import write_atomically
-from churn_jax.metrics_log import MetricsLog
+from churn_jax.metrics_log import open_log
 from churn_jax.progress import Progress, say
 from churn_jax.step import Batch, TrainState
 
@@ -54,6 +54,8 @@ def claim(workdir: epath.Path, config: Config) -> None:
     if path.exists():
         if changed := config_lib.differences(config, inference.read_config(workdir)):
             raise UserError(f"--workdir={workdir} was made by another config: {changed}")
+        return
+    if not processes.is_first():
         return
     try:
         write_atomically(path, json.dumps(config_lib.to_dict(config), indent=2) + "\n")
@@ -94,7 +96,7 @@ def _loop(
         config.method.label, first, total, config.batch_size * config.runs * config.method.members
     )
     pending: list[Metrics] = []
-    with MetricsLog(workdir, first) as log:
+    with open_log(workdir, first) as log:
         for step in range(first + 1, total + 1):  # `step` counts finished steps
             state, step_metrics = feed.advance(state, step - 1)
             pending.append(step_metrics)
@@ -169,11 +171,10 @@ class ResidentFeed:
     def __init__(self, experiment: Experiment, examples: ArrayExamples):
         self._experiment = experiment
         self._epoch = -1
-        everywhere = sharding.shard(experiment.mesh, sharding.REPLICATED)
-        by_run = sharding.shard(experiment.mesh, sharding.RUNS)
-        self._images = jax.device_put(examples.images, everywhere)
-        self._labels = jax.device_put(examples.labels, everywhere)
-        self._runs = jax.device_put(experiment.runs, by_run)
+        mesh = experiment.mesh
+        self._images = sharding.put(examples.images, mesh, sharding.REPLICATED)
+        self._labels = sharding.put(examples.labels, mesh, sharding.REPLICATED)
+        self._runs = sharding.put(experiment.runs, mesh, sharding.RUNS)
         self._source: ResidentSource
 
     def advance(self, state: TrainState, step: int) -> tuple[TrainState, Metrics]:
@@ -197,13 +198,16 @@ class StreamingFeed:
         config = experiment.config
         seed, vary = config.seed, config.randomness.vary
         self._experiment = experiment
-        self._sharding = sharding.shard(experiment.mesh, sharding.BATCH)
-        self._batches = stream(
+        shape = (config.runs, config.batch_size)
+        self._part = sharding.local_part(experiment.mesh, sharding.BATCH, shape)
+        runs, places = self._part.held
+        self.batches = stream(
             dataset.train,
             functools.partial(_order, seed, vary, experiment.num_train),
             functools.partial(_augmentation_keys, seed, vary),
             config.data,
-            runs=experiment.runs.tolist(),
+            runs=experiment.runs[runs].tolist(),
+            places=places,
             batch_size=config.batch_size,
             first_step=first_step,
             num_steps=experiment.total_steps - first_step,
@@ -211,8 +215,8 @@ class StreamingFeed:
         )
 
     def advance(self, state: TrainState, step: int) -> tuple[TrainState, Metrics]:
-        batch = next(self._batches)
-        images, labels = jax.device_put((batch["image"], batch["label"]), self._sharding)
+        batch = next(self.batches)
+        images, labels = (self._part.assemble(batch[name]) for name in ("image", "label"))
         return self._experiment.streaming_step(state, Batch(images, labels))
 
 

@@ -38,6 +38,7 @@ def stream(
     batch_size: int,
     first_step: int,
     num_steps: int,
+    places: np.ndarray | None = None,
     workers: int = 0,
 ) -> Iterator[Batch]:
     """Yields the training batches of steps `first_step` to `first_step + num_steps - 1`, in order.
@@ -51,35 +52,53 @@ def stream(
       batch_size: examples a run and step.
       first_step: where to start.
       num_steps: how many batches to yield.
+      places: which examples of each batch to make, ascending; None is all of them. A process of
+        several makes those of its own devices.
       workers: processes that decode; 0 decodes in threads of this process. `order_fn` and
         `keys_fn` are then called in the workers, where JAX is confined to the CPU.
 
     Yields:
       image: uint8 [run, example, height, width, channel], augmented.
       label: int32 [run, example].
+      index: int32 [run, example], which of `examples` it is.
+      key: uint32 [run, example, 2], the key of its epoch that was folded with `index`.
     """
     source = _TrainingSource(
-        examples, _Memo(order_fn, 2 * len(runs)), keys_fn, data, tuple(map(int, runs)), batch_size
+        examples,
+        _Memo(order_fn, 2 * len(runs)),
+        _Memo(keys_fn, 2 * len(runs)),
+        data,
+        tuple(map(int, runs)),
+        batch_size,
+        np.arange(batch_size) if places is None else places,
     )
     steps = grain.MapDataset.range(first_step, first_step + num_steps).map(source)
     on_device = _device_augmentation(data)
     for batch in _read_ahead(steps, workers):
         image = on_device(batch["key"], batch["index"], batch["image"])
-        yield {"image": np.asarray(image), "label": batch["label"]}
+        yield {**batch, "image": np.asarray(image)}
 
 
 def evaluation_batches(
-    examples: Examples, data: DataConfig, batch_size: int, workers: int = 0
+    examples: Examples,
+    data: DataConfig,
+    batch_size: int,
+    *,
+    places: np.ndarray | None = None,
+    workers: int = 0,
 ) -> Iterator[Batch]:
     """Yields a split in order, all of it; the last batch is filled up with zeros and masked.
 
+    `places` are those of each batch whose images to make, ascending; None is all of them.
+
     Yields:
-      image: uint8 [example, height, width, channel].
-      label: int32 [example].
-      mask: bool [example], False where there is no example.
+      image: uint8 [place, height, width, channel].
+      mask: bool [example], False where there is no example; of the whole batch.
     """
     num_batches = -(-len(examples) // batch_size)
-    source = _EvaluationSource(examples, data, batch_size)
+    source = _EvaluationSource(
+        examples, data, batch_size, np.arange(batch_size) if places is None else places
+    )
     batches = grain.MapDataset.range(num_batches).map(source)
     yield from _read_ahead(batches, workers)
 
@@ -94,13 +113,14 @@ class _TrainingSource:
     data: DataConfig
     runs: tuple[int, ...]
     batch_size: int
+    places: np.ndarray
 
     def __call__(self, step: int) -> Batch:
         per_run = [self._one_run(run, step) for run in self.runs]
         return {name: np.stack([batch[name] for batch in per_run]) for name in per_run[0]}
 
     def _one_run(self, run: int, step: int) -> Batch:
-        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        positions = step * self.batch_size + self.places
         epochs, places = np.divmod(positions, len(self.examples))
         rows = [
             self._one_example(run, int(epoch), int(place))
@@ -110,41 +130,41 @@ class _TrainingSource:
 
     def _one_example(self, run: int, epoch: int, place: int) -> dict[str, Any]:
         index = int(self.order(run, epoch)[place])
-        key, example = np.asarray(self.keys(run, epoch)), self.examples[index]
+        key, example = self.keys(run, epoch), self.examples[index]
         image, size = example["image"], _size(self.examples, self.data)
         if self.data.crop == "resized":
             image = training_image(image, size, self.data.flip, _generator(key, index))
         elif not self.examples.in_memory:
             image = evaluation_image(image, size)
-        return {"image": image, "label": np.int32(example["label"]), "index": index, "key": key}
+        label = np.int32(example["label"])
+        return {"image": image, "label": label, "index": np.int32(index), "key": key}
 
 
 @dataclasses.dataclass(frozen=True)
 class _EvaluationSource:
-    """One batch of a split in order."""
+    """This process's images of one batch of a split in order."""
 
     examples: Examples
     data: DataConfig
     batch_size: int
+    places: np.ndarray
 
     def __call__(self, batch: int) -> Batch:
         start = batch * self.batch_size
-        stop = min(start + self.batch_size, len(self.examples))
-        images, labels = self._read(start, stop)
-        missing = self.batch_size - (stop - start)
+        indices = start + self.places
+        images = self._read(indices[indices < len(self.examples)])
+        missing = len(indices) - len(images)
         return {
             "image": np.pad(images, [(0, missing)] + [(0, 0)] * 3),
-            "label": np.pad(labels, (0, missing)),
-            "mask": np.arange(self.batch_size) < stop - start,
+            "mask": start + np.arange(self.batch_size) < len(self.examples),
         }
 
-    def _read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    def _read(self, indices: np.ndarray) -> np.ndarray:
         if isinstance(self.examples, ArrayExamples):
-            return self.examples.images[start:stop], self.examples.labels[start:stop]
+            return self.examples.images[indices]
         size = _size(self.examples, self.data)
-        rows = [self.examples[index] for index in range(start, stop)]
-        images = np.stack([evaluation_image(row["image"], size) for row in rows])
-        return images, np.array([row["label"] for row in rows], np.int32)
+        images = [evaluation_image(self.examples[int(i)]["image"], size) for i in indices]
+        return np.array(images, np.uint8).reshape(-1, size, size, 3)
 
 
 class _Memo:

@@ -5,6 +5,7 @@ import pytest
 from churn_jax import data
 from churn_jax.data.augmentation import augment
 from churn_jax.data.examples import ArrayExamples, position_ids
+from churn_jax.data.preprocessing import evaluation_image
 from churn_jax.data.streaming import evaluation_batches, stream
 from tests.fixtures import tfds_sets
 from tests.fixtures.configs import data_config
@@ -134,15 +135,24 @@ def test_evaluation_covers_the_split_and_masks_the_rest(examples, batch_size):
     assert mask.sum() == NUM_EXAMPLES
     assert not mask[NUM_EXAMPLES:].any()
     images = np.concatenate([batch["image"] for batch in batches])[mask]
-    labels = np.concatenate([batch["label"] for batch in batches])[mask]
     np.testing.assert_array_equal(images, examples.images)
-    np.testing.assert_array_equal(labels, examples.labels)
 
 
 def test_evaluation_of_lazy_images(imagenet):
     config = data_config(image_size=32)
     batches = list(evaluation_batches(imagenet.test, config, batch_size=4))
     assert [batch["mask"].sum() for batch in batches] == [4, 3]
-    assert batches[0]["image"].shape == (4, 32, 32, 3)
-    labels = np.concatenate([batch["label"][batch["mask"]] for batch in batches])
-    np.testing.assert_array_equal(labels, imagenet.test.labels)
+    for batch, image in ((batches[0], 0), (batches[1], 4)):
+        expected = evaluation_image(imagenet.test[image]["image"], 32)
+        np.testing.assert_array_equal(batch["image"][0], expected)
+
+
+@pytest.mark.parametrize("places", [[0, 1], [2, 3]])
+def test_evaluation_of_one_process_s_places(imagenet, places):
+    whole = list(evaluation_batches(imagenet.test, data_config(image_size=32), batch_size=4))
+    part = evaluation_batches(
+        imagenet.test, data_config(image_size=32), batch_size=4, places=np.array(places)
+    )
+    for ours, all_places in zip(part, whole, strict=True):
+        np.testing.assert_array_equal(ours["image"], all_places["image"][places])
+        np.testing.assert_array_equal(ours["mask"], all_places["mask"])
