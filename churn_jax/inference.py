@@ -43,7 +43,7 @@ def write_predictions(
     step: int,
     log_probs: np.ndarray,
 ) -> None:
-    """Writes one prediction file a run: `log_probs` [run, member, example, class] of the test split."""
+    """Writes a prediction file a run: `log_probs` [run, member, example, class] of the test split."""
     config = experiment.config
     made_by = {
         "group": config.method.label,

@@ -38,7 +38,7 @@ class MetricsLog:
     """Appends metrics of a workdir; use as a context manager."""
 
     def __init__(self, workdir: epath.PathLike, from_step: int):
-        """Continues the log at `from_step`: what an interrupted training wrote beyond is dropped."""
+        """Continues at `from_step`: what an interrupted training wrote beyond is dropped."""
         self._path = epath.Path(workdir) / "metrics.jsonl"
         kept = [line for line in _whole_lines(self._path) if json.loads(line)["step"] <= from_step]
         write_atomically(self._path, "".join(f"{line}\n" for line in kept))

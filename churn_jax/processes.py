@@ -15,6 +15,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -47,7 +48,7 @@ def find_place(
     index: int | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Place | None:
-    """What the flags or, where they are missing, the environment say; None if neither says anything.
+    """What the flags or, where they are missing, the environment say; None if neither does.
 
     Raises:
       UserError: only part of it is given, or it makes no sense.
@@ -81,7 +82,7 @@ def start(place: Place | None, timeout: int = START_TIMEOUT) -> int:
     Raises:
       UserError: process 0 can't be reached within `timeout` seconds.
     """
-    options = {
+    options: dict[str, Any] = {
         "initialization_timeout": timeout,
         "heartbeat_timeout_seconds": _HEARTBEAT_TIMEOUT,
         "shutdown_timeout_seconds": _FINISH_TIMEOUT,

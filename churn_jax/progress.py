@@ -2,11 +2,14 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from churn_jax import processes
+
+# Less waiting than this share of the time is not worth a word.
+WAITING_SHARE = 0.1
 
 
 def say(line: str) -> None:
@@ -22,7 +25,17 @@ class Progress:
     doesn't make the time left jump.
     """
 
-    def __init__(self, label: str, step: int, total_steps: int, examples_per_step: int):
+    def __init__(
+        self,
+        label: str,
+        step: int,
+        total_steps: int,
+        examples_per_step: int,
+        waited: Callable[[], float] = lambda: 0.0,
+    ):
+        """`waited` gives the seconds that the loop has spent waiting for data so far."""
+        self._waited = waited
+        self._waited_before = 0.0
         self._label = label
         self._total = total_steps
         self._examples_per_step = examples_per_step
@@ -33,6 +46,7 @@ class Progress:
     def start(self, step: int) -> None:
         """Begins counting; call after the first step, whose time is compilation's."""
         self._counted_from = step
+        self._waited_before = self._waited()
         self._resumed_at = time.monotonic()
 
     def pause(self) -> None:
@@ -48,8 +62,18 @@ class Progress:
 
     def rate(self, step: int) -> float:
         """Steps a second."""
+        return (step - self._counted_from) / self._counted_seconds()
+
+    def _counted_seconds(self) -> float:
         running = time.monotonic() - self._resumed_at if self._resumed_at is not None else 0.0
-        return (step - self._counted_from) / max(self._seconds + running, 1e-9)
+        return max(self._seconds + running, 1e-9)
+
+    def _bottleneck(self) -> str:
+        """Says so when the device often has nothing to do because data comes too slowly."""
+        share = (self._waited() - self._waited_before) / self._counted_seconds()
+        if share < WAITING_SHARE:
+            return ""
+        return f"waiting for data {share:.0%} of the time (see config.data.workers)  "
 
     def report(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
         """Prints step, rate, time left and each metric of {name: [run, member]}: mean over runs."""
@@ -58,7 +82,8 @@ class Progress:
         numbers = "  ".join(f"{name} {_per_member(value)}" for name, value in metrics.items())
         say(
             f"{self._label}  step {step}/{self._total} ({step / self._total:.0%})  "
-            f"{rate:.3g} steps/s  {_si(rate * self._examples_per_step)} examples/s  {left}  {numbers}"
+            f"{rate:.3g} steps/s  {_si(rate * self._examples_per_step)} examples/s  {left}  "
+            f"{self._bottleneck()}{numbers}"
         )
 
 

@@ -7,6 +7,7 @@ One mesh with the axes `run`, `member` and `data` holds everything:
     logits                          [run, member, example, class]
 """
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -45,10 +46,9 @@ def start_devices(config: Config, num_processes: int = 1) -> None:
         if (cores := len(os.sched_getaffinity(0)))
         else 1
     )
-    try:
+    # Where a notebook or a test has already initialised JAX, what is there is used.
+    with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", max(-(-asked // num_processes), filled))
-    except RuntimeError:
-        pass  # already initialised, by a notebook or a test: use what is there
 
 
 def choose_mesh_shape(config: Config, num_devices: int) -> tuple[int, int, int]:
@@ -105,7 +105,7 @@ def shard(mesh: Mesh, spec: PartitionSpec) -> NamedSharding:
 
 def put(array: np.ndarray, mesh: Mesh, spec: PartitionSpec) -> jax.Array:
     """An array over `mesh` from a copy that every process has."""
-    return jax.make_array_from_callback(array.shape, shard(mesh, spec), array.__getitem__)
+    return jax.make_array_from_callback(array.shape, shard(mesh, spec), lambda index: array[index])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +125,7 @@ class LocalPart:
     def assemble(self, local: np.ndarray) -> jax.Array:
         """The whole array, of which every process brings its own `held` entries."""
 
-        def block(index: tuple[slice, ...]) -> np.ndarray:
+        def block(index: Any) -> np.ndarray:
             inner = []
             for wanted, held, size in zip(index, self.held, self.shape, strict=False):
                 start, stop, _ = wanted.indices(size)
@@ -139,7 +139,7 @@ class LocalPart:
 def local_part(mesh: Mesh, spec: PartitionSpec, shape: tuple[int, ...]) -> LocalPart:
     """This process's part of an array whose leading axes have `shape` and are split by `spec`."""
     sharding = shard(mesh, spec)
-    blocks = sharding.addressable_devices_indices_map(shape).values()
+    blocks: Any = sharding.addressable_devices_indices_map(shape).values()
     held = tuple(
         np.unique(np.concatenate([np.arange(size)[block[axis]] for block in blocks]))
         for axis, size in enumerate(shape)

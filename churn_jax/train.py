@@ -1,7 +1,9 @@
 """The training loop: restore, step, log, evaluate, checkpoint, predict. No mathematics."""
 
+import collections
 import functools
 import json
+import time
 from typing import Any, Protocol
 
 import jax
@@ -25,6 +27,9 @@ from churn_jax.progress import Progress, say
 from churn_jax.step import Batch, TrainState
 
 Metrics = dict[str, Any]
+
+# Steps handed to the device and not finished, of streamed data: each holds a batch in memory.
+_STEPS_IN_FLIGHT = 2
 
 
 def train(config: Config, workdir: epath.PathLike) -> None:
@@ -93,7 +98,11 @@ def _loop(
     meta = {"provenance": provenance.describe(config, experiment.mesh)}
     feed = make_feed(experiment, dataset, first)
     progress = Progress(
-        config.method.label, first, total, config.batch_size * config.runs * config.method.members
+        config.method.label,
+        first,
+        total,
+        config.batch_size * config.runs * config.method.members,
+        waited=lambda: feed.waited,
     )
     pending: list[Metrics] = []
     with open_log(workdir, first) as log:
@@ -147,6 +156,8 @@ def evaluate_members(
 class Feed(Protocol):
     """Where batches come from."""
 
+    waited: float  # seconds spent so far waiting for data
+
     def advance(self, state: TrainState, step: int) -> tuple[TrainState, Metrics]:
         """Takes the batch of `step` and the step itself; must be called for successive steps."""
 
@@ -169,6 +180,7 @@ class ResidentFeed:
     """Data on the device; the host only renews the order of the examples once an epoch."""
 
     def __init__(self, experiment: Experiment, examples: ArrayExamples):
+        self.waited = 0.0  # never: the data is there
         self._experiment = experiment
         self._epoch = -1
         mesh = experiment.mesh
@@ -197,6 +209,8 @@ class StreamingFeed:
     def __init__(self, experiment: Experiment, dataset: Dataset, first_step: int):
         config = experiment.config
         seed, vary = config.seed, config.randomness.vary
+        self.waited = 0.0
+        self._in_flight: collections.deque[Metrics] = collections.deque()
         self._experiment = experiment
         shape = (config.runs, config.batch_size)
         self._part = sharding.local_part(experiment.mesh, sharding.BATCH, shape)
@@ -215,9 +229,15 @@ class StreamingFeed:
         )
 
     def advance(self, state: TrainState, step: int) -> tuple[TrainState, Metrics]:
+        began = time.monotonic()
         batch = next(self.batches)
+        self.waited += time.monotonic() - began
         images, labels = (self._part.assemble(batch[name]) for name in ("image", "label"))
-        return self._experiment.streaming_step(state, Batch(images, labels))
+        state, metrics = self._experiment.streaming_step(state, Batch(images, labels))
+        self._in_flight.append(metrics)
+        if len(self._in_flight) > _STEPS_IN_FLIGHT:
+            jax.block_until_ready(self._in_flight.popleft())
+        return state, metrics
 
 
 # Module-level, so that worker processes can be handed them.

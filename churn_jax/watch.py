@@ -6,6 +6,7 @@ that was killed. The first passes what it learns on to all. The operating system
 process's connections at once, and keep-alive packets find a machine that is gone.
 """
 
+import contextlib
 import os
 import socket
 import sys
@@ -71,10 +72,8 @@ class Watch:
 
     def _tell(self, message: str) -> None:
         for connection in self._connections.values():
-            try:
+            with contextlib.suppress(OSError):  # it is gone: nobody to tell
                 connection.sendall(f"{message}\n".encode())
-            except OSError:
-                pass  # it is gone: nobody to tell
 
     def _follow(self, peer: int, connection: socket.socket) -> None:
         message = _read_line(connection)
