@@ -103,6 +103,7 @@ class Config:
 NOT_HASHED = {
     "mesh", "runs", "first_run", "eval_every", "checkpoint_every", "keep_checkpoints", "log_every",
     "eval_batch_size", "data.dir", "data.pipeline", "data.workers",
+    "method.teachers",  # a place; `teachers.load` sees to it that the config decides what is there
 }  # fmt: skip
 
 CHOICES = {

@@ -52,6 +52,11 @@ class Experiment:
                 f"config.model.norm_group: {config.model.norm_group} does not divide the {share} "
                 f"examples that a device holds of each batch"
             )
+        method, split = config.method, self.mesh.shape["member"]
+        if method.taught and method.num_teachers % split:
+            raise UserError(
+                f"config.mesh.member: {split} does not divide {method.num_teachers} teachers"
+            )
         if config.method.top_k > self.info.num_classes:
             raise UserError(
                 f"config.method.top_k: {config.method.top_k} is more than the "

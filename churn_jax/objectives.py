@@ -31,7 +31,7 @@ class Objective:
         added      L + α·R                           (eq. 19)
         agreement  Σ_m L_m + β·mean over pairs of D  (eq. 8, 9)
         stale      each m: L_m + β·mean over peers of D against the peers' stale copies (eq. 17, 18)
-        teacher    (1−w)·L + w·D(teacher, m) at temperature τ
+        teacher    (1−w)·L + w·τ²·H(t, softmax(z/τ)), t the mean over teachers of softmax(z_t/τ)
 
     R is the entropy H(p), or −SKL(p, Unif): both are small when predictions are confident.
     """
@@ -57,7 +57,8 @@ class Objective:
 
     teacher_weight: float = 0.0
     temperature: float = 1.0
-    teachers: str = ""  # workdir of finished runs whose predictions teach
+    teachers: str = ""  # workdirs of finished baseline runs, separated by commas
+    num_teachers: int = 2  # how many of them teach each run; they teach no other
 
     def check(self) -> None:
         """Raises a `UserError` that names the first value no objective can have."""
@@ -84,6 +85,8 @@ class Objective:
             raise UserError(
                 f"config.method.teacher_weight: {self.teacher_weight} is outside [0, 1]"
             )
+        if self.num_teachers < 1:
+            raise UserError(f"config.method.num_teachers: {self.num_teachers} is less than 1")
         if self.members < 1:
             raise UserError(f"config.method.members: {self.members} is less than 1")
         if self.members < 2 and self.agreement != "none":
@@ -103,6 +106,21 @@ class Objective:
     def stale(self) -> bool:
         """Whether members train against stale copies of their peers."""
         return self.agreement != "none" and self.update == "stale"
+
+    @property
+    def taught(self) -> bool:
+        """Whether members train towards trained teachers."""
+        return self.teacher_weight > 0
+
+    @property
+    def training_cost(self) -> int:
+        """Networks trained for one run, its teachers included: the paper's "training cost"."""
+        return self.members + (self.num_teachers if self.taught else 0)
+
+    @property
+    def inference_cost(self) -> int:
+        """Networks that a prediction asks."""
+        return self.members if self.prediction == "mean" else 1
 
 
 def coefficients(
@@ -137,7 +155,7 @@ def terms(
     alpha: jax.Array,
     beta: jax.Array,
     stale_logits: jax.Array | None = None,
-    teacher_probs: jax.Array | None = None,
+    teacher_logits: jax.Array | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The objective of one run, per example.
 
@@ -147,7 +165,7 @@ def terms(
       labels: int [example]; the members share them.
       alpha, beta: coefficients at this step.
       stale_logits: [member, example, class] of the stale copies, for `update = stale`.
-      teacher_probs: [example, class] at the objective's temperature, for distillation.
+      teacher_logits: [teacher, example, class], for distillation.
 
     Returns:
       The total [example], summed over members (its gradient with respect to `logits` updates every
@@ -165,10 +183,11 @@ def terms(
         parts["regularizer"] = _regularizer(objective, logits)
         kept = 1 - alpha if objective.convex else 1.0
         total = kept * total + alpha * parts["regularizer"]
-    if objective.teacher_weight > 0:
-        assert teacher_probs is not None
-        teacher_probs = jnp.broadcast_to(teacher_probs, logits.shape)
-        taught = losses.distillation(logits, teacher_probs, objective.temperature)
+    if objective.taught:
+        assert teacher_logits is not None
+        probs = jax.nn.softmax(teacher_logits / objective.temperature).mean(axis=0)
+        probs = jnp.broadcast_to(probs, logits.shape)
+        taught = losses.distillation(logits, probs, objective.temperature)
         total = (1 - objective.teacher_weight) * total + objective.teacher_weight * taught
     if objective.agreement != "none":
         parts["agreement"] = _agreement(objective, logits, stale_logits)

@@ -43,6 +43,8 @@ def finish(
     name, *options = (part.strip() for part in arg.split(","))
     chosen = methods.method(name, hyperparameters.get(name, {}), config.epochs, top_k)
     config.method.update(dataclasses.asdict(chosen))
+    if chosen.taught:
+        config.seed += 1  # a student starts from other weights than any teacher; see `teachers`
     for option in options:
         if option not in OPTIONS:
             raise UserError(

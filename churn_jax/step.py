@@ -31,7 +31,7 @@ Leaf = Any
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["step", "params", "batch_stats", "opt_state", "peers"],
+    data_fields=["step", "params", "batch_stats", "opt_state", "peers", "teachers"],
     meta_fields=[],
 )
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,8 @@ class TrainState:
     """Everything trained; every leaf but `step` has the leading axes [run, member].
 
     `peers` holds the stale copies {'params', 'batch_stats'} that stale objectives train against;
-    it is empty for the others.
+    it is empty for the others. `teachers` holds the same of the trained networks that distillation
+    learns from, [run, teacher, …], and never changes.
     """
 
     step: Leaf
@@ -47,6 +48,7 @@ class TrainState:
     batch_stats: Tree
     opt_state: Tree
     peers: Tree
+    teachers: Tree
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["images", "labels"], meta_fields=[])
@@ -71,13 +73,19 @@ class Recipe:
 
 
 def init_state(recipe: Recipe, keys: jax.Array) -> TrainState:
-    """A fresh state from one key a model, [run, member]."""
+    """A fresh state from one key a model, [run, member]; its teachers are zeros to be filled in."""
     per_model = partial(jax.vmap, in_axes=0)
     variables = per_model(per_model(recipe.model.init))(keys)
     params, batch_stats = variables["params"], variables["batch_stats"]
     peers = jax.tree.map(jnp.copy, variables) if recipe.objective.stale else {}
     opt_state = per_model(per_model(recipe.optimizer.init))(params)
-    return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, opt_state, peers)
+
+    def no_teachers_yet(leaf: jax.Array) -> jax.Array:
+        shape = (leaf.shape[0], recipe.objective.num_teachers, *leaf.shape[2:])
+        return jnp.zeros(shape, leaf.dtype)
+
+    teachers = jax.tree.map(no_teachers_yet, variables) if recipe.objective.taught else {}
+    return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, opt_state, peers, teachers)
 
 
 def train_step(
@@ -92,7 +100,7 @@ def train_step(
     coefficients = objectives.coefficients(recipe.objective, state.step, recipe.steps_per_epoch)
     run_step = partial(_gradients, coefficients=coefficients, recipe=recipe)
     grads, batch_stats, metrics = over_models(run_step, recipe.layout)(
-        state.params, state.batch_stats, peers, batch
+        state.params, state.batch_stats, peers, state.teachers, batch
     )
     grads, metrics = jax.lax.psum((grads, metrics), "data")
 
@@ -101,7 +109,8 @@ def train_step(
         return optax.apply_updates(params, updates), opt_state
 
     params, opt_state = jax.vmap(jax.vmap(update))(grads, state.opt_state, state.params)
-    return TrainState(state.step + 1, params, batch_stats, opt_state, peers), metrics
+    state = TrainState(state.step + 1, params, batch_stats, opt_state, peers, state.teachers)
+    return state, metrics
 
 
 def predict_step(params: Tree, batch_stats: Tree, images: jax.Array, recipe: Recipe) -> jax.Array:
@@ -120,6 +129,7 @@ def _gradients(
     params: Tree,
     batch_stats: Tree,
     peers: Tree,
+    teachers: Tree,
     batch: Batch,
     *,
     coefficients: dict,
@@ -139,11 +149,17 @@ def _gradients(
 
     logits, pull_back, batch_stats = jax.vjp(network, params, has_aux=True)
     everyone = jax.lax.all_gather(logits, "member", tiled=True)
-    stale = _stale_logits(peers, batch.images, recipe) if recipe.objective.stale else None
+    stale = _frozen_logits(peers, batch.images, recipe) if peers else None
+    taught = _frozen_logits(teachers, batch.images, recipe) if teachers else None
 
     def objective(everyone: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
         total, parts = objectives.terms(
-            recipe.objective, everyone, batch.labels, stale_logits=stale, **coefficients
+            recipe.objective,
+            everyone,
+            batch.labels,
+            stale_logits=stale,
+            teacher_logits=taught,
+            **coefficients,
         )
         return total.sum() / recipe.batch_size, parts
 
@@ -170,11 +186,14 @@ def _refreshed_peers(state: TrainState, recipe: Recipe) -> Tree:
     return jax.tree.map(lambda new, old: jnp.where(refresh, new, old), current, state.peers)
 
 
-def _stale_logits(peers: Tree, images: jax.Array, recipe: Recipe) -> jax.Array:
-    """Logits of all members' stale copies, in inference mode; no gradient flows into them."""
+def _frozen_logits(models: Tree, images: jax.Array, recipe: Recipe) -> jax.Array:
+    """Logits of one run's stale copies or teachers, in inference mode; no gradient enters them.
 
-    def one_member(variables: Tree) -> jax.Array:
+    The models [model, …] are split over `member`, as the trained ones are.
+    """
+
+    def one_model(variables: Tree) -> jax.Array:
         return recipe.model.apply(variables, images, train=False)[0]
 
-    logits = over_models(one_member, recipe.layout)(peers)
+    logits = over_models(one_model, recipe.layout)(models)
     return jax.lax.all_gather(jax.lax.stop_gradient(logits), "member", tiled=True)

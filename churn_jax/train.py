@@ -1,6 +1,7 @@
 """The training loop: restore, step, log, evaluate, checkpoint, predict. No mathematics."""
 
 import collections
+import dataclasses
 import functools
 import json
 import time
@@ -12,7 +13,7 @@ import numpy as np
 from etils import epath
 
 from churn_jax import config as config_lib
-from churn_jax import data, inference, processes, provenance, randomness, sharding
+from churn_jax import data, inference, processes, provenance, randomness, sharding, teachers
 from churn_jax.checkpoints import Checkpoints
 from churn_jax.checkpoints import steps as checkpoint_steps
 from churn_jax.config import Config
@@ -24,7 +25,7 @@ from churn_jax.experiment import Experiment
 from churn_jax.files import write_atomically
 from churn_jax.metrics_log import open_log
 from churn_jax.progress import Progress, say
-from churn_jax.step import Batch, TrainState
+from churn_jax.step import Batch, TrainState, Tree
 
 Metrics = dict[str, Any]
 
@@ -43,9 +44,10 @@ def train(config: Config, workdir: epath.PathLike) -> None:
     workdir = epath.Path(workdir)
     dataset = data.load(config.data)
     experiment = Experiment(config, dataset.info, len(dataset.train), sharding.make_mesh(config))
+    taught_by = teachers.load(experiment)
     claim(workdir, config)
     with Checkpoints(workdir, config.keep_checkpoints) as checkpoints:
-        state = _start(experiment, workdir, checkpoints)
+        state = _start(experiment, workdir, checkpoints, taught_by)
         _say_start(experiment, int(state.step))
         state = _loop(experiment, dataset, workdir, checkpoints, state)
         checkpoints.wait()
@@ -68,11 +70,13 @@ def claim(workdir: epath.Path, config: Config) -> None:
         raise UserError(f"--workdir={workdir} can't be written: {error}") from None
 
 
-def _start(experiment: Experiment, workdir: epath.Path, checkpoints: Checkpoints) -> TrainState:
+def _start(
+    experiment: Experiment, workdir: epath.Path, checkpoints: Checkpoints, taught_by: Tree
+) -> TrainState:
     """The newest checkpoint, or a fresh state."""
     if done := checkpoint_steps(workdir):
         return checkpoints.restore(done[-1], experiment.abstract_state())
-    return experiment.init_state()
+    return dataclasses.replace(experiment.init_state(), teachers=taught_by)
 
 
 def _say_start(experiment: Experiment, step: int) -> None:
