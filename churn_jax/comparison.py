@@ -4,6 +4,7 @@ The command `python -m churn_jax.compare` is a thin front-end of this.
 """
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -178,5 +179,11 @@ def _report(aligned: Aligned, judge: Judge, given: dict[str, np.ndarray]) -> dic
         "notes": aligned.notes,
     }
     report |= statements.judgement(judge)
-    names = [run.name for run in aligned.runs]
+    names = _short_names([run.name for run in aligned.runs])
     return report | details.all_details(judge, names, aligned.ids, aligned.class_names, given)
+
+
+def _short_names(paths: Sequence[str]) -> list[str]:
+    """Paths without the folder that they share."""
+    shared = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return [os.path.relpath(path, shared) if shared else path for path in paths]

@@ -47,6 +47,11 @@ class Predictions:
         if fault:
             raise UserError(fault)
 
+    @property
+    def counts_first(self) -> bool:
+        """Whether member 0 alone is the prediction."""
+        return self.provenance.get("prediction", "first") == "first" or len(self.log_probs) == 1
+
     def counted(self, rows: slice = slice(None)) -> np.ndarray:
         """Log-probabilities [rows, class] of the model that counts as this run's prediction.
 
@@ -54,7 +59,7 @@ class Predictions:
         2-ensemble). Co-distilled pairs count their member 0 only: comparing the two members of one
         run would flatter the method.
         """
-        if self.provenance.get("prediction", "first") == "first" or len(self.log_probs) == 1:
+        if self.counts_first:
             return self.log_probs[0, rows]
         members = np.asarray(self.log_probs[:, rows])
         return np.logaddexp.reduce(members, axis=0) - np.float32(np.log(len(members)))

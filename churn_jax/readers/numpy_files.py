@@ -39,7 +39,10 @@ def read_npy(path: epath.Path) -> Source:
     """One array: [example, class] values, or [example] predicted classes."""
     try:
         with open(path, "rb") as stream:
-            _header(stream)
+            shape, _, dtype = _header(stream)
+            wanted = stream.tell() + math.prod(shape) * dtype.itemsize
+        if path.stat().length < wanted:
+            raise ValueError(f"truncated, the shape {shape} needs {wanted:,} bytes")
         return Source(str(path), np.load(path, mmap_mode="r", allow_pickle=False))
     except _DAMAGE as error:
         raise UserError(f"{path}: damaged .npy file: {error}") from None
@@ -94,10 +97,10 @@ def _member(path: epath.Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) 
             offset = _data_offset(path, entry) + start
             return np.memmap(path, dtype, "r", offset, shape, order)  # type: ignore[call-overload]
         refuse_bomb(path, entry.compress_size, entry.file_size)
-        spill = Spill()
-        while chunk := stream.read(_CHUNK):
-            spill.write(chunk)
-        return spill.array(dtype, shape, order)
+        with Spill() as spill:
+            while chunk := stream.read(_CHUNK):
+                spill.write(chunk)
+            return spill.array(dtype, shape, order)
 
 
 def _data_offset(path: epath.Path, entry: zipfile.ZipInfo) -> int:

@@ -1,11 +1,15 @@
 """Run folders: the workdirs of churn_jax's own trainings."""
 
+import numpy as np
 from etils import epath
 
 from churn_jax import predictions, workdirs
 from churn_jax.errors import UserError
 from churn_jax.predictions import Predictions
 from churn_jax.readers.source import Source
+from churn_jax.readers.spill import Spill
+
+_ROWS = 4096
 
 
 def read_run_folder(path: epath.Path) -> list[Source]:
@@ -24,7 +28,7 @@ def from_predictions(name: str, run: Predictions) -> Source:
     names = run.provenance.get("class_names")
     return Source(
         name=name,
-        values=run.counted(),
+        values=_counted(run),
         kind="log_probs",
         labels=run.labels,
         ids=run.ids,
@@ -32,3 +36,14 @@ def from_predictions(name: str, run: Predictions) -> Source:
         group=run.provenance["group"],
         provenance=run.provenance,
     )
+
+
+def _counted(run: Predictions) -> np.ndarray:
+    """The log-probabilities that count; those of an ensemble are averaged to disk."""
+    if run.counts_first:
+        return run.counted()
+    _, examples, classes = run.log_probs.shape
+    with Spill() as spill:
+        for start in range(0, examples, _ROWS):
+            spill.write(run.counted(slice(start, start + _ROWS)))
+        return spill.array(np.dtype(np.float32), (examples, classes))

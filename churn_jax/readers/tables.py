@@ -14,7 +14,7 @@ from churn_jax.errors import UserError
 from churn_jax.readers.source import ID_NAMES, LABEL_NAMES, VALUE_NAMES, Source, refuse_bomb
 from churn_jax.readers.spill import Spill
 
-_BATCH = 4096
+_BATCH_FIELDS = 1 << 18
 
 
 def read_csv(path: epath.Path) -> Source:
@@ -45,7 +45,7 @@ def read_parquet(path: epath.Path) -> Source:
             refuse_bomb(path, epath.Path(path).stat().length, unpacked)
             batches = (
                 [column.to_numpy(zero_copy_only=False) for column in batch.columns]
-                for batch in file.iter_batches(batch_size=_BATCH)
+                for batch in file.iter_batches(batch_size=max(1, _BATCH_FIELDS // len(columns)))
             )
             return _table(path, columns, batches)
     except (pyarrow.ArrowException, OSError, ValueError, TypeError, NotImplementedError) as error:
@@ -59,11 +59,12 @@ def _csv_batches(
 ) -> Iterator[list[np.ndarray]]:
     """Blocks of rows, as one array of str for each column."""
     rows: list[list[str]] = []
+    most = max(1, _BATCH_FIELDS // len(columns))
     for number, row in enumerate(reader, start=2):
         if len(row) != len(columns):
             raise UserError(f"{path}: row {number} has {len(row)} fields, not {len(columns)}")
         rows.append(row)
-        if len(rows) == _BATCH:
+        if len(rows) == most:
             yield list(np.array(rows).T)
             rows = []
     if rows:
@@ -82,24 +83,25 @@ def _table(
     hard_column = _column(special, tuple(VALUE_NAMES))
     used = (id_column, label_column, hard_column)
     classes = [i for i in range(len(columns)) if i not in used] if hard_column is None else []
-    ids, labels, hard, values = [], [], [], Spill()
+    ids, labels, hard = [], [], []
     rows = 0
-    for batch in batches:
-        if id_column is not None:
-            ids.append(np.asarray(batch[id_column]).astype(np.str_))
-        if label_column is not None:
-            labels.append(_integers_or_names(batch[label_column]))
-        if hard_column is not None:
-            hard.append(_integers_or_names(batch[hard_column]))
+    with Spill() as values:
+        for batch in batches:
+            if id_column is not None:
+                ids.append(np.asarray(batch[id_column]).astype(np.str_))
+            if label_column is not None:
+                labels.append(_integers_or_names(batch[label_column]))
+            if hard_column is not None:
+                hard.append(_integers_or_names(batch[hard_column]))
+            if classes:
+                values.write(_floats(path, columns, batch, classes, rows))
+            rows += len(batch[0])
+        if rows == 0:
+            raise UserError(f"{path}: has no examples")
         if classes:
-            values.write(_floats(path, columns, batch, classes, rows))
-        rows += len(batch[0])
-    if rows == 0:
-        raise UserError(f"{path}: has no examples")
-    if classes:
-        found = values.array(np.dtype(np.float32), (rows, len(classes)))
-    else:
-        found = _joined(hard) if hard else np.empty((0, 0))
+            found = values.array(np.dtype(np.float32), (rows, len(classes)))
+        else:
+            found = _joined(hard) if hard else np.empty((0, 0))
     return Source(
         name=str(path),
         values=found,

@@ -48,7 +48,7 @@ def near_ties(report: Report) -> list[Figure]:
     few = sum(found["share"][:3])
     return [
         Figure(
-            "Where churn comes from",
+            "Nearly tied predictions",
             plot.render(),
             [("s0", "part of all churn"), ("s1", "part of all examples")],
             f"{100 * half:.0f} % of the churn is on the {100 * few:.0f} % of examples where a "
@@ -80,7 +80,7 @@ def surrogate_curve(report: Report) -> list[Figure]:
         "Surrogate churn against α; it tends to churn, the dashed line.",
         log_x=min(alphas) > 0,
     )
-    for role, (name, curve, churn) in zip(ROLES, curves, strict=False):
+    for role, (name, curve, churn) in zip(itertools.cycle(ROLES), curves, strict=False):
         plot.line([min(alphas), max(alphas)], [churn, churn], f"{role} dashed")
         plot.line([x for x, _ in curve], [y for _, y in curve], role)
         for x, y in curve:
@@ -89,7 +89,10 @@ def surrogate_curve(report: Report) -> list[Figure]:
         Figure(
             "Surrogate churn",
             plot.render(),
-            [(role, name) for role, (name, _, _) in zip(ROLES, curves, strict=False)],
+            [
+                (role, name)
+                for role, (name, _, _) in zip(itertools.cycle(ROLES), curves, strict=False)
+            ],
             "SChurn counts changes of the probabilities too; as α grows only the most probable "
             "class counts, and it tends to churn (dashed).",
         )
@@ -99,7 +102,7 @@ def surrogate_curve(report: Report) -> list[Figure]:
 def reliability(report: Report) -> list[Figure]:
     """One reliability diagram for each group."""
     figures = []
-    for role, found in zip(ROLES, report.get("reliability", []), strict=False):
+    for role, found in zip(itertools.cycle(ROLES), report.get("reliability", []), strict=False):
         bins = len(found["count"])
         plot = Plot(
             (0, 1),
@@ -151,12 +154,14 @@ def trade_off(report: Report) -> list[Figure]:
         "churn (%)",
         "Churn against accuracy of each group, with 95 % intervals.",
     )
-    for role, group in zip(ROLES, groups, strict=False):
+    for role, group in zip(itertools.cycle(ROLES), groups, strict=False):
         x, y = 100 * group["accuracy"]["mean"], 100 * group["churn"]["mean"]
         plot.line([100 * end for end in group["accuracy"]["ci95"]], [y, y], role)
         plot.line([x, x], [100 * end for end in group["churn"]["ci95"]], role)
         plot.dot(x, y, role, f"{group['name']}: accuracy {x:.2f} %, churn {y:.2f} %")
-    legend = [(role, group["name"]) for role, group in zip(ROLES, groups, strict=False)]
+    legend = [
+        (role, group["name"]) for role, group in zip(itertools.cycle(ROLES), groups, strict=False)
+    ]
     return [
         Figure("Accuracy and churn", plot.render(), legend, "Lower and further right is better.")
     ]
@@ -188,12 +193,12 @@ def _history(history: dict[str, list[dict[str, Any]]], key: str, title: str) -> 
         f"{key} (%)",
         f"{title}, with 95 % intervals.",
     )
-    for role, series in zip(ROLES, history.values(), strict=False):
+    for role, series in zip(itertools.cycle(ROLES), history.values(), strict=False):
         xs = [point["step"] for point in series]
         lows, highs = zip(*(point[key]["ci95"] for point in series), strict=True)
         plot.band(xs, _percent(lows), _percent(highs), role)
         plot.line(xs, _percent([point[key]["mean"] for point in series]), role)
-    legend = list(zip(ROLES, history, strict=False))
+    legend = list(zip(itertools.cycle(ROLES), history, strict=False))
     return Figure(title, plot.render(), legend, "Bands are 95 % intervals.")
 
 
