@@ -10,6 +10,7 @@ failure's.
 
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -47,6 +48,7 @@ def main() -> int:
     ]
     for printer in printers:
         printer.start()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         return _wait(processes)
     finally:
@@ -87,8 +89,7 @@ def _wait(processes: list[subprocess.Popen]) -> int:
 
 
 def _wait_for_one(process: subprocess.Popen, failures: list[int], failed: threading.Event) -> None:
-    code = process.wait()
-    if code:
+    if code := process.wait():
         failures.append(code if code > 0 else 128 - code)  # as a shell says of a signal
         failed.set()
 
