@@ -217,8 +217,8 @@ class StreamingFeed:
         self._in_flight: collections.deque[Metrics] = collections.deque()
         self._experiment = experiment
         shape = (config.runs, config.batch_size)
-        self._part = sharding.local_part(experiment.mesh, sharding.BATCH, shape)
-        runs, places = self._part.held
+        self.part = sharding.local_part(experiment.mesh, sharding.BATCH, shape)
+        runs, places = self.part.held
         self.batches = stream(
             dataset.train,
             functools.partial(_order, seed, vary, experiment.num_train),
@@ -236,7 +236,7 @@ class StreamingFeed:
         began = time.monotonic()
         batch = next(self.batches)
         self.waited += time.monotonic() - began
-        images, labels = (self._part.assemble(batch[name]) for name in ("image", "label"))
+        images, labels = (self.part.assemble(batch[name]) for name in ("image", "label"))
         state, metrics = self._experiment.streaming_step(state, Batch(images, labels))
         self._in_flight.append(metrics)
         if len(self._in_flight) > _STEPS_IN_FLIGHT:
