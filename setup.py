@@ -47,7 +47,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["churn_jax", "churn_jax.*"]),
-    package_data={"churn_jax.paper": ["*.json"], "churn_jax.report": ["*.jinja", "*.css", "*.js"]},
+    package_data={
+        "churn_jax.paper": ["*.json"],
+        "churn_jax.report": ["*.jinja", "*.css", "*.js"],
+        "churn_jax.studies": ["*.jinja"],
+    },
     install_requires=CORE,
     extras_require=EXTRAS,
 )

@@ -31,6 +31,7 @@ class DataConfig:
     dir: str = ""  # folder or gs:// path; unused by digits
     image_size: int = 0  # side length to resize to; 0 keeps the data set's own
     num_train: int = 0  # train on this many examples of a fixed permutation; 0 is all
+    num_validation: int = 0  # training examples held out, of that permutation's end
     crop: str = "pad"  # none | pad (zero-pad, then crop) | resized (random area and aspect ratio)
     crop_padding: int = 4  # pixels a side, for crop = pad
     flip: bool = True  # random left-right flip
@@ -116,6 +117,7 @@ CHOICES = {
 BOUNDS: dict[str, tuple[float | None, float | None]] = {
     "data.image_size": (0, 4096),
     "data.num_train": (0, None),
+    "data.num_validation": (0, None),
     "data.crop_padding": (0, 1024),
     "data.workers": (0, 1024),
     "model.norm_group": (0, None),

@@ -10,7 +10,7 @@ from churn_jax import data, predictions, processes, provenance, sharding
 from churn_jax.checkpoints import Checkpoints
 from churn_jax.checkpoints import steps as checkpoint_steps
 from churn_jax.config import Config
-from churn_jax.data import Dataset, Examples, fingerprint
+from churn_jax.data import Dataset, DatasetInfo, Examples, fingerprint
 from churn_jax.data.streaming import evaluation_batches
 from churn_jax.errors import UserError
 from churn_jax.experiment import Experiment
@@ -37,31 +37,48 @@ def predict(experiment: Experiment, state: TrainState, examples: Examples) -> np
 
 
 def write_predictions(
-    workdir: epath.PathLike,
-    experiment: Experiment,
-    dataset: Dataset,
-    step: int,
-    log_probs: np.ndarray,
+    workdir: epath.PathLike, experiment: Experiment, dataset: Dataset, state: TrainState, step: int
 ) -> None:
-    """Writes a prediction file a run: `log_probs` [run, member, example, class] of the test split."""
+    """Predicts what was held out from training and writes a file a run and split.
+
+    Those of the test split are the workdir's own; those of a validation split are in
+    `WORKDIR/validation`, as a workdir of their own would have them.
+    """
+    _write_split(epath.Path(workdir), experiment, dataset.info, "test", dataset.test, state, step)
+    if dataset.validation is not None:
+        folder = epath.Path(workdir) / "validation"
+        examples = dataset.validation
+        _write_split(folder, experiment, dataset.info, "validation", examples, state, step)
+
+
+def _write_split(
+    folder: epath.Path,
+    experiment: Experiment,
+    info: DatasetInfo,
+    split: str,
+    examples: Examples,
+    state: TrainState,
+    step: int,
+) -> None:
+    log_probs = predict(experiment, state, examples)
     config = experiment.config
     made_by = {
         "group": config.method.label,
         "prediction": config.method.prediction,
         "step": step,
-        "dataset": dataset.info.name,
-        "split": "test",
-        "class_names": list(dataset.info.class_names),
-        "data_fingerprint": fingerprint(dataset.info, dataset.test),
+        "dataset": info.name,
+        "split": split,
+        "class_names": list(info.class_names),
+        "data_fingerprint": fingerprint(info, examples),
         **provenance.describe(config, experiment.mesh),
     }
     if not processes.is_first():
         return
+    labels = np.asarray(examples.labels, np.int32)
     for run, run_log_probs in zip(experiment.runs, log_probs, strict=True):
-        path = predictions.step_dir(workdir, step) / predictions.file_name(int(run))
-        labels = np.asarray(dataset.test.labels, np.int32)
+        path = predictions.step_dir(folder, step) / predictions.file_name(int(run))
         made = {"run": int(run), **made_by}
-        predictions.write(path, Predictions(run_log_probs, labels, dataset.test.ids, made))
+        predictions.write(path, Predictions(run_log_probs, labels, examples.ids, made))
 
 
 def predict_workdir(workdir: epath.PathLike, step: int) -> None:
@@ -78,7 +95,7 @@ def predict_workdir(workdir: epath.PathLike, step: int) -> None:
     experiment = Experiment(config, dataset.info, len(dataset.train), sharding.make_mesh(config))
     with Checkpoints(workdir) as checkpoints:
         state = checkpoints.restore(step, experiment.abstract_state())
-    write_predictions(workdir, experiment, dataset, step, predict(experiment, state, dataset.test))
+    write_predictions(workdir, experiment, dataset, state, step)
 
 
 def read_config(workdir: epath.PathLike) -> Config:

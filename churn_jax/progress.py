@@ -78,7 +78,7 @@ class Progress:
     def report(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
         """Prints step, rate, time left and each metric of {name: [run, member]}: mean over runs."""
         rate = self.rate(step)
-        left = f"{_clock((self._total - step) / rate)} left" if rate > 0 else ""
+        left = f"{clock((self._total - step) / rate)} left" if rate > 0 else ""
         numbers = "  ".join(f"{name} {_per_member(value)}" for name, value in metrics.items())
         say(
             f"{self._label}  step {step}/{self._total} ({step / self._total:.0%})  "
@@ -91,7 +91,8 @@ def _per_member(value: np.ndarray) -> str:
     return " | ".join(f"{member:.4f}" for member in np.asarray(value).mean(axis=0))
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Seconds as minutes and seconds, with hours if there are any: '4:05'."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

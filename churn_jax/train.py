@@ -51,8 +51,7 @@ def train(config: Config, workdir: epath.PathLike) -> None:
         _say_start(experiment, int(state.step))
         state = _loop(experiment, dataset, workdir, checkpoints, state)
         checkpoints.wait()
-    log_probs = inference.predict(experiment, state, dataset.test)
-    inference.write_predictions(workdir, experiment, dataset, experiment.total_steps, log_probs)
+    inference.write_predictions(workdir, experiment, dataset, state, experiment.total_steps)
 
 
 def claim(workdir: epath.Path, config: Config) -> None:

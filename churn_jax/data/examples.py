@@ -123,11 +123,15 @@ class DatasetInfo:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A data set: a training split and the test split that churn is measured on."""
+    """A data set: a training split and the test split that churn is measured on.
+
+    `validation`, where one is asked for, is held out from training for choices to be made on.
+    """
 
     info: DatasetInfo
     train: Examples
     test: Examples
+    validation: Examples | None = None
 
 
 def position_ids(split: str, count: int) -> np.ndarray:

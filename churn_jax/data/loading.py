@@ -17,36 +17,54 @@ def load(data: DataConfig) -> Dataset:
     """Loads the data set that `data` names.
 
     `data.num_train` keeps the first so many of a fixed permutation of the training split: a smaller
-    subset is contained in every larger one, and all runs of a study see the same. `data.image_size`
+    subset is contained in every larger one, and all runs of a study see the same.
+    `data.num_validation` holds out the last so many of that permutation. `data.image_size`
     resizes images that are held in memory; those read lazily are resized as they are decoded.
 
     Raises:
-      UserError: an unknown name, missing or damaged files, or too large a `num_train`.
+      UserError: an unknown name, missing or damaged files, or more examples asked for than there are.
     """
     if data.name not in SOURCES:
         raise UserError(f"no data set {data.name!r}{suggest(data.name, SOURCES)}")
     dataset = SOURCES[data.name](data)
-    if data.num_train:
-        dataset = dataclasses.replace(dataset, train=_subset(dataset.train, data))
+    if data.num_train or data.num_validation:
+        dataset = _split(dataset, data)
     if data.image_size:
         dataset = _resize(dataset, data.image_size)
     return dataset
 
 
-def _subset(train: Examples, data: DataConfig) -> Examples:
-    if not 0 < data.num_train <= len(train):
+def _split(dataset: Dataset, data: DataConfig) -> Dataset:
+    total = len(dataset.train)
+    wanted = data.num_train or total - data.num_validation
+    if not 0 < wanted <= total - data.num_validation:
+        beside = f" and num_validation={data.num_validation}" if data.num_validation else ""
         raise UserError(
-            f"data.num_train={data.num_train}, but {data.name} has {len(train)} training examples"
+            f"data.num_train={wanted}{beside}, but {data.name} has {total} training examples"
         )
-    order = np.random.Generator(np.random.Philox(SUBSET_SEED)).permutation(len(train))
-    indices = np.sort(order[: data.num_train])
-    return train.take(indices) if isinstance(train, ArrayExamples) else Subset(train, indices)
+    order = np.random.Generator(np.random.Philox(SUBSET_SEED)).permutation(total)
+    train = _take(dataset.train, order[:wanted])
+    held_out = order[total - data.num_validation :]
+    validation = _take(dataset.train, held_out) if data.num_validation else None
+    return dataclasses.replace(dataset, train=train, validation=validation)
+
+
+def _take(examples: Examples, indices: np.ndarray) -> Examples:
+    indices = np.sort(indices)
+    return (
+        examples.take(indices) if isinstance(examples, ArrayExamples) else Subset(examples, indices)
+    )
 
 
 def _resize(dataset: Dataset, size: int) -> Dataset:
     channels = dataset.info.image_shape[2]
     info = dataclasses.replace(dataset.info, image_shape=(size, size, channels))
-    return Dataset(info, _resize_split(dataset.train, size), _resize_split(dataset.test, size))
+    return Dataset(
+        info,
+        _resize_split(dataset.train, size),
+        _resize_split(dataset.test, size),
+        _resize_split(dataset.validation, size) if dataset.validation else None,
+    )
 
 
 def _resize_split(examples: Examples, size: int) -> Examples:

@@ -1,0 +1,226 @@
+"""What a study is, as data: cells, and the tables and figures that they fill."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from churn_jax import paper
+from churn_jax.errors import UserError, suggest
+
+# The paper's grids; and coarser ones for data it did not use, where β acts at other sizes.
+PAPER_GRID = {
+    "alpha": tuple(round(0.05 * i, 2) for i in range(1, 11)),
+    "beta": tuple(round(0.01 * i, 2) for i in range(1, 9)),
+}
+OTHER_GRID = {"alpha": (0.05, 0.1, 0.2, 0.35, 0.5), "beta": (0.1, 0.5, 1.0, 2.0)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a command may ask of a study.
+
+    Attributes:
+      dataset: name of a config file.
+      runs: independent runs a cell; None is the paper's number.
+      epochs: length of training, other durations scaled alike; None is the config's.
+      grid: values of 'alpha' and 'beta' for sweeps, where not the default.
+      overrides: {dotted config key: value}, for all cells.
+    """
+
+    dataset: str
+    runs: int | None = None
+    epochs: float | None = None
+    grid: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def runs_or(self, published: int) -> int:
+        """The runs asked for, or as many as the paper's."""
+        return published if self.runs is None else self.runs
+
+    def values(self, name: str) -> tuple[float, ...]:
+        """The grid of 'alpha' or 'beta'."""
+        usual = PAPER_GRID if paper.hyperparameters(self.dataset) else OTHER_GRID
+        return tuple(self.grid.get(name, usual[name]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One group of independent runs: a method of the data set's config file, and what is changed.
+
+    Attributes:
+      name: unique in its study.
+      method: what stands after the config file's colon.
+      runs: how many.
+      first_run: index of the first.
+      overrides: {dotted config key: value}.
+      taught_by: names of the cells whose runs teach this one's.
+    """
+
+    name: str
+    method: str
+    runs: int
+    first_run: int = 0
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    taught_by: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A table's row: its leading columns, the cell it shows, and what the paper printed.
+
+    `published` is {measure: {'mean', 'std'}} in percent; other keys are ignored.
+    """
+
+    labels: tuple[str, ...]
+    cell: str
+    published: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table of the paper.
+
+    Attributes:
+      name: of its files.
+      title: above it.
+      columns: of the rows' labels.
+      measures: keys of `churn_jax.measures`; each gets our column and the paper's.
+      rows: in the paper's order.
+      source: what the paper's columns are of.
+      settings: keys of `Objective` to show instead; `published` then has them as they are.
+      bold: whether the best are set in bold.
+      notes: sentences under it.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    measures: tuple[str, ...]
+    rows: tuple[Row, ...]
+    source: str = ""
+    settings: tuple[str, ...] = ()
+    bold: bool = True
+    notes: tuple[str, ...] = ()
+
+
+# Points of a curve: (coefficient, cell).
+Points = tuple[tuple[float, str], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Measures against a coefficient, one panel each; `reference` is the cell without the term."""
+
+    name: str
+    title: str
+    axis: str
+    series: Mapping[str, Points]
+    measures: tuple[str, ...]
+    reference: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Tradeoff:
+    """Churn against accuracy, a curve for each method over its coefficient."""
+
+    name: str
+    title: str
+    series: Mapping[str, Points]
+    reference: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Histogram:
+    """How confidence γ is distributed over the test set, for several cells."""
+
+    name: str
+    title: str
+    cells: Mapping[str, str]  # {label: cell}
+
+
+@dataclasses.dataclass(frozen=True)
+class Analytic:
+    """A figure that follows from formulas: the name of a function of `analytic`."""
+
+    name: str
+    title: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """A method's coefficient to be chosen, among `points`, by smallest churn."""
+
+    method: str
+    coefficient: str
+    points: Points
+
+
+Figure = Sweep | Tradeoff | Histogram | Analytic
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Cells, and what is made of them."""
+
+    name: str
+    title: str
+    cells: tuple[Cell, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    selections: tuple[Selection, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def cell(self, name: str) -> Cell:
+        """The cell called `name`."""
+        by_name = {cell.name: cell for cell in self.cells}
+        if name not in by_name:
+            raise UserError(
+                f"--cell: study {self.name} has no cell {name!r}{suggest(name, by_name)}; "
+                f"its cells are {', '.join(by_name) or 'none'}"
+            )
+        return by_name[name]
+
+
+GetStudy = Callable[[Options], Study]
+
+
+def method_cells(methods: Sequence[str], runs: int) -> tuple[Cell, ...]:
+    """One cell for each method, and one of further teachers where distillation is among them.
+
+    Teachers are baseline runs: those of the baseline's own row teach the first students, and as
+    many more as are missing make the cell `baseline_more`.
+    """
+    cells = []
+    for name in methods:
+        if name == "ensemble_distill":
+            cells.append(Cell("baseline_more", "baseline", runs, first_run=runs))
+            taught_by = ("baseline", "baseline_more")
+            cells.append(Cell(name, name, runs, taught_by=taught_by))
+        else:
+            cells.append(Cell(name, name, runs))
+    return tuple(cells)
+
+
+def swept(method: str, coefficient: str, values: Sequence[float], runs: int) -> tuple[Cell, ...]:
+    """One cell for each value of a method's α or β."""
+    key = f"method.{coefficient}"
+    return tuple(
+        Cell(f"{method}_{coefficient}_{value:g}", method, runs, overrides={key: value})
+        for value in values
+    )
+
+
+def points(cells: Sequence[Cell], coefficient: str) -> Points:
+    """The cells of a sweep as points of a curve."""
+    return tuple((cell.overrides[f"method.{coefficient}"], cell.name) for cell in cells)
+
+
+def reference_dataset(dataset: str) -> str:
+    """Whose published numbers stand beside a data set's: its own, or CIFAR-10's for others."""
+    return dataset if paper.hyperparameters(dataset) else "cifar10"
+
+
+def paper_source(dataset: str) -> str:
+    """What the published columns are of, for their heading."""
+    shown = reference_dataset(dataset)
+    return "paper" if shown == dataset else f"paper ({shown})"

@@ -1,0 +1,144 @@
+"""A study's figures, drawn for reading: labelled axes with units, 95 % intervals, distinct marks."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+
+from churn_jax import measures
+from churn_jax.studies import analytic
+from churn_jax.studies.design import Analytic, Figure, Histogram, Points, Sweep, Tradeoff
+from churn_jax.studies.results import Report, group
+
+# M. Okabe and K. Ito's colours, which remain distinct for readers with colour-blindness; marks and
+# dashes tell the series apart in grey as well.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", "--", "-.", ":", "-", "--", "-.")
+
+# Text stays text, and ids don't depend on when the figure was made.
+_STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "churn_jax", "font.size": 9}
+PANEL = (3.4, 2.8)  # inches
+
+
+def draw(figure: Figure, report: Report) -> dict[str, bytes]:
+    """The figure as {'svg': …, 'png': …}."""
+    with matplotlib.rc_context(_STYLE):
+        match figure:
+            case Sweep():
+                drawing = _sweep(figure, report)
+            case Tradeoff():
+                drawing = _tradeoff(figure, report)
+            case Histogram():
+                drawing = _histogram(figure, report)
+            case Analytic():
+                drawing = analytic.draw(figure.name, COLOURS, DASHES)
+        drawing.suptitle(figure.title, fontsize=10)
+        return {kind: _bytes(drawing, kind) for kind in ("svg", "png")}
+
+
+def _bytes(drawing: Drawing, kind: str) -> bytes:
+    stream = io.BytesIO()
+    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    drawing.savefig(stream, format=kind, metadata=metadata, dpi=110)
+    return stream.getvalue()
+
+
+def _sweep(figure: Sweep, report: Report) -> Drawing:
+    panels = len(figure.measures)
+    drawing = Drawing(figsize=(PANEL[0] * panels, PANEL[1] + 0.3), layout="constrained")
+    for axes, key in zip(
+        drawing.subplots(1, panels, squeeze=False)[0], figure.measures, strict=True
+    ):
+        reference = group(report, figure.reference)[key]
+        low, high = (_scale(key, end) for end in reference["ci95"])
+        axes.axhspan(low, high, color="#999999", alpha=0.25, lw=0)
+        axes.axhline(_scale(key, reference["mean"]), color="#666666", lw=1, label=figure.reference)
+        for place, (label, points) in enumerate(figure.series.items()):
+            _curve(axes, place, label, [x for x, _ in points], _entries(report, points, key), key)
+        axes.set(xlabel=figure.axis, ylabel=_axis(key))
+    drawing.axes[0].legend(fontsize=8)
+    return drawing
+
+
+def _tradeoff(figure: Tradeoff, report: Report) -> Drawing:
+    drawing = Drawing(figsize=(PANEL[0] * 1.5, PANEL[1] * 1.4), layout="constrained")
+    axes = drawing.subplots()
+    series = {figure.reference: ((float("nan"), figure.reference),), **figure.series}
+    for place, (label, points) in enumerate(series.items()):
+        accuracy = _entries(report, points, "accuracy")
+        churn = _entries(report, points, "churn")
+        x, y = _means("accuracy", accuracy), _means("churn", churn)
+        axes.errorbar(
+            x, y, xerr=_arms("accuracy", accuracy), yerr=_arms("churn", churn), label=label,
+            **_style(place - 1),
+        )  # fmt: skip
+        for (value, _), right, up in zip(points, x, y, strict=True):
+            if value == value:
+                axes.annotate(f"{value:g}", (right, up), (4, 4), textcoords="offset points")
+    axes.set(xlabel=_axis("accuracy"), ylabel=_axis("churn"))
+    axes.legend(fontsize=8)
+    return drawing
+
+
+def _histogram(figure: Histogram, report: Report) -> Drawing:
+    drawing = Drawing(figsize=(PANEL[0] * 1.7, PANEL[1] * 1.2), layout="constrained")
+    axes = drawing.subplots()
+    for place, (label, cell) in enumerate(figure.cells.items()):
+        found = group(report, cell)["confidence_histogram"]
+        edges, share = np.array(found["edges"]), 100 * np.array(found["share"])
+        middles = (edges[1:] + edges[:-1]) / 2
+        style = _style(place)
+        axes.plot(middles, share, label=label, **style)
+        if found["ci95"]:
+            low, high = 100 * np.array(found["ci95"]).T
+            axes.fill_between(middles, low, high, color=style["color"], alpha=0.15, lw=0)
+    axes.set(xlabel="confidence γ of a prediction", ylabel="% of test examples", yscale="log")
+    axes.legend(fontsize=8)
+    return drawing
+
+
+def _curve(
+    axes: Axes, place: int, label: str, x: Sequence[float], entries: list[dict], key: str
+) -> None:
+    axes.errorbar(x, _means(key, entries), yerr=_arms(key, entries), label=label, **_style(place))
+
+
+def _style(place: int) -> dict[str, Any]:
+    place %= len(COLOURS)
+    return {
+        "color": COLOURS[place],
+        "marker": MARKS[place],
+        "linestyle": DASHES[place],
+        "markersize": 4,
+        "linewidth": 1.2,
+    }
+
+
+def _entries(report: Report, points: Points, key: str) -> list[dict[str, Any]]:
+    return [group(report, cell)[key] for _, cell in points]
+
+
+def _means(key: str, entries: Sequence[dict[str, Any]]) -> list[float]:
+    return [_scale(key, entry["mean"]) for entry in entries]
+
+
+def _arms(key: str, entries: Sequence[dict[str, Any]]) -> np.ndarray:
+    """Lengths of the intervals below and above the means, [2, point]."""
+    ends = np.array([[_scale(key, end) for end in entry["ci95"]] for entry in entries])
+    means = np.array(_means(key, entries))
+    return np.maximum(np.stack([means - ends[:, 0], ends[:, 1] - means]), 0)
+
+
+def _scale(key: str, value: float) -> float:
+    return 100 * value if measures.definition(key).percent else value
+
+
+def _axis(key: str) -> str:
+    found = measures.definition(key)
+    unit = "%" if found.percent else "nats" if key in ("entropy", "nll") else ""
+    return f"{found.title} ({unit})" if unit else found.title

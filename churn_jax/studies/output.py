@@ -1,0 +1,82 @@
+"""Writes what a study found: report.json, study.md, study.html, a CSV a table, SVG and PNG figures."""
+
+import base64
+import importlib.resources
+from typing import Any
+
+import jinja2
+from etils import epath
+
+from churn_jax import report as reports
+from churn_jax.files import write_atomically
+from churn_jax.studies import figures, tables
+from churn_jax.studies.design import Study
+from churn_jax.studies.results import Report
+
+
+def write(
+    study: Study, report: Report, command: str, shrunk: list[str], out: epath.PathLike
+) -> str:
+    """Writes all files into `out`.
+
+    Args:
+      study: of the report.
+      report: of `results.report`.
+      command: what made it.
+      shrunk: sentences on what was made smaller than in the paper.
+      out: folder, made if it is not there.
+
+    Returns:
+      The tables as text for a terminal.
+    """
+    out = epath.Path(out)
+    rendered = tables.render_all(study, report)
+    drawn = {figure.name: figures.draw(figure, report) for figure in study.figures}
+    titles = {figure.name: figure.title for figure in study.figures}
+    notes = [*shrunk, *study.notes]
+    report = report | {"command": command, "notes": notes}
+    files: dict[str, str | bytes] = {
+        "study.md": _markdown(study, rendered, titles, notes, command),
+        "study.html": _html(study, report, rendered, titles, drawn),
+    }
+    if report["groups"]:
+        files["report.json"] = reports.to_json(report)
+    for table in study.tables:
+        files[f"{table.name}.csv"] = tables.to_csv(table, report)
+    for name, kinds in drawn.items():
+        files |= {f"{name}.{kind}": content for kind, content in kinds.items()}
+    for name, content in files.items():
+        write_atomically(out / name, content)
+    return "\n\n".join([*map(tables.to_terminal, rendered), *notes])
+
+
+def _markdown(
+    study: Study,
+    rendered: list[tables.Rendered],
+    titles: dict[str, str],
+    notes: list[str],
+    command: str,
+) -> str:
+    lines = [f"# {study.title}", "", *(f"- {note}" for note in notes), "", f"    {command}", ""]
+    lines += [tables.to_markdown(table) for table in rendered]
+    for name, title in titles.items():
+        lines += [f"![{title}]({name}.svg)", "", title, ""]
+    return "\n".join(lines)
+
+
+def _html(
+    study: Study,
+    report: Report,
+    rendered: list[tables.Rendered],
+    titles: dict[str, str],
+    drawn: dict[str, dict[str, bytes]],
+) -> str:
+    source = importlib.resources.files(__package__).joinpath("page.html.jinja")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    pictures: list[dict[str, Any]] = [
+        {"title": titles[name], "data": base64.b64encode(kinds["svg"]).decode()}
+        for name, kinds in drawn.items()
+    ]
+    return environment.from_string(source.read_text("utf-8")).render(
+        study=study, report=report, tables=rendered, figures=pictures
+    )

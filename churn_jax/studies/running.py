@@ -1,0 +1,140 @@
+"""Trains the cells of a study that aren't finished; several processes may share a workdir.
+
+A cell belongs to the process that holds its lock. The operating system lets go of a lock when its
+process ends, however it ends, so nothing stale is left behind. On storage without locks (gs://)
+spread the cells over processes with --cell instead.
+"""
+
+import contextlib
+import fcntl
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from etils import epath
+
+from churn_jax import sharding, train
+from churn_jax.config import Config
+from churn_jax.errors import UserError
+from churn_jax.files import write_atomically
+from churn_jax.progress import clock, say
+from churn_jax.studies.planning import Plan
+
+POLL_SECONDS = 2.0
+
+
+def start_devices(plans: Sequence[Plan]) -> None:
+    """Prepares devices for all cells alike, whichever is trained first or alone.
+
+    The number of virtual CPU devices is fixed once a process and decides how sums are split, so it
+    must not depend on what happened to be unfinished.
+    """
+
+    def models(plan: Plan) -> int:
+        return plan.config.runs * plan.config.method.members
+
+    if plans:
+        sharding.start_devices(max(plans, key=models).config)
+
+
+def finish(
+    plans: Sequence[Plan], trainer: Callable[[Config, epath.Path], None] = train.train
+) -> None:
+    """Trains what isn't finished, teachers before students, and waits for what others train.
+
+    Raises:
+      UserError: the teachers of a cell are neither finished nor among `plans`.
+    """
+    todo = [plan for plan in plans if not plan.finished]
+    _require_teachers(todo)
+    report = _Progress(plans, todo)
+    waiting = False
+    while todo:
+        ready = [plan for plan in todo if all(teacher.finished for teacher in plan.teachers)]
+        done = [plan for plan in ready if _try_to_finish(plan, report, trainer)]
+        todo = [plan for plan in todo if plan not in done]
+        if todo and not done:
+            if not waiting:
+                names = ", ".join(plan.cell.name for plan in todo)
+                say(f"waiting for another process, which is at work on cells of this one: {names}")
+            waiting = True
+            time.sleep(POLL_SECONDS)
+
+
+def _require_teachers(todo: Sequence[Plan]) -> None:
+    for plan in todo:
+        missing = [
+            teacher.cell.name
+            for teacher in plan.teachers
+            if not teacher.finished and teacher not in todo
+        ]
+        if missing:
+            commands = " and ".join(f"`--cell={name}`" for name in missing)
+            raise UserError(
+                f"cell {plan.cell.name!r}: its teachers are missing; the same command with "
+                f"{commands} makes them"
+            )
+
+
+def _try_to_finish(
+    plan: Plan, report: "_Progress", trainer: Callable[[Config, epath.Path], None]
+) -> bool:
+    """Whether the cell is finished now; False if another process is at work on it."""
+    with _lock(plan.folder) as mine:
+        if not mine:
+            return False
+        if not plan.finished:
+            report.begin(plan)
+            started = time.monotonic()
+            trainer(plan.config, plan.folder)
+            seconds = time.monotonic() - started
+            write_atomically(plan.folder / "finished.json", json.dumps({"seconds": seconds}))
+            report.end(plan, seconds)
+    return True
+
+
+@contextlib.contextmanager
+def _lock(folder: epath.Path) -> Iterator[bool]:
+    """Holds the cell's lock, FOLDER.lock; gives False if another process has it."""
+    if str(folder).startswith("gs://"):
+        yield True
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{folder}.lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+class _Progress:
+    """How far the whole study is, and how long it will take at the pace of its cells so far."""
+
+    def __init__(self, plans: Sequence[Plan], todo: Sequence[Plan]):
+        self._left = list(todo)
+        self._total = len(plans)
+        self._work = 0.0
+        self._seconds = 0.0
+        say(f"{len(plans)} cells, {len(plans) - len(todo)} of them finished before")
+
+    def begin(self, plan: Plan) -> None:
+        place = self._total - len([p for p in self._left if not p.finished]) + 1
+        left = ""
+        if self._work:
+            pace = self._seconds / self._work
+            left = f", about {clock(pace * sum(_work(p) for p in self._left))} left"
+        say(f"cell {place}/{self._total}: {plan.cell.name}{left} → {plan.folder}")
+
+    def end(self, plan: Plan, seconds: float) -> None:
+        self._left.remove(plan)
+        self._work += _work(plan)
+        self._seconds += seconds
+
+
+def _work(plan: Plan) -> float:
+    """Passes through networks, in units of one run's epoch of a baseline; a step is three passes."""
+    config, method = plan.config, plan.config.method
+    frozen = (method.members if method.stale else 0) + (method.num_teachers if method.taught else 0)
+    return config.runs * config.epochs * (method.members + frozen / 3)

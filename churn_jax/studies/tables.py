@@ -1,0 +1,206 @@
+"""A study's tables as words: rows of cells, then Markdown, CSV and text for a terminal."""
+
+import csv
+import io
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from churn_jax import measures
+from churn_jax.studies.design import Study, Table
+from churn_jax.studies.results import Report, contrast, group
+
+_MISSING = "–"
+
+
+class Entry(NamedTuple):
+    """A table's cell: its text, and whether it is among the best of its column."""
+
+    text: str
+    best: bool = False
+
+
+class Rendered(NamedTuple):
+    """A table ready to be written."""
+
+    name: str
+    title: str
+    header: list[str]
+    rows: list[list[Entry]]
+    notes: list[str]
+
+
+def render_all(study: Study, report: Report) -> list[Rendered]:
+    """All tables of a study, and that of its choices."""
+    rendered = [render(table, report) for table in study.tables]
+    if report.get("selections"):
+        rendered.append(_render_selections(report))
+    return rendered
+
+
+def render(table: Table, report: Report) -> Rendered:
+    """The table with our figures, those of the paper beside them, and its notes."""
+    best = {key: best_rows(table, key, report) if table.bold else set() for key in table.measures}
+    beside = [table.source] if table.source else []
+    header = list(table.columns)
+    header += [text for key in table.settings for text in (key, *beside)]
+    header += [text for key in table.measures for text in (_title(key), *beside)]
+    rows = []
+    for row in table.rows:
+        entries = [Entry(label) for label in row.labels]
+        for key in table.settings:
+            ours = group(report, row.cell)["settings"][key]
+            texts = [_setting(value) for value in (ours, row.published.get(key))]
+            entries += [Entry(text) for text in texts[: 1 + len(beside)]]
+        for key in table.measures:
+            ours = group(report, row.cell)[key]
+            entries.append(Entry(_ours(key, ours), row.cell in best[key]))
+            if table.source:
+                entries.append(Entry(_published(row.published, key)))
+        rows.append(entries)
+    return Rendered(table.name, table.title, header, rows, _notes(table, report))
+
+
+def best_rows(table: Table, key: str, report: Report) -> set[str]:
+    """The cells with the best mean, and those whose difference from it may well be none.
+
+    A tie is a difference whose 95 % interval includes 0, uncorrected for the number of rows.
+    """
+    better = measures.definition(key).better
+    means = {row.cell: group(report, row.cell)[key] for row in table.rows}
+    if not better or any(entry is None for entry in means.values()):
+        return set()
+    pick = max if better == "higher" else min
+    best = pick(means, key=lambda cell: means[cell]["mean"])
+    found = {best}
+    for cell in means:
+        difference = contrast(report, best, cell, key)
+        if difference and difference["ci95"][0] <= 0 <= difference["ci95"][1]:
+            found.add(cell)
+    return found
+
+
+def to_markdown(table: Rendered) -> str:
+    """A heading, the table and its notes."""
+    lines = [
+        f"### {table.title}",
+        "",
+        _row(table.header),
+        _row(["---"] * len(table.header)),
+        *(_row([f"**{e.text}**" if e.best else e.text for e in row]) for row in table.rows),
+        "",
+        *(f"- {note}" for note in table.notes),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def to_terminal(table: Rendered) -> str:
+    """Aligned columns; the best have a star."""
+    texts = [[f"{e.text} *" if e.best else e.text for e in row] for row in table.rows]
+    rows = [table.header, *texts]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(table.header))]
+    lines = [
+        "  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    lines.insert(1, "─" * (sum(widths) + 2 * (len(widths) - 1)))
+    return "\n".join([table.title, "", *lines, "", *table.notes])
+
+
+def to_csv(table: Table, report: Report) -> str:
+    """One line a row, with means, standard deviations, intervals and the paper's, in full digits."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    parts = ("mean", "std", "low", "high", "published_mean", "published_std", "best")
+    writer.writerow(
+        [*table.columns, *(f"{key}_{part}" for key in table.measures for part in parts)]
+    )
+    best = {key: best_rows(table, key, report) for key in table.measures}
+    for row in table.rows:
+        line: list[Any] = list(row.labels)
+        for key in table.measures:
+            ours, theirs = group(report, row.cell)[key], row.published.get(key) or {}
+            ours = ours or {"mean": None, "std": None, "ci95": (None, None)}
+            published = [theirs.get(part) for part in ("mean", "std")]
+            line += [_scaled(key, v) for v in (ours["mean"], ours["std"], *ours["ci95"])]
+            line += [*published, int(row.cell in best[key])]
+        writer.writerow(["" if value is None else value for value in line])
+    return stream.getvalue()
+
+
+def _render_selections(report: Report) -> Rendered:
+    keys = ("accuracy", "churn", "schurn")
+    rows = []
+    for choice in report["selections"]:
+        entry = group(report, choice["cell"])
+        labels = (
+            choice["method"],
+            choice["rule"],
+            f"{choice['coefficient']} = {choice['value']:g}",
+            _number("churn", choice["churn_it_was_chosen_by"]),
+        )
+        rows.append([Entry(t) for t in (*labels, *(_ours(key, entry[key]) for key in keys))])
+    header = ["method", "chosen by smallest", "choice", "that churn", *map(_title, keys)]
+    notes = [
+        "Accuracy, churn and SChurn₁ are of the test split. A coefficient chosen by test churn, as "
+        "the paper did it, makes the method look better than it is; one chosen on a validation "
+        "split does not."
+    ]
+    if all(choice["rule"].startswith("test") for choice in report["selections"]):
+        notes.append(
+            "There is no validation split: --config.data.num_validation=N holds N training "
+            "examples out for it."
+        )
+    return Rendered("selection", "Choice of coefficients", header, rows, notes)
+
+
+def _notes(table: Table, report: Report) -> list[str]:
+    if not table.measures:
+        return list(table.notes)
+    runs = sorted({group(report, row.cell)["num_runs"] for row in table.rows})
+    notes = [
+        f"{' or '.join(map(str, runs))} runs; {report['num_examples']:,} {report['split']} examples; "
+        "mean ± standard deviation over runs (over pairs of runs for churn) [95 % interval for new "
+        "runs and new examples]; in percent"
+        + ("." if "entropy" not in table.measures else ", entropy in nats.")
+    ]
+    if table.bold:
+        notes.append("Bold: the best, and whatever does not differ from it by its 95 % interval.")
+    if table.source:
+        notes.append(f"The columns “{table.source}” are the published mean ± standard deviation.")
+    return [*notes, *table.notes]
+
+
+def _title(key: str) -> str:
+    return measures.definition(key).title
+
+
+def _ours(key: str, entry: dict[str, Any] | None) -> str:
+    if entry is None:
+        return _MISSING
+    low, high = entry["ci95"]
+    spread = f" ± {_number(key, entry['std'])}" if entry["std"] is not None else ""
+    return f"{_number(key, entry['mean'])}{spread} [{_number(key, low)}, {_number(key, high)}]"
+
+
+def _setting(value: float | None) -> str:
+    return _MISSING if value is None else f"{value:g}"
+
+
+def _published(published: Mapping[str, Any], key: str) -> str:
+    entry = published.get(key)
+    return f"{entry['mean']:.2f} ± {entry['std']:.2f}" if entry else _MISSING
+
+
+def _number(key: str, value: float | None) -> str:
+    scaled = _scaled(key, value)
+    return _MISSING if scaled is None else f"{scaled:.2f}"
+
+
+def _scaled(key: str, value: float | None) -> float | None:
+    """In percent where the measure is shown so."""
+    if value is None or value != value:
+        return None
+    return 100 * value if measures.definition(key).percent else value
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
