@@ -13,6 +13,7 @@ import numpy as np
 
 from churn_jax.blocks import Run
 from churn_jax.errors import UserError
+from churn_jax.mapped import in_bounded_memory
 from churn_jax.readers import Source
 
 
@@ -64,7 +65,8 @@ def align(groups: Mapping[str, Sequence[Source]], labels: Source | None = None) 
             if values.ndim == 1:
                 values = _as_codes(source.name, values, codes, num_classes)
             kind = source.kind or "probs"
-            runs.append(Run(_rows_of(values, next(places)), kind, index, source.name))
+            rows = in_bounded_memory(_rows_of(values, next(places)), values)
+            runs.append(Run(rows, kind, index, source.name))
     notes = list(dict.fromkeys(source.note for source in sources if source.note))
     if first.ids is None:
         notes.insert(0, "The files have no example ids: rows are paired by position.")

@@ -7,7 +7,7 @@ examples are taken in float64.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -46,13 +46,20 @@ class Wanted:
 
     Attributes:
       alphas: the α of each SChurn_α.
+      scores: entropy and Brier score.
       distances: which of `DISTANCES`.
       classwise: the classwise calibration error.
     """
 
     alphas: Sequence[float] = (1.0,)
+    scores: bool = False
     distances: Sequence[str] = ()
     classwise: bool = False
+
+    @property
+    def logs(self) -> bool:
+        """Whether the logarithm of every probability is needed."""
+        return self.scores or any(alpha != 1 for alpha in self.alphas)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,19 +96,27 @@ class Block:
 class _Softmax:
     """The probabilities of a block, p = top · relative, with relative = p / max p = exp(logs).
 
-    `relative` and `logs` are [run, row, class] float32; `prediction`, `top` and `label_logs`, which
-    is log p_y or NaN without labels, are [run, row].
+    `relative` and `logs` are [run, row, class] float32, `logs` None if nobody wants them; the
+    others are [run, row]: `total` is the sum of `relative`, and `label_logs` log p_y, or NaN.
     """
 
     relative: np.ndarray
-    logs: np.ndarray
+    logs: np.ndarray | None
     prediction: np.ndarray
     top: np.ndarray
+    total: np.ndarray
     label_logs: np.ndarray
 
     @property
     def probs(self) -> np.ndarray:
         return self.relative * self.top[:, :, None].astype(np.float32)
+
+    def power(self, alpha: float) -> np.ndarray:
+        """relative^α."""
+        if alpha == 1:
+            return self.relative
+        assert self.logs is not None
+        return np.exp(np.float32(alpha) * self.logs)
 
 
 def schurn_key(alpha: float) -> str:
@@ -121,12 +136,11 @@ def measure_block(
         predictions = np.stack([_predicted(run, rows) for run in runs])
         everywhere = np.ones((len(runs), len(runs)), bool)
         return Block(rows, predictions, {}, {"churn": _differ(predictions)}, None, everywhere)
-    block = _softmax(runs, rows, labels, num_classes)
-    values = _run_values(block, with_labels=labels is not None)
+    block = _softmax(runs, rows, labels, num_classes, wanted.logs)
+    values = _run_values(block, labels is not None, wanted.scores)
     pairs = {"churn": _differ(block.prediction)}
     for alpha in wanted.alphas:
-        relative = block.relative if alpha == 1 else np.exp(np.float32(alpha) * block.logs)
-        pairs[schurn_key(alpha)] = 0.5 * _l1(relative)
+        pairs[schurn_key(alpha)] = 0.5 * _l1(block.power(alpha))
     for name in wanted.distances:
         pairs[name] = DISTANCES[name](block)
     if "l1" in pairs:
@@ -148,95 +162,105 @@ def _predicted(run: Run, rows: slice) -> np.ndarray:
 
 
 def _softmax(
-    runs: Sequence[Run], rows: slice, labels: np.ndarray | None, num_classes: int
+    runs: Sequence[Run], rows: slice, labels: np.ndarray | None, num_classes: int, logs: bool
 ) -> _Softmax:
     shape = (len(runs), rows.stop - rows.start, num_classes)
-    block = _Softmax(
-        relative=np.empty(shape, np.float32),
-        logs=np.empty(shape, np.float32),
-        prediction=np.empty(shape[:2], np.int64),
-        top=np.empty(shape[:2]),
-        label_logs=np.full(shape[:2], np.nan),
-    )
-    row = np.arange(shape[1])
+    relative = np.empty(shape, np.float32)
+    all_logs = np.empty(shape, np.float32) if logs else None
+    prediction = np.empty(shape[:2], np.int64)
+    largest, label_logs = np.empty(shape[:2]), np.full(shape[:2], np.nan)
+    row, ones = np.arange(shape[1]), np.ones(num_classes, np.float32)
     for i, run in enumerate(runs):
         values = np.asarray(run.rows(rows))
-        block.prediction[i] = values.argmax(1)
-        largest = values[row, block.prediction[i]].astype(np.float64)
+        prediction[i] = values.argmax(1)
+        largest[i] = values[row, prediction[i]]
+        # In the values' own precision: a difference of large logits would lose its digits.
+        shift = largest[i][:, None].astype(values.dtype)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             if run.kind == "probs":
-                np.divide(values, largest[:, None], out=block.relative[i], casting="same_kind")
-                np.log(np.maximum(block.relative[i], _LEAST), out=block.logs[i])
-                sums = largest * block.relative[i].sum(1, dtype=np.float64)
-                block.top[i] = largest
+                np.divide(values, shift, out=relative[i], casting="same_kind")
+                if all_logs is not None:
+                    np.log(np.maximum(relative[i], _LEAST), out=all_logs[i])
             else:
-                # In the values' own precision: a difference of large logits would lose its digits.
-                shift = largest[:, None].astype(values.dtype)
-                np.subtract(values, shift, out=block.logs[i], casting="same_kind")
-                np.exp(block.logs[i], out=block.relative[i])
-                total = block.relative[i].sum(1, dtype=np.float64)
-                block.top[i] = 1 / total if run.kind == "logits" else np.exp(largest)
-                sums = block.top[i] * total
+                shifted = relative[i] if all_logs is None else all_logs[i]
+                np.subtract(values, shift, out=shifted, casting="same_kind")
+                np.exp(shifted, out=relative[i])
             if labels is not None:
-                block.label_logs[i] = _label_logs(
-                    run.kind, values[row, labels], largest, block.top[i]
-                )
-        _refuse_impossible(run, rows, values, sums)
-    return block
+                label_logs[i] = values[row, labels]
+    # A product with ones is the fastest sum there is.
+    total = (relative @ ones).astype(np.float64)
+    top = _top(runs, largest, total)
+    _refuse_impossible(runs, rows, relative, top * total)
+    if labels is not None:
+        label_logs = _label_logs(runs, label_logs, largest, top)
+    return _Softmax(relative, all_logs, prediction, top, total, label_logs)
+
+
+def _top(runs: Sequence[Run], largest: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """The largest probability, [run, row]."""
+    kinds = np.array([run.kind for run in runs])[:, None]
+    with np.errstate(over="ignore"):
+        exponential = np.exp(largest)
+    return np.where(kinds == "probs", largest, np.where(kinds == "logits", 1 / total, exponential))
 
 
 def _label_logs(
-    kind: str, at_label: np.ndarray, largest: np.ndarray, top: np.ndarray
+    runs: Sequence[Run], at_label: np.ndarray, largest: np.ndarray, top: np.ndarray
 ) -> np.ndarray:
-    """log p_y of one run's rows."""
-    at_label = at_label.astype(np.float64)
-    if kind == "probs":
-        return np.log(at_label)
-    if kind == "log_probs":
-        return at_label
-    return at_label - largest + np.log(top)
+    """log p_y from the values at the labels, [run, row]."""
+    logs = at_label.copy()
+    for i, run in enumerate(runs):
+        if run.kind == "probs":
+            with np.errstate(divide="ignore"):
+                logs[i] = np.log(at_label[i])
+        elif run.kind == "logits":
+            logs[i] = at_label[i] - largest[i] + np.log(top[i])
+    return logs
 
 
-def _refuse_impossible(run: Run, rows: slice, values: np.ndarray, sums: np.ndarray) -> None:
+def _refuse_impossible(
+    runs: Sequence[Run], rows: slice, relative: np.ndarray, sums: np.ndarray
+) -> None:
     """Raises UserError for values that are no prediction."""
-    faulty = ~(np.abs(sums - 1) <= _SUM_TOLERANCE)
-    if run.kind == "probs":
-        faulty |= values.min(1) < 0
+    lowest = relative.min(2)
+    # Written so that NaN is faulty.
+    faulty = ~((np.abs(sums - 1) <= _SUM_TOLERANCE) & (lowest >= 0))
     if not faulty.any():
         return
-    row = int(np.argmax(faulty))
-    where = f"{run.name}: example {rows.start + row}"
-    if not np.isfinite(sums[row]):
+    i, row = np.argwhere(faulty)[0]
+    where = f"{runs[i].name}: example {rows.start + row}"
+    if not np.isfinite(sums[i, row]):
         raise UserError(f"{where} has values that are not numbers: did the training diverge?")
-    if run.kind == "probs" and values[row].min() < 0:
-        raise UserError(f"{where} has the negative probability {values[row].min():.3g}")
-    raise UserError(f"{where} has probabilities that sum to {sums[row]:.3g}, not to 1")
+    if lowest[i, row] < 0:
+        raise UserError(f"{where} has a negative probability")
+    raise UserError(f"{where} has probabilities that sum to {sums[i, row]:.3g}, not to 1")
 
 
-def _run_values(block: _Softmax, with_labels: bool) -> dict[str, np.ndarray]:
+def _run_values(block: _Softmax, with_labels: bool, scores: bool) -> dict[str, np.ndarray]:
     """Measures of each run, [run, row] float64."""
-    total = block.relative.sum(2, dtype=np.float64)
+    values = {"top": block.top, "gap": block.top * (1 - _second_largest(block))}
+    if with_labels:
+        values["nll"] = -block.label_logs
+    if not scores:
+        return values
+    assert block.logs is not None
     # Where relative is 0 its logarithm is −inf or far below; 0 · log 0 = 0.
-    logs = np.maximum(block.logs, np.float32(-1e30))
-    weighted = np.einsum("nrk,nrk->nr", block.relative, logs)
-    values = {
-        "top": block.top,
-        "gap": block.top * (1 - _second_largest(block)),
-        "entropy": np.maximum(-block.top * (weighted + total * np.log(block.top)), 0),
-    }
+    weighted = np.einsum("nrk,nrk->nr", block.relative, np.maximum(block.logs, np.float32(-1e30)))
+    entropy = -block.top * (weighted + block.total * np.log(block.top))
+    values["entropy"] = np.maximum(entropy, 0)
     if with_labels:
         squares = np.einsum("nrk,nrk->nr", block.relative, block.relative)
-        values["nll"] = -block.label_logs
         values["brier"] = squares * block.top**2 - 2 * np.exp(block.label_logs) + 1
     return values
 
 
 def _second_largest(block: _Softmax) -> np.ndarray:
     """The second-largest relative probability, [run, row] float64; the largest is 1."""
-    place = block.prediction[:, :, None]
-    np.put_along_axis(block.relative, place, -1, axis=2)
+    n, num_rows = block.prediction.shape
+    place = (np.arange(n)[:, None], np.arange(num_rows), block.prediction)
+    block.relative[place] = -1
     second = block.relative.max(2)
-    np.put_along_axis(block.relative, place, 1, axis=2)
+    block.relative[place] = 1
     return second.astype(np.float64)
 
 
@@ -299,6 +323,10 @@ DISTANCES: dict[str, Callable[[_Softmax], np.ndarray]] = {
 }
 
 
+# With SChurn's curve towards churn.
+EVERYTHING = Wanted((1.0, 2.0, 4.0, 8.0, 16.0, 32.0), True, tuple(DISTANCES), True)
+
+
 def _class_bins(block: _Softmax, labels: np.ndarray) -> ClassBins:
     probs = block.probs.astype(np.float64)
     n, num_rows, num_classes = probs.shape
@@ -327,19 +355,11 @@ def _lemma2_holds(block: _Softmax, gap: np.ndarray) -> np.ndarray:
     The distance is at least its part from the two predicted classes, which is what the lemma's
     proof uses, so four numbers an example verify it.
     """
-    n = len(block.prediction)
-    holds = np.ones((n, n), bool)
-    for i, j in _indices_of_pairs(n):
-        rows = np.flatnonzero(block.prediction[i] != block.prediction[j])
-        ours, theirs = block.prediction[i, rows], block.prediction[j, rows]
-        top_i, top_j = block.top[i, rows], block.top[j, rows]
-        distance = np.abs(top_i - block.relative[j, rows, ours] * top_j)
-        distance += np.abs(top_j - block.relative[i, rows, theirs] * top_i)
-        holds[i, j] = holds[j, i] = np.all(distance >= np.minimum(gap[i, rows], gap[j, rows]))
-    return holds
-
-
-def _indices_of_pairs(n: int) -> Iterator[tuple[int, int]]:
-    for i in range(n):
-        for j in range(i):
-            yield i, j
+    n, num_rows = block.prediction.shape
+    run, row = np.arange(n)[:, None, None], np.arange(num_rows)
+    # [i, j, row]: what run i gives the class that run j predicts.
+    of_theirs = block.relative[run, row, block.prediction[None]] * block.top[:, None]
+    distance = np.abs(block.top[:, None] - of_theirs.transpose(1, 0, 2))
+    distance += np.abs(block.top[None] - of_theirs)
+    same = block.prediction[:, None] == block.prediction[None]
+    return (same | (distance >= np.minimum(gap[:, None], gap[None]))).all(2)

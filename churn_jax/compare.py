@@ -18,9 +18,9 @@ from etils import epath
 
 from churn_jax import report as reports
 from churn_jax.arguments import Parser
-from churn_jax.blocks import DISTANCES
+from churn_jax.blocks import EVERYTHING
 from churn_jax.commands import run_command
-from churn_jax.comparison import ALPHAS, Comparison, compare
+from churn_jax.comparison import Comparison, compare
 from churn_jax.errors import UserError
 from churn_jax.readers.source import KINDS
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.labels,
         kind=options.kind,
         alphas=options.alphas,
-        distances=tuple(DISTANCES) if options.distances == "all" else (),
+        everything=options.measures == "all",
         slices=options.slices,
         fail_if=options.fail_if,
         confident=options.confident,
@@ -64,12 +64,14 @@ def _parser() -> Parser:
     parser.add_argument(
         "--kind", choices=KINDS, help="what the values are, instead of detecting it"
     )
-    parser.add_argument("--alphas", type=_numbers, default=ALPHAS, help="the α of SChurn_α")
     parser.add_argument(
-        "--distances",
-        choices=("all", "none"),
+        "--alphas", type=_numbers, default=EVERYTHING.alphas, help="the α of SChurn_α"
+    )
+    parser.add_argument(
+        "--measures",
+        choices=("all", "main"),
         default="all",
-        help="none leaves out distances of probabilities and the classwise ECE, the costly part",
+        help="main leaves out entropy, Brier score, distances and classwise calibration",
     )
     parser.add_argument("--slices", help=".csv with the slices of each example")
     parser.add_argument("--fail_if", help="the gate: conditions such as 'churn>0.05, nfr>0.01'")

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from churn_jax import details, gate, statements
 from churn_jax import report as reports
 from churn_jax.alignment import Aligned, align
-from churn_jax.blocks import DISTANCES, Wanted
+from churn_jax.blocks import DISTANCES, EVERYTHING, Wanted
 from churn_jax.errors import UserError
 from churn_jax.judge import Judge
 from churn_jax.measure import measure
@@ -24,7 +24,6 @@ from churn_jax.readers.slices import read_slices
 from churn_jax.readers.values import settle
 
 SCHEMA = 1
-ALPHAS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +83,8 @@ def compare(
     labels: ArrayLike | epath.PathLike | None = None,
     *,
     kind: Kind | None = None,
-    alphas: Sequence[float] = ALPHAS,
-    distances: Sequence[str] = tuple(DISTANCES),
+    alphas: Sequence[float] = EVERYTHING.alphas,
+    everything: bool = True,
     slices: epath.PathLike | Mapping[str, ArrayLike] | None = None,
     fail_if: str | None = None,
     confident: bool = False,
@@ -102,7 +101,8 @@ def compare(
       kind: what the values are: 'probs', 'log_probs', 'logits' or 'classes'; else the name of the
         array in the file says it, or it is detected and noted in the report.
       alphas: the α of SChurn_α.
-      distances: which distances of probabilities to measure, the costliest part for many classes.
+      everything: whether to measure entropy, Brier score, distances of probabilities and classwise
+        calibration too, which takes several times as long for many classes.
       slices: a .csv file, or for each way of slicing the slice of every example.
       fail_if: the gate's conditions; see `churn_jax.gate`.
       confident: whether the gate fails only where the interval leaves no doubt.
@@ -114,7 +114,8 @@ def compare(
     if sum(len(runs) for runs in sources.values()) < 2:
         raise UserError("churn is between models: give at least 2 runs")
     aligned = align(sources, _label_source(labels))
-    judge = _judge(aligned, Wanted(alphas, distances, classwise=len(distances) > 0))
+    wanted = Wanted(alphas, everything, tuple(DISTANCES) if everything else (), everything)
+    judge = _judge(aligned, wanted)
     given = _slices(slices, aligned.ids)
     report = _report(aligned, judge, given)
     verdicts = gate.check(fail_if, judge, confident) if fail_if is not None else []

@@ -16,15 +16,14 @@ from etils import epath
 from churn_jax import details, statements, statistics, workdirs
 from churn_jax import report as reports
 from churn_jax.arguments import Parser
-from churn_jax.blocks import DISTANCES, Run, Wanted
+from churn_jax.blocks import EVERYTHING, Run
 from churn_jax.commands import run_command
 from churn_jax.errors import UserError
 from churn_jax.judge import Judge
+from churn_jax.mapped import in_bounded_memory
 from churn_jax.measure import Measured, measure
 
 SCHEMA = 1
-# Every measure, and SChurn's curve towards churn.
-_WANTED = Wanted(alphas=(1, 2, 4, 8, 16, 32), distances=tuple(DISTANCES), classwise=True)
 
 
 def evaluate(
@@ -101,13 +100,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _measure(groups: Sequence[workdirs.Group]) -> Measured:
     runs = [
-        Run(run.counted, "log_probs", index, name=f"{group.name} run {run.provenance['run']}")
+        Run(
+            rows=in_bounded_memory(run.counted, run.log_probs),
+            kind="log_probs",
+            group=index,
+            name=f"{group.name} run {run.provenance['run']}",
+        )
         for index, group in enumerate(groups)
         for run in group.runs
     ]
     first = groups[0].runs[0]
     _, num_examples, num_classes = first.log_probs.shape
-    return measure(runs, first.labels, num_examples, num_classes, _WANTED)
+    return measure(runs, first.labels, num_examples, num_classes, EVERYTHING)
 
 
 def _intra_pair_churn(group: workdirs.Group) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from churn_jax.blocks import NUM_BINS, Block, Run, Wanted, measure_block
 from churn_jax.threads import available_cores
 
 # Elements of one run's block: all runs' blocks and their differences stay in a core's cache.
-_BLOCK_ELEMENTS = 1 << 15
+_BLOCK_ELEMENTS = 1 << 16
 _LEAST_ROWS = 8
 
 

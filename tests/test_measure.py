@@ -8,7 +8,7 @@ from churn_jax.blocks import DISTANCES, Run, Wanted
 from churn_jax.judge import Judge
 from churn_jax.measure import measure as measure_all
 
-WANTED = Wanted(alphas=(1, 2.5, 64), distances=tuple(DISTANCES), classwise=True)
+WANTED = Wanted((1, 2.5, 64), True, tuple(DISTANCES), True)
 EXAMPLES, CLASSES = 700, 60
 GROUPS = [0, 0, 0, 1, 1]
 
