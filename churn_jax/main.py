@@ -1,6 +1,8 @@
 """`python -m churn_jax.main --config=FILE --workdir=DIR`: train, predict, report."""
 
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
@@ -25,20 +27,12 @@ _START_TIMEOUT = flags.DEFINE_integer(
 
 def main() -> None:
     """Parses the flags and trains."""
-    try:
-        unknown = flags.FLAGS(sys.argv)[1:]
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        raise UserError(str(error)) from None
-    if unknown:
-        raise UserError(f"unexpected argument {unknown[0]!r}")
-    for flag in (_CONFIG, _WORKDIR):
-        if not flag.value:
-            raise UserError(f"--{flag.name} is missing")
+    values = _parse(sys.argv)
 
     # JAX only once the flags are right.
     from churn_jax import config, evaluate, processes, sharding, train
 
-    checked = config.check(_CONFIG.value)
+    checked = config.check(values)
     place = processes.find_place(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
     sharding.start_devices(checked, processes.start(place, _START_TIMEOUT.value))
     with processes.together(place):
@@ -47,6 +41,26 @@ def main() -> None:
     if checked.runs > 1 and first:
         report = evaluate.evaluate([_WORKDIR.value], _WORKDIR.value)
         evaluate.print_table(report)
+
+
+def _parse(arguments: Sequence[str]) -> dict[str, Any]:
+    """Parses all flags; returns the config's values."""
+    try:
+        unknown = flags.FLAGS(arguments)[1:]
+        if unknown:
+            raise UserError(f"unexpected argument {unknown[0]!r}")
+        for flag in (_CONFIG, _WORKDIR):
+            if flag.value is None:
+                raise UserError(f"--{flag.name} is missing")
+        return (
+            _CONFIG.value.to_dict()
+        )  # a file that can't be loaded is an error only when it is read
+    except UserError:
+        raise
+    except KeyError as error:  # str() would quote the message
+        raise UserError(error.args[0]) from None
+    except (flags.Error, AttributeError, TypeError, ValueError, OSError) as error:
+        raise UserError(str(error)) from None
 
 
 if __name__ == "__main__":

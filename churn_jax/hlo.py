@@ -1,0 +1,80 @@
+"""Reads collectives out of a compiled program: what is moved, how much, along which mesh axes."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from jax.sharding import Mesh
+
+_KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+_BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "f32": 4, "f64": 8}
+_INSTRUCTION = re.compile(
+    rf"= (?P<shape>.*?) (?P<kind>{'|'.join(_KINDS)})(?:-start)?\((?P<rest>.*)"
+)
+_ARRAY = re.compile(r"(\w+)\[([\d,]*)\]")
+_EXPLICIT_GROUPS = re.compile(r"(?:replica_groups|source_target_pairs)=\{(\{[\d,{}]*\})\}")
+_IOTA_GROUPS = re.compile(r"replica_groups=\[([\d,]+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?")
+
+
+@dataclasses.dataclass(frozen=True)
+class Collective:
+    """One collective instruction.
+
+    Attributes:
+      kind: all-reduce, all-gather, …
+      axes: the mesh axes along which it moves data.
+      bytes: size of its result on one device.
+    """
+
+    kind: str
+    axes: tuple[str, ...]
+    bytes: int
+
+
+def collectives(hlo: str, mesh: Mesh) -> list[Collective]:
+    """The collectives of a compiled program that move data between devices of `mesh`.
+
+    Args:
+      hlo: `compiled.as_text()`.
+      mesh: the mesh whose devices, in order, are the program's partitions.
+    """
+    found = []
+    for line in hlo.splitlines():
+        if match := _INSTRUCTION.search(line):
+            axes = _axes(_groups(match["rest"], mesh.size), mesh)
+            if axes:
+                found.append(Collective(match["kind"], axes, _size(match["shape"])))
+    return found
+
+
+def _size(shape: str) -> int:
+    arrays = _ARRAY.findall(shape)
+    return sum(_BYTES[kind] * int(np.prod(_integers(sizes) or [1])) for kind, sizes in arrays)
+
+
+def _groups(attributes: str, num_devices: int) -> list[list[int]]:
+    """The groups of devices that exchange data; all of them where none are named."""
+    if match := _EXPLICIT_GROUPS.search(attributes):
+        return [_integers(group) for group in re.findall(r"\{([\d,]*)\}", match[1])]
+    if match := _IOTA_GROUPS.search(attributes):
+        ids = np.arange(num_devices).reshape(_integers(match[2]))
+        if match[3]:
+            ids = ids.transpose(_integers(match[3]))
+        return ids.reshape(_integers(match[1])).tolist()
+    return [list(range(num_devices))]
+
+
+def _axes(groups: Sequence[Sequence[int]], mesh: Mesh) -> tuple[str, ...]:
+    """The axes along which the devices of some group differ."""
+    shape = tuple(mesh.shape.values())
+    differing: set[str] = set()
+    for group in groups:
+        coordinates = np.array(np.unravel_index(np.array(group, int), shape))
+        spread = coordinates.max(axis=1) > coordinates.min(axis=1)
+        differing |= {name for name, wide in zip(mesh.shape, spread, strict=True) if wide}
+    return tuple(name for name in mesh.shape if name in differing)
+
+
+def _integers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",") if part]

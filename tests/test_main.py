@@ -1,0 +1,90 @@
+"""The command, as a user runs it: killed and resumed, on ImageNet's format, and given bad input."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.fixtures.experiments import ROOT, run_module
+from tests.fixtures.tfds_sets import write_imagenet
+
+DIGITS = ["--config=configs/digits_codistill.py:tiny", "--config.epochs=6.0"]
+
+
+def main(*arguments, **options):
+    return run_module("churn_jax.main", *arguments, timeout=300, **options)
+
+
+def results(workdir):
+    """Every byte that training decides."""
+    report = json.loads((workdir / "report.json").read_text())
+    files = sorted((workdir / "predictions").rglob("*.safetensors"))
+    return report["groups"], [path.read_bytes() for path in files]
+
+
+def test_killed_and_started_again_it_ends_bit_for_bit_the_same(tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    command = [*DIGITS, "--config.checkpoint_every=1.0", "--config.log_every=4"]
+    assert main(*command, f"--workdir={whole}").returncode == 0
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "churn_jax.main", *command, f"--workdir={cut}"],
+        cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 240
+    while not (cut / "checkpoints" / "16").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+    resumed = main(*command, f"--workdir={cut}")
+    assert resumed.returncode == 0, resumed.stderr
+    assert results(cut) == results(whole)
+    assert (cut / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
+
+
+def test_imagenet_format_trains_checkpoints_evaluates_and_reports(tmp_path):
+    write_imagenet(tmp_path / "data", num_train=64, num_validation=10)
+    finished = main(
+        "--config=configs/imagenet_codistill.py:tiny",
+        f"--config.data.dir={tmp_path / 'data'}",
+        "--config.batch_size=16",
+        f"--workdir={tmp_path / 'work'}",
+    )
+    assert finished.returncode == 0, finished.stderr
+    report = json.loads((tmp_path / "work/report.json").read_text())
+    assert report["num_examples"] == 10
+    assert report["groups"][0]["num_runs"] == 2
+    assert "codistill_skl" in finished.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--config.optimizer.learning_rat=1"], "learning_rate"),
+        (["--config.runs=two"], "config.runs"),
+        (["--config=configs/digits.py:codistil_skl"], "did you mean 'codistill_skl'?"),
+        (["--config=configs/nowhere.py"], "configs/nowhere.py"),
+        (["--config.data.name=fashion_mnist", "--config.data.dir=/nowhere"], "/nowhere"),
+        (["--config.batch_size=1000"], "batch_size: 1000 is larger than the training set (64"),
+        (["--workdir=/proc/nowhere"], "--workdir=/proc/nowhere can't be written"),
+        (["extra"], "unexpected argument 'extra'"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line_exit_code_2_and_nothing_written(tmp_path, arguments, expected):
+    workdir = tmp_path / "work"
+    refused = main("--config=configs/digits_codistill.py:tiny", f"--workdir={workdir}", *arguments)
+    assert refused.returncode == 2, refused.stderr
+    assert expected in refused.stderr
+    assert refused.stderr.startswith("error: ")
+    assert len(refused.stderr.splitlines()) == 1
+    assert not workdir.exists()
+
+
+def test_a_missing_flag_is_named(tmp_path):
+    refused = main("--config=configs/digits.py")
+    assert (refused.returncode, refused.stderr) == (2, "error: --workdir is missing\n")

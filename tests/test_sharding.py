@@ -1,0 +1,44 @@
+"""The shape of the mesh: what the config fixes, and how the rest is filled."""
+
+import pytest
+
+from churn_jax import sharding
+from churn_jax.errors import UserError
+from tests.fixtures.experiments import make_config
+
+
+def shape(devices, *, run=0, member=0, data=0, **overrides):
+    mesh = {"mesh__run": run, "mesh__member": member, "mesh__data": data}
+    return sharding.choose_mesh_shape(make_config(**mesh, **overrides), devices)
+
+
+@pytest.mark.parametrize(
+    ("devices", "runs", "members", "expected"),
+    [
+        (1, 10, 2, (1, 1, 1)),
+        (2, 10, 1, (2, 1, 1)),
+        (8, 10, 2, (2, 2, 2)),
+        (32, 1, 2, (1, 2, 16)),
+        (8, 8, 2, (8, 1, 1)),
+    ],
+)
+def test_runs_are_split_first_then_members_then_examples(devices, runs, members, expected):
+    assert shape(devices, runs=runs, method__members=members) == expected
+
+
+def test_fixed_sizes_are_kept():
+    assert shape(8, data=4, runs=2) == (2, 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "fault"),
+    [
+        ({"data": 3}, "config.mesh.data: 3 does not divide the devices"),
+        ({"run": 8}, "config.mesh.run: 8 does not divide 2 runs"),
+        ({"member": 2}, "config.mesh.member: 2 does not divide 1 members"),
+    ],
+)
+def test_sizes_that_divide_nothing_are_refused(sizes, fault):
+    with pytest.raises(UserError) as refused:
+        shape(8, **sizes)
+    assert fault in str(refused.value)
