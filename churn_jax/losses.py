@@ -7,8 +7,8 @@ Logits must be finite, and may be as large as ±1e4 or more.
 
 How they stay accurate and cheap:
 
-- A softmax is kept as its logits and two numbers per example, `_Normaliser`; a backward pass
-  recomputes probabilities from them inside one fused loop, and stores no array of them in between.
+- From the forward to the backward pass a loss keeps its logits and a few numbers per example; the
+  probabilities are formed again where they are used, and no softmax is differentiated.
 - log(1 + x) and e^x − 1 are taken with `log1p` and `expm1`, so a loss of 1e-9 has as many right
   digits as one of 10, and two nearly equal predictions have an accurate distance.
 - The rules are `jax.custom_vjp`: reverse mode, `vmap`, `jit` and `shard_map` work; forward mode
@@ -293,14 +293,16 @@ _top_log_probs.defvjp(_top_log_probs_forward, _top_log_probs_backward)
 
 
 class _Pair(NamedTuple):
-    """The normalisers of p and q, and log(Σ_j e^(a_j − top a) / Σ_j e^(b_j − top b)), [..., 1].
+    """The normalisers of p = e^(a − top_a) / sum_a and q = e^(b − top_b) / sum_b, all [..., 1].
 
-    The last is the difference of the two `log_sum`, with the digits that a subtraction would lose
+    log_ratio is log(sum_a / sum_b), with the digits that a difference of logarithms would lose
     where p ≈ q.
     """
 
-    a: _Normaliser
-    b: _Normaliser
+    top_a: Array
+    sum_a: Array
+    top_b: Array
+    sum_b: Array
     log_ratio: Array
 
 
@@ -314,20 +316,24 @@ class _Compared(NamedTuple):
 
 
 def _pair(a: Array, b: Array) -> _Pair:
-    normaliser_a, normaliser_b = _normaliser(a), _normaliser(b)
-    shift = _shifted_difference(a, b, normaliser_a.top, normaliser_b.top)
-    exp_a, exp_b = jnp.exp(a - normaliser_a.top), jnp.exp(b - normaliser_b.top)
-    change = jnp.sum(_difference(exp_a, exp_b, shift), axis=-1, keepdims=True)
+    top_a, top_b = jnp.max(a, axis=-1, keepdims=True), jnp.max(b, axis=-1, keepdims=True)
+    exp_a, exp_b = jnp.exp(a - top_a), jnp.exp(b - top_b)
+    sum_a, sum_b = _sum(exp_a), _sum(exp_b)
+    change = _sum(_difference(exp_a, exp_b, _shifted_difference(a, b, top_a, top_b)))
     # log1p(sum_a / sum_b − 1), seen from the smaller sum so that its argument is never below 0.
-    smaller = jnp.where(change > 0, normaliser_b.log_sum, normaliser_a.log_sum)
-    log_ratio = jnp.sign(change) * jnp.log1p(jnp.abs(change) * jnp.exp(-smaller))
-    return _Pair(normaliser_a, normaliser_b, log_ratio)
+    log_ratio = jnp.sign(change) * jnp.log1p(jnp.abs(change) / jnp.minimum(sum_a, sum_b))
+    return _Pair(top_a, sum_a, top_b, sum_b, log_ratio)
 
 
 def _compared(a: Array, b: Array, pair: _Pair) -> _Compared:
-    log_ratio = _shifted_difference(a, b, pair.a.top, pair.b.top) - pair.log_ratio
-    p, q = jnp.exp(_log_probs(a, pair.a)), jnp.exp(_log_probs(b, pair.b))
+    a, b = _accumulated(a), _accumulated(b)
+    p, q = jnp.exp(a - pair.top_a) / pair.sum_a, jnp.exp(b - pair.top_b) / pair.sum_b
+    log_ratio = _shifted_difference(a, b, pair.top_a, pair.top_b) - pair.log_ratio
     return _Compared(p, q, _difference(p, q, log_ratio), log_ratio)
+
+
+def _sum(terms: Array) -> Array:
+    return jnp.sum(terms, axis=-1, keepdims=True)
 
 
 def _difference(p: Array, q: Array, log_ratio: Array) -> Array:
@@ -353,20 +359,18 @@ def _symmetric_kl(a: Array, b: Array) -> Array:
 
 
 def _symmetric_kl_forward(a: Array, b: Array) -> tuple[Array, tuple]:
-    wide_a, wide_b = _accumulated(a), _accumulated(b)
-    pair = _pair(wide_a, wide_b)
-    compared = _compared(wide_a, wide_b, pair)
-    value = jnp.sum(compared.difference * compared.log_ratio, axis=-1)
-    return value, (a, b, pair, _means(compared, compared.log_ratio))
+    pair = _pair(_accumulated(a), _accumulated(b))
+    p, q, difference, log_ratio = _compared(a, b, pair)
+    value = jnp.sum(difference * log_ratio, axis=-1)
+    return value, (a, b, pair, _sum(p * log_ratio), _sum(q * log_ratio))
 
 
 def _symmetric_kl_backward(residuals: tuple, g: Array) -> tuple:
-    a, b, pair, (mean_p, mean_q) = residuals
-    compared = _compared(_accumulated(a), _accumulated(b), pair)
-    g = g[..., None]
-    gradient_a = compared.p * (compared.log_ratio - mean_p) + compared.difference
-    gradient_b = compared.q * (mean_q - compared.log_ratio) - compared.difference
-    return (g * gradient_a).astype(a.dtype), (g * gradient_b).astype(b.dtype)
+    a, b, pair, mean_p, mean_q = residuals
+    p, q, difference, log_ratio = _compared(a, b, pair)
+    gradient_a = g[..., None] * (p * (log_ratio - mean_p) + difference)
+    gradient_b = g[..., None] * (q * (mean_q - log_ratio) - difference)
+    return gradient_a.astype(a.dtype), gradient_b.astype(b.dtype)
 
 
 _symmetric_kl.defvjp(_symmetric_kl_forward, _symmetric_kl_backward)
@@ -378,31 +382,22 @@ def _l1_distance(a: Array, b: Array) -> Array:
 
 
 def _l1_distance_forward(a: Array, b: Array) -> tuple[Array, tuple]:
-    wide_a, wide_b = _accumulated(a), _accumulated(b)
-    pair = _pair(wide_a, wide_b)
-    compared = _compared(wide_a, wide_b, pair)
-    value = jnp.sum(jnp.abs(compared.difference), axis=-1)
-    return value, (a, b, pair, _means(compared, jnp.sign(compared.log_ratio)))
+    pair = _pair(_accumulated(a), _accumulated(b))
+    p, q, difference, log_ratio = _compared(a, b, pair)
+    sign = jnp.sign(log_ratio)
+    value = jnp.sum(difference * sign, axis=-1)
+    return value, (a, b, pair, _sum(p * sign), _sum(q * sign))
 
 
 def _l1_distance_backward(residuals: tuple, g: Array) -> tuple:
-    a, b, pair, (mean_p, mean_q) = residuals
-    compared = _compared(_accumulated(a), _accumulated(b), pair)
-    sign = jnp.sign(compared.log_ratio)
-    g = g[..., None]
-    gradient_a = compared.p * (sign - mean_p)
-    gradient_b = compared.q * (mean_q - sign)
-    return (g * gradient_a).astype(a.dtype), (g * gradient_b).astype(b.dtype)
+    a, b, pair, mean_p, mean_q = residuals
+    p, q, _, log_ratio = _compared(a, b, pair)
+    gradient_a = g[..., None] * p * (jnp.sign(log_ratio) - mean_p)
+    gradient_b = g[..., None] * q * (mean_q - jnp.sign(log_ratio))
+    return gradient_a.astype(a.dtype), gradient_b.astype(b.dtype)
 
 
 _l1_distance.defvjp(_l1_distance_forward, _l1_distance_backward)
-
-
-def _means(compared: _Compared, values: Array) -> tuple[Array, Array]:
-    """The means of `values` under p and under q, [..., 1]."""
-    mean_p = jnp.sum(compared.p * values, axis=-1, keepdims=True)
-    mean_q = jnp.sum(compared.q * values, axis=-1, keepdims=True)
-    return mean_p, mean_q
 
 
 @jax.custom_vjp
@@ -413,28 +408,27 @@ def _skl_to_uniform(logits: Array) -> Array:
 def _skl_to_uniform_forward(logits: Array) -> tuple[Array, tuple]:
     wide = _accumulated(logits)
     pair = _pair(wide, jnp.zeros_like(wide))
-    compared, clamped, counted = _compared_to_uniform(wide, pair)
-    value = jnp.sum(compared.difference * clamped, axis=-1)
-    mean = jnp.sum(compared.p * clamped + counted, axis=-1, keepdims=True)
-    return value, (logits, pair, mean)
+    p, difference, clamped, counted = _compared_to_uniform(logits, pair)
+    value = jnp.sum(difference * clamped, axis=-1)
+    return value, (logits, pair, _sum(p * clamped + counted))
 
 
 def _skl_to_uniform_backward(residuals: tuple, g: Array) -> tuple:
     logits, pair, mean = residuals
-    compared, clamped, counted = _compared_to_uniform(_accumulated(logits), pair)
-    gradient = compared.p * (clamped - mean) + counted
-    return ((g[..., None] * gradient).astype(logits.dtype),)
+    p, _, clamped, counted = _compared_to_uniform(logits, pair)
+    gradient = g[..., None] * (p * (clamped - mean) + counted)
+    return (gradient.astype(logits.dtype),)
 
 
 _skl_to_uniform.defvjp(_skl_to_uniform_forward, _skl_to_uniform_backward)
 
 
-def _compared_to_uniform(logits: Array, pair: _Pair) -> tuple[_Compared, Array, Array]:
-    """p against 1/K; log(K p), clamped; and p − 1/K where the clamp lets it count, else 0."""
-    compared = _compared(logits, jnp.zeros_like(logits), pair)
-    floor = LOG_PROBABILITY_FLOOR + pair.b.log_sum  # log_sum is log K here
-    counted = jnp.where(compared.log_ratio > floor, compared.difference, 0)
-    return compared, jnp.maximum(compared.log_ratio, floor), counted
+def _compared_to_uniform(logits: Array, pair: _Pair) -> tuple[Array, Array, Array, Array]:
+    """p; p − 1/K; log(K p), clamped; and p − 1/K where the clamp lets log p move, else 0."""
+    p, _, difference, log_ratio = _compared(logits, jnp.zeros_like(logits), pair)
+    floor = LOG_PROBABILITY_FLOOR + jnp.log(pair.sum_b)  # sum_b is K here
+    counted = jnp.where(log_ratio > floor, difference, 0)
+    return p, difference, jnp.maximum(log_ratio, floor), counted
 
 
 # Arguments.
