@@ -6,7 +6,7 @@ from churn_jax import schedules
 
 
 def test_the_cifar_schedule_of_appendix_a():
-    """1.0 after 15 epochs of warm-up; a tenth from 200, a hundredth from 300, a thousandth from 400."""
+    """1.0 after 15 epochs of warm-up, then a tenth of it from 200, 300 and 400 each."""
     steps_per_epoch = 50_000 / 1024
     rate = schedules.learning_rate(
         1.0, steps_per_epoch=steps_per_epoch, warmup_epochs=15, decay_epochs=(200, 300, 400)

@@ -1,17 +1,27 @@
 """The data sets that a config can name: one function each, from a `DataConfig` to a `Dataset`."""
 
+import importlib
 from collections.abc import Callable
 
 from churn_jax.config import DataConfig
 from churn_jax.data.examples import Dataset
-from churn_jax.data.sources import digits, fashion_mnist, tfds_sets
+
+
+def _source(module: str, function: str = "load") -> Callable[[DataConfig], Dataset]:
+    """A source whose module, and the libraries it needs, are imported when it is first used."""
+
+    def load(data: DataConfig) -> Dataset:
+        return getattr(importlib.import_module(f"{__name__}.{module}"), function)(data)
+
+    return load
+
 
 SOURCES: dict[str, Callable[[DataConfig], Dataset]] = {
-    "digits": digits.load,
-    "fashion_mnist": fashion_mnist.load,
-    "cifar10": tfds_sets.cifar10,
-    "cifar100": tfds_sets.cifar100,
-    "svhn": tfds_sets.svhn,
-    "imagenet": tfds_sets.imagenet,
-    "inaturalist": tfds_sets.inaturalist,
+    "digits": _source("digits"),
+    "fashion_mnist": _source("fashion_mnist"),
+    "cifar10": _source("tfds_sets", "cifar10"),
+    "cifar100": _source("tfds_sets", "cifar100"),
+    "svhn": _source("tfds_sets", "svhn"),
+    "imagenet": _source("tfds_sets", "imagenet"),
+    "inaturalist": _source("tfds_sets", "inaturalist"),
 }
