@@ -12,7 +12,7 @@ HYPERPARAMETERS = {
     "skl": {"alpha": 0.05},
     "codistill_ce": {"beta": 1.0},
     "codistill_l1": {"beta": 1.0},
-    "codistill_skl": {"beta": 1.0},
+    "codistill_skl": {"beta": 0.3},
     "codistill_skl_entropy": {"alpha": 0.1, "beta": 1.0},
     "codistill_skl_skl": {"alpha": 0.05, "beta": 1.0},
     "ensemble_distill": {"temperature": 3.0},
