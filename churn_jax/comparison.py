@@ -19,6 +19,7 @@ from churn_jax.blocks import DISTANCES, EVERYTHING, Wanted
 from churn_jax.errors import UserError
 from churn_jax.judge import Judge
 from churn_jax.measure import measure
+from churn_jax.pictures import pictures
 from churn_jax.readers import Kind, Source, read, read_labels
 from churn_jax.readers.slices import read_slices
 from churn_jax.readers.values import settle
@@ -33,10 +34,12 @@ class Comparison:
     Attributes:
       report: everything, as it is in report.json.
       verdicts: what became of each condition of the gate.
+      provenance: what made the predictions, where their files say it.
     """
 
     report: dict[str, Any]
     verdicts: Sequence[gate.Verdict] = ()
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -53,7 +56,7 @@ class Comparison:
 
     def to_html(self) -> str:
         """The self-contained page."""
-        return reports.to_html(self.report)
+        return reports.to_html(self.report, self._pictures())
 
     def to_markdown(self) -> str:
         """report.md."""
@@ -75,7 +78,10 @@ class Comparison:
 
     def write(self, out: epath.PathLike) -> None:
         """Writes report.json, report.md, report.html and, with a gate, junit.xml into a folder."""
-        reports.write(self.report, out)
+        reports.write(self.report, out, self._pictures())
+
+    def _pictures(self) -> dict[str, str]:
+        return pictures(self.provenance, [row["id"] for row in self.report["ledger"]])
 
 
 def compare(
@@ -120,7 +126,7 @@ def compare(
     report = _report(aligned, judge, given)
     verdicts = gate.check(fail_if, judge, confident) if fail_if is not None else []
     report["gate"] = {"confident": confident, "conditions": [v.to_dict() for v in verdicts]}
-    return Comparison(report, verdicts)
+    return Comparison(report, verdicts, aligned.provenance)
 
 
 def _sources(name: str, runs: Any, kind: Kind | None) -> list[Source]:

@@ -22,6 +22,7 @@ from churn_jax.errors import UserError
 from churn_jax.judge import Judge
 from churn_jax.mapped import in_bounded_memory
 from churn_jax.measure import Measured, measure
+from churn_jax.pictures import pictures
 
 SCHEMA = 1
 
@@ -50,7 +51,8 @@ def evaluate(
     report = describe(groups)
     if step == "all":
         report["over_training"] = _over_training(run_dirs, groups)
-    reports.write(report, out)
+    shown = [row["id"] for row in report["ledger"]]
+    reports.write(report, out, pictures(groups[0].runs[0].provenance, shown))
     return report
 
 
