@@ -9,9 +9,9 @@ How they stay accurate and cheap:
 
 - From the forward to the backward pass a loss keeps its logits and a few numbers per example; the
   probabilities are formed again where they are used, and no softmax is differentiated.
-- Nothing that cancels is subtracted: log(1 + x) is `log1p`, p − q is (p + q) · tanh(log(p / q) / 2).
-  So a loss of 1e-9 has as many right digits as one of 10, and so has the distance between two
-  nearly equal predictions.
+- Nothing that cancels is subtracted: log(1 + x) is `log1p`, and p − q is
+  (p + q) · tanh(log(p / q) / 2). So a loss of 1e-9 has as many right digits as one of 10, and so
+  has the distance between two nearly equal predictions.
 - The rules are `jax.custom_vjp`: reverse mode, `vmap`, `jit` and `shard_map` work; forward mode
   (`jvp`) does not.
 """
