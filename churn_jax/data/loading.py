@@ -22,7 +22,7 @@ def load(data: DataConfig) -> Dataset:
     resizes images that are held in memory; those read lazily are resized as they are decoded.
 
     Raises:
-      UserError: an unknown name, missing or damaged files, or more examples asked for than there are.
+      UserError: an unknown name, missing or damaged files, or more examples than there are.
     """
     if data.name not in SOURCES:
         raise UserError(f"no data set {data.name!r}{suggest(data.name, SOURCES)}")

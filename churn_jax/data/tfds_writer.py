@@ -5,6 +5,7 @@ encoders do not, as long as images come as encoded bytes or pillow images; what 
 read by `tfds.builder_from_directory` like anything that `tfds build` made.
 """
 
+import collections
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +16,7 @@ from array_record.python import array_record_module
 from etils import epath
 
 # One record a group: any example can be read without unpacking its neighbours.
-_ARRAY_RECORD_OPTIONS = "group_size:1"
+ARRAY_RECORD_OPTIONS = "group_size:1"
 
 
 def write_dataset(
@@ -27,7 +28,7 @@ def write_dataset(
     splits: Mapping[str, tuple[int, Iterable[Mapping[str, Any]]]],
     examples_per_shard: int = 10_000,
 ) -> epath.Path:
-    """Writes one data set and its metadata.
+    """Writes one data set and its metadata; shards that are there and whole are kept.
 
     Args:
       folder: a data_dir; the data set goes to `folder/name/version`.
@@ -75,7 +76,12 @@ def _write_split(
     num_bytes = 0
     for shard, length in enumerate(lengths):
         path = template.sharded_filepath(shard_index=shard, num_shards=num_shards)
-        num_bytes += _write_shard(path, features, itertools.islice(examples, length), length)
+        of_shard = itertools.islice(examples, length)
+        if is_whole(path, length):
+            collections.deque(of_shard, maxlen=0)  # on to the next shard's
+        else:
+            _write_shard(path, features, of_shard, length)
+        num_bytes += path.stat().length
     if next(examples, None) is not None:
         raise ValueError(f"split {template.split!r} has more than the {count} examples promised")
     return tfds.core.SplitInfo(
@@ -91,17 +97,25 @@ def _write_shard(
     features: tfds.features.FeaturesDict,
     examples: Iterable[Mapping[str, Any]],
     length: int,
-) -> int:
+) -> None:
     """Writes `length` examples beside `path`, then renames: a shard that exists is whole."""
     partial = path.parent / f".{path.name}.partial"
-    writer = array_record_module.ArrayRecordWriter(os.fspath(partial), _ARRAY_RECORD_OPTIONS)
-    written, num_bytes = 0, 0
+    writer = array_record_module.ArrayRecordWriter(os.fspath(partial), ARRAY_RECORD_OPTIONS)
+    written = 0
     for example in examples:
-        record = features.serialize_example(features.encode_example(example))
-        writer.write(record)
-        written, num_bytes = written + 1, num_bytes + len(record)
+        writer.write(features.serialize_example(features.encode_example(example)))
+        written += 1
     writer.close()
     if written != length:
         raise ValueError(f"{path.name} has {written} examples, {length} were promised")
     partial.replace(path)
-    return num_bytes
+
+
+def is_whole(path: epath.Path, length: int) -> bool:
+    """Whether a shard of `length` examples is there and readable."""
+    if not path.exists():
+        return False
+    try:
+        return array_record_module.ArrayRecordReader(os.fspath(path)).num_records() == length
+    except Exception:  # of whatever kind: it is written anew
+        return False

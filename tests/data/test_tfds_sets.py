@@ -183,7 +183,7 @@ def _damage_no_test_split(folder):
     ("damage", "message"),
     [
         (_damage_other_data_set, "holds 'cifar100', but cifar10 is 'cifar10'"),
-        (_damage_tfrecord, "in tfrecord form, .*`tfds convert_format .*--dataset_version_dir="),
+        (_damage_tfrecord, "in tfrecord form, .*`python launch/prepare_data.py cifar10 --source="),
         (_damage_metadata, r"cannot read its dataset_info\.json"),
         (_damage_missing_shard, "train.array_record-00001-of-00004 is missing"),
         (_damage_empty_shard, "train.array_record-00001-of-00004 is damaged"),
@@ -202,7 +202,7 @@ def test_damaged_data_sets_are_one_line(cifar10, damage, message):
 def test_missing_folders_say_what_to_do(tmp_path):
     with pytest.raises(UserError, match=r"no data folder .*--config\.data\.dir"):
         _load("cifar10", tmp_path / "none")
-    with pytest.raises(UserError, match="`tfds build imagenet2012 --file_format=array_record"):
+    with pytest.raises(UserError, match=r"`python launch/prepare_data\.py imagenet"):
         _load("imagenet", tmp_path)
 
 

@@ -24,4 +24,5 @@ SOURCES: dict[str, Callable[[DataConfig], Dataset]] = {
     "svhn": _source("tfds_sets", "svhn"),
     "imagenet": _source("tfds_sets", "imagenet"),
     "inaturalist": _source("tfds_sets", "inaturalist"),
+    "image_folder": _source("image_folder"),
 }

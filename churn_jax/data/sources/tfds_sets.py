@@ -19,7 +19,7 @@ from churn_jax.data.preprocessing import DEFAULT_SIZE
 from churn_jax.data.records import RecordExamples
 from churn_jax.errors import UserError
 
-_IMAGENET_STATISTICS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+IMAGENET_STATISTICS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class TfdsSource:
 
     def __call__(self, data: DataConfig) -> Dataset:
         """Opens `data.dir`: a version folder, or a data_dir above it (default: TFDS's own)."""
-        folder = _find(data.dir, self.tfds_name)
+        folder = _find(data.dir, self.name, self.tfds_name)
         tfds_info = _read_info(folder)
         self._check(tfds_info, folder)
         info = DatasetInfo(
@@ -73,9 +73,8 @@ class TfdsSource:
             file_format = info.file_format.value if info.file_format else "an unknown"
             raise UserError(
                 f"{folder} is in {file_format} form, which has no random access: convert it with "
-                f"`tfds convert_format --out_file_format=array_record "
-                f"--dataset_version_dir={folder} --out_dir=NEW_FOLDER` and pass "
-                "--config.data.dir=NEW_FOLDER"
+                f"`python launch/prepare_data.py {self.name} --source={folder} --out=FOLDER` and "
+                "pass --config.data.dir=FOLDER"
             )
         missing = {"image", "label", self.id_feature} - set(info.features or {})
         if missing:
@@ -94,14 +93,14 @@ def _read_info(folder: epath.Path) -> tfds.core.DatasetInfo:
         raise UserError(f"{folder}: TFDS cannot read its dataset_info.json: {error}") from error
 
 
-def _find(named: str, tfds_name: str) -> epath.Path:
+def _find(named: str, name: str, tfds_name: str) -> epath.Path:
     """The folder with dataset_info.json: `named`, or the newest version of the data set below."""
     top = epath.Path(named or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets"))
     top = top.expanduser()
     if not top.is_dir():
         raise UserError(
-            f"no data folder {top}: pass --config.data.dir=FOLDER holding {tfds_name} in TFDS's "
-            "array_record form"
+            f"no data folder {top}: pass --config.data.dir=FOLDER that holds {tfds_name}, made by "
+            f"`python launch/prepare_data.py {name} --source=ARCHIVES --out=FOLDER`"
         )
     if (top / "dataset_info.json").exists():
         return top
@@ -112,8 +111,8 @@ def _find(named: str, tfds_name: str) -> epath.Path:
     found = [folder for folder in found if tfds.core.Version.is_valid(folder.name)]
     if not found:
         raise UserError(
-            f"no {tfds_name}/VERSION/dataset_info.json below {top}: build the data set "
-            f"with `tfds build {tfds_name} --file_format=array_record --data_dir={top}`"
+            f"no {tfds_name}/VERSION/dataset_info.json below {top}: make it with "
+            f"`python launch/prepare_data.py {name} --source=ARCHIVES --out={top}`"
         )
     return max(found, key=lambda folder: tfds.core.Version(folder.name))
 
@@ -150,7 +149,7 @@ imagenet = TfdsSource(
     num_classes=1000,
     id_feature="file_name",
     image_shape=(DEFAULT_SIZE, DEFAULT_SIZE, 3),
-    **_IMAGENET_STATISTICS,
+    **IMAGENET_STATISTICS,
     test_split="validation",
     in_memory=False,
 )
