@@ -33,7 +33,8 @@ class Judge:
     @functools.cached_property
     def run_measures(self) -> list[str]:
         """What can be said of one run."""
-        return [key for key in self._of_scope("run") if key != "ece_classwise"]
+        left_out = {"entropy", "brier"} - set(self.measured.values)
+        return [key for key in self._of_scope("run") if key not in {"ece_classwise", *left_out}]
 
     @functools.cached_property
     def pair_measures(self) -> list[str]:

@@ -228,3 +228,11 @@ def test_results_do_not_depend_on_the_block_size(monkeypatch):
     in_blocks = compare({"old": OLD, "new": NEW}, LABELS).report
     assert json.dumps(whole["groups"]) == json.dumps(in_blocks["groups"])
     assert whole["between"][0]["churn"] == in_blocks["between"][0]["churn"]
+
+
+def test_main_measures_leave_out_the_costly_ones():
+    report = compare({"old": OLD, "new": NEW}, LABELS, everything=False, alphas=(1,)).report
+    assert {"accuracy", "nll", "ece", "confidence"} <= set(report["groups"][0])
+    assert not {"entropy", "brier", "ece_classwise"} & set(report["groups"][0])
+    assert not {"l1", "jensen_shannon", "symmetric_kl", "lemma2_bound"} & set(report["between"][0])
+    assert report["between"][0]["schurn"]["mean"] > 0

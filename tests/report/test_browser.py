@@ -1,5 +1,6 @@
 """The page in a real browser: everything loads, nothing is fetched, and the ledger sorts."""
 
+import itertools
 import shutil
 import tempfile
 
@@ -98,15 +99,15 @@ def test_the_ledger_sorts_and_filters_by_keyboard(browser, page):
 
 def test_screen_readers_find_their_way(browser, page):
     browser.get(page)
-    unnamed = browser.execute_script(
-        "return [...document.querySelectorAll('svg[role=img], [role=region], input, th[scope] button')]"
-        ".filter((e) => !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length))"
-        ".length"
-    )
+    unnamed = browser.execute_script("""
+        const named = (e) => e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.length;
+        const all = "svg[role=img], [role=region], input, th[scope] button";
+        return [...document.querySelectorAll(all)].filter((e) => !named(e)).length;
+    """)
     assert unnamed == 0
     levels = browser.execute_script(
         "return [...document.querySelectorAll('h1, h2, h3')].map((h) => +h.tagName[1])"
     )
     assert levels[0] == 1
-    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
     assert browser.execute_script("return document.documentElement.lang") == "en"
