@@ -1,0 +1,276 @@
+"""Studies: planning, running, sharing and showing; cells are trained by a stand-in but for one."""
+
+import dataclasses
+import json
+import multiprocessing
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from churn_jax import predictions, study
+from churn_jax.config import config_hash
+from churn_jax.errors import UserError
+from churn_jax.predictions import Predictions
+from churn_jax.studies import output, planning, results, running, tables
+from churn_jax.studies.design import Cell, Options, Study
+
+ROOT = Path(__file__).parents[1]
+STUDIES = ROOT / "configs" / "studies"
+NAMES = sorted(path.stem for path in STUDIES.glob("*.py"))
+EXAMPLES, CLASSES = 60, 4
+
+
+def stand_in(config, folder):
+    """Writes predictions that depend on the config and the run alone, as training does."""
+    labels = np.arange(EXAMPLES, dtype=np.int32) % CLASSES
+    ids = np.array([f"{i:03d}" for i in range(EXAMPLES)])
+    label_logits = 2.0 * np.eye(CLASSES)[labels]
+    for split in ("test", "validation")[: 1 + bool(config.data.num_validation)]:
+        for run in range(config.first_run, config.first_run + config.runs):
+            seed = [int(config_hash(config), 16), run, len(split)]
+            noise = np.random.default_rng(seed).normal(size=(1, EXAMPLES, CLASSES))
+            logits = label_logits + (noise if config.randomness.vary else 0 * noise)
+            log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+            made = {
+                "group": config.method.label, "config_hash": config_hash(config), "run": run,
+                "seed": 0, "step": 5, "dataset": config.data.name, "split": split,
+                "data_fingerprint": "f", "code_version": "0", "versions": {}, "platform": "cpu",
+                "topology": {},
+            }  # fmt: skip
+            where = folder if split == "test" else folder / split
+            path = predictions.step_dir(where, 5) / predictions.file_name(run)
+            predictions.write(path, Predictions(log_probs.astype(np.float32), labels, ids, made))
+
+
+def make(name, workdir, **options):
+    """The study of that name, its plans and its options."""
+    chosen = Options(**({"dataset": "digits", "runs": 3} | options))
+    found = planning.load_study(str(STUDIES / f"{name}.py"), chosen)
+    return found, planning.plan(found, chosen, ROOT / "configs", workdir), chosen
+
+
+def write(name, workdir, **options):
+    """Trains by the stand-in and writes the study."""
+    found, plans, _ = make(name, workdir, **options)
+    running.finish(plans, stand_in)
+    return output.write(found, results.report(found, plans), "command", [], workdir / "out")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dataset", ["digits", "fashion_mnist", "cifar10", "imagenet", "svhn"])
+def test_every_study_plans_every_data_set(name, dataset, tmp_path):
+    found, plans, _ = make(name, tmp_path, dataset=dataset)
+    names = [plan.cell.name for plan in plans]
+    assert len(set(names)) == len(names)
+    assert set(results.shown_cells(found)) <= set(names)
+    assert len(study.describe(found, plans).splitlines()) == 1 + max(len(plans), 1)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_study_writes_its_tables_and_figures(name, tmp_path):
+    grid = {"alpha": (0.1, 0.2), "beta": (0.5, 1.0)}
+    text = write(name, tmp_path, grid=grid)
+    found, _, _ = make(name, tmp_path, grid=grid)
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"study.md", "study.html"} <= written
+    for table in found.tables:
+        assert f"{table.name}.csv" in written
+        assert table.title in text
+    for figure in found.figures:
+        assert {f"{figure.name}.svg", f"{figure.name}.png"} <= written
+
+
+def test_table_2_has_all_methods_beside_the_published(tmp_path):
+    write("table2", tmp_path, dataset="cifar10")
+    page = (tmp_path / "out/study.md").read_text()
+    table = page.split("### Table 2")[1].split("###")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ")][2:]
+    assert [row.split(" | ")[0].strip("| ") for row in rows] == [
+        "baseline", "entropy", "skl", "ensemble_distill", "codistill_ce", "codistill_skl",
+        "codistill_skl_entropy", "ensemble",
+    ]  # fmt: skip
+    assert "| baseline | 1× | 1× |" in table
+    assert "| ensemble_distill | 3× | 1× |" in table
+    assert "| ensemble | 2× | 2× |" in table
+    assert "5.72 ± 0.18" in table  # the paper's baseline churn
+    hyperparameters = page.split("### Table 5")[1]
+    assert "| entropy | 0.15 | 0.15 |" in hyperparameters
+
+
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [
+        ("table1", "remove_augmentation-identical_order-identical_init"),
+        ("table6", "identical_init-identical_data"),
+    ],
+)
+def test_with_everything_held_churn_is_zero_and_the_note_says_where_it_is_not(name, held, tmp_path):
+    text = write(name, tmp_path)
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert results.group(report, held)["churn"]["mean"] == 0
+    assert results.group(report, "nothing_held")["churn"]["mean"] > 0
+    assert "GPU" in text
+    assert "TPU" in text
+
+
+def test_a_second_call_trains_nothing_and_writes_the_same(tmp_path):
+    first = write("table2", tmp_path)
+    files = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+    def refuse(config, folder):
+        raise AssertionError("a finished cell was trained again")
+
+    found, plans, _ = make("table2", tmp_path)
+    running.finish(plans, refuse)
+    report = results.report(found, plans)
+    assert output.write(found, report, "command", [], tmp_path / "out") == first
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+
+def test_studies_of_one_workdir_share_their_cells(tmp_path):
+    write("table2", tmp_path)
+    _, plans, _ = make("table3", tmp_path)
+    finished = {plan.cell.name for plan in plans if plan.finished}
+    assert finished == {
+        f"{m}-decay-0.0001" for m in ("baseline", "entropy", "skl", "codistill_skl")
+    }
+
+
+def test_teachers_come_first_and_teach_one_student_each(tmp_path):
+    trained = []
+
+    def note(config, folder):
+        trained.append(folder)
+        stand_in(config, folder)
+
+    _, plans, _ = make("table2", tmp_path)
+    by_name = {plan.cell.name: plan for plan in plans}
+    student = by_name["ensemble_distill"]
+    assert [teacher.cell.name for teacher in student.teachers] == ["baseline", "baseline_more"]
+    assert student.config.method.teachers.split(",") == [str(t.folder) for t in student.teachers]
+    assert sum(teacher.config.runs for teacher in student.teachers) == 2 * student.config.runs
+    running.finish([student, *student.teachers], note)
+    assert trained[-1] == student.folder
+
+
+def test_missing_teachers_name_the_cells_that_make_them(tmp_path):
+    _, plans, _ = make("table2", tmp_path)
+    (student,) = (plan for plan in plans if plan.teachers)
+    with pytest.raises(UserError, match=r"--cell=baseline` and `--cell=baseline_more"):
+        running.finish([student], stand_in)
+
+
+def slowly(config, folder):
+    """Takes long enough for another process to come by, and notes each training."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "trained.txt").open("a") as file:
+        file.write(f"{folder.name}\n")
+    time.sleep(0.3)
+    stand_in(config, folder)
+
+
+def finish_slowly(workdir):
+    _, plans, _ = make("table6", workdir)
+    running.POLL_SECONDS = 0.05
+    running.finish(plans, slowly)
+
+
+def test_two_processes_train_every_cell_once(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=finish_slowly, args=(tmp_path,)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    trained = (tmp_path / "cells/trained.txt").read_text().split()
+    assert len(trained) == len(set(trained)) == 4
+
+
+def test_bold_is_the_best_and_what_ties_with_it(tmp_path):
+    found, _, _ = make("table2", tmp_path)
+    table = dataclasses.replace(found.tables[0], measures=("churn",), rows=found.tables[0].rows[:3])
+    names = [row.cell for row in table.rows]
+    report = {
+        "groups": [
+            {"name": name, "churn": {"mean": mean}}
+            for name, mean in zip(names, (0.06, 0.05, 0.04), strict=True)
+        ],
+        "contrasts": [
+            {"a": names[0], "b": names[2], "metric": "churn", "ci95": [-0.03, -0.01],
+             "difference": -0.02},
+            {"a": names[1], "b": names[2], "metric": "churn", "ci95": [-0.02, 0.005],
+             "difference": -0.01},
+        ],
+    }  # fmt: skip
+    assert tables.best_rows(table, "churn", report) == {names[1], names[2]}
+
+
+def test_coefficients_are_chosen_by_test_churn_and_by_validation_churn(tmp_path):
+    grid = {"alpha": (0.1, 0.2, 0.3), "beta": (1.0,)}
+    overrides = {"data.num_validation": 50}
+    write("figure1", tmp_path, grid=grid, overrides=overrides)
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    rules = {"test churn, as the paper", "validation churn"}
+    for method in ("entropy", "skl", "codistill_ce", "codistill_skl"):
+        choices = [choice for choice in report["selections"] if choice["method"] == method]
+        assert {choice["rule"] for choice in choices} == rules
+    paper = next(c for c in report["selections"] if c["rule"] == "test churn, as the paper")
+    candidates = [f"{paper['method']}_alpha_{value:g}" for value in grid["alpha"]]
+    churns = [results.group(report, cell)["churn"]["mean"] for cell in candidates]
+    assert paper["churn_it_was_chosen_by"] == min(churns)
+
+
+def test_options_shrink_a_study(tmp_path):
+    _, plans, options = make("table2", tmp_path, epochs=3.0, overrides={"model.name": "resnet8"})
+    for plan in plans:
+        assert (plan.config.epochs, plan.config.runs) == (3.0, 3)
+        assert plan.config.model.name == "resnet8"
+        assert plan.config.checkpoint_every > 0
+    pair = plans[-2].config
+    assert pair.method.beta_ramp_epochs == pytest.approx(0.3 * 3)
+    said = " ".join(study.shrunk(plans, options))
+    assert "3 runs" in said
+    assert "3 epochs" in said
+    assert "resnet8" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["--study=configs/studies/tabel2.py"], "did you mean 'table2'"),
+        (["--study=configs/studies/table2.py", "--cell=basline"], "did you mean 'baseline'"),
+        (["--study=configs/studies/table2.py", "--cell=nosuchcell"], "its cells are baseline, "),
+        (["--study=configs/studies/table2.py", "--dataset=digit"], "did you mean 'digits'"),
+        (["--study=configs/studies/table2.py", "--runs=1"], "at least 2"),
+        (["--study=configs/studies/table2.py", "--epochs=0"], "not positive"),
+        (["--study=configs/studies/figure1.py", "--grid=gamma=1"], "--grid=gamma=1: 'gamma'"),
+        (["--study=configs/studies/figure1.py", "--grid=beta=x"], "'x' are not numbers"),
+        (["--study=configs/studies/figure1.py", "--grid=alpha=1.0"], r"outside \[0, 1\)"),
+        (["--study=configs/studies/figure1.py", "--grid=beta=-1"], "beta: -1.0 is negative"),
+        (["--study=configs/studies/table2.py", "--config.modle.name=x"], "did you mean 'model'"),
+        (["--study=configs/studies/table2.py", "--config.method.temperature=0"], "not positive"),
+        (["--study=configs/studies/table2.py", "--what"], "--what"),
+        ([], "--study"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, fault, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(UserError, match=fault):
+        study.main([*arguments, f"--workdir={tmp_path}"])
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_study_without_cells_needs_no_training(tmp_path):
+    found, plans, _ = make("figure4", tmp_path)
+    assert plans == []
+    assert isinstance(found, Study)
+    assert results.report(found, plans)["groups"] == []
+
+
+def test_unknown_cells_list_the_known():
+    with pytest.raises(UserError, match="its cells are a, b"):
+        Study("s", "t", (Cell("a", "baseline", 2), Cell("b", "baseline", 2))).cell("zz")
