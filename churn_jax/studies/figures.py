@@ -1,4 +1,4 @@
-"""A study's figures, drawn for reading: labelled axes with units, 95 % intervals, distinct marks."""
+"""A study's figures: labelled axes with units, 95 % intervals, colours and marks all can tell."""
 
 import io
 from collections.abc import Sequence

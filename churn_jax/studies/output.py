@@ -1,4 +1,4 @@
-"""Writes what a study found: report.json, study.md, study.html, a CSV a table, SVG and PNG figures."""
+"""Writes what a study found: report.json, pages in Markdown and HTML, tables, figures."""
 
 import base64
 import importlib.resources

@@ -134,7 +134,7 @@ class _Progress:
 
 
 def _work(plan: Plan) -> float:
-    """Passes through networks, in units of one run's epoch of a baseline; a step is three passes."""
+    """Passes through networks: 1 is one run's epoch of a baseline, whose steps are three passes."""
     config, method = plan.config, plan.config.method
     frozen = (method.members if method.stale else 0) + (method.num_teachers if method.taught else 0)
     return config.runs * config.epochs * (method.members + frozen / 3)

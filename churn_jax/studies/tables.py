@@ -106,7 +106,7 @@ def to_terminal(table: Rendered) -> str:
 
 
 def to_csv(table: Table, report: Report) -> str:
-    """One line a row, with means, standard deviations, intervals and the paper's, in full digits."""
+    """One line a row: means, standard deviations, intervals and the paper's, in full digits."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     parts = ("mean", "std", "low", "high", "published_mean", "published_std", "best")
@@ -156,11 +156,11 @@ def _notes(table: Table, report: Report) -> list[str]:
     if not table.measures:
         return list(table.notes)
     runs = sorted({group(report, row.cell)["num_runs"] for row in table.rows})
+    unit = "entropy in nats, the rest in percent" if "entropy" in table.measures else "in percent"
     notes = [
-        f"{' or '.join(map(str, runs))} runs; {report['num_examples']:,} {report['split']} examples; "
-        "mean ± standard deviation over runs (over pairs of runs for churn) [95 % interval for new "
-        "runs and new examples]; in percent"
-        + ("." if "entropy" not in table.measures else ", entropy in nats.")
+        f"{' or '.join(map(str, runs))} runs, {report['num_examples']:,} {report['split']} "
+        "examples; mean ± standard deviation over runs (over pairs of runs for churn) "
+        f"[95 % interval for new runs and new examples]; {unit}."
     ]
     if table.bold:
         notes.append("Bold: the best, and whatever does not differ from it by its 95 % interval.")

@@ -1,10 +1,10 @@
 """Figures 1 and 3: entropy, accuracy and churn against α and against β; 10 runs a point.
 
-    python -m churn_jax.study --study=configs/studies/figure1.py --dataset=digits --workdir=DIR \
-        --config.data.num_validation=100
+    python -m churn_jax.study --study=configs/studies/figure1.py --dataset=digits \
+        --config.data.num_validation=100 --workdir=DIR
 
-The same cells answer which α and β to take: by smallest test churn, as the paper chose, and, where a
-validation split is held out, by smallest validation churn.
+The same cells answer which α and β to take: by smallest test churn, as the paper chose, and, where
+a validation split is held out, by smallest validation churn.
 """
 
 from churn_jax.studies.design import Cell, Options, Selection, Study, Sweep, points, swept

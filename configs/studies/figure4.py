@@ -1,4 +1,4 @@
-"""Figure 4: the regularised log-loss of two classes, over the probability and the logit. Nothing is trained.
+"""Figure 4: the regularised log-loss of two classes. Nothing is trained.
 
 python -m churn_jax.study --study=configs/studies/figure4.py --workdir=DIR
 """

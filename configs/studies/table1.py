@@ -2,8 +2,8 @@
 
     python -m churn_jax.study --study=configs/studies/table1.py --dataset=digits --workdir=DIR
 
-Eight cells: augmentation removed or not × identical batch order or not × identical initialisation or
-not. What is not identical differs from run to run.
+Eight cells: augmentation removed or not × identical batch order or not × identical initialisation
+or not. What is not identical differs from run to run.
 """
 
 from churn_jax import paper
@@ -32,9 +32,8 @@ def get_study(options: Options) -> Study:
             "order": "identical_order",
             "augmentation": "remove_augmentation",
         }
-        overrides = {
-            "randomness.vary": tuple(s for s, held_by in vary.items() if held_by not in held)
-        }
+        varied = tuple(stream for stream, held_by in vary.items() if held_by not in held)
+        overrides: dict = {"randomness.vary": varied}
         if "remove_augmentation" in held:
             overrides |= {"data.crop": "none", "data.flip": False}
         name = "-".join(held) or "nothing_held"

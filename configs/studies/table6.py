@@ -2,8 +2,8 @@
 
     python -m churn_jax.study --study=configs/studies/table6.py --dataset=digits --workdir=DIR
 
-Identical data is the same order and the same augmentation of every example. The paper used ResNet-32;
---config.model.name=resnet32 does too.
+Identical data is the same order and the same augmentation of every example. The paper used
+ResNet-32; --config.model.name=resnet32 does too.
 """
 
 from churn_jax import paper
