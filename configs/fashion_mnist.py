@@ -14,8 +14,8 @@ HYPERPARAMETERS = {
     "skl": {"alpha": 0.05},
     "codistill_ce": {"beta": 1.0},
     "codistill_l1": {"beta": 1.0},
-    "codistill_skl": {"beta": 1.0},
-    "codistill_skl_entropy": {"alpha": 0.1, "beta": 1.0},
+    "codistill_skl": {"beta": 0.5},
+    "codistill_skl_entropy": {"alpha": 0.1, "beta": 0.5},
     "codistill_skl_skl": {"alpha": 0.05, "beta": 1.0},
     "ensemble_distill": {"temperature": 3.0},
 }
@@ -26,13 +26,13 @@ def get_config(arg: str = "baseline"):
     config = recipes.start("fashion_mnist")
     config.model.name = "lenet5"
     config.batch_size = 256
-    config.epochs = 12.0
+    config.epochs = 5.0
     config.data.crop = "none"
     config.data.flip = True
     config.optimizer.learning_rate = 0.1
     config.optimizer.clip_norm = 5.0
-    config.optimizer.warmup_epochs = 1.0
-    config.optimizer.decay_epochs = (8.0, 11.0)
-    config.eval_every = 2.0
-    config.checkpoint_every = 2.0
+    config.optimizer.warmup_epochs = 0.5
+    config.optimizer.decay_epochs = (3.5, 4.5)
+    config.eval_every = 1.0
+    config.checkpoint_every = 1.0
     return recipes.finish(config, arg, HYPERPARAMETERS)
