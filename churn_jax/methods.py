@@ -11,6 +11,12 @@ the paper does not say, and what is done here:
 - the weight of distillation against L: 0.9, as Hinton et al. advise giving the hard labels
   "a considerably lower weight"; `config.method.teacher_weight`.
 - whether top-k probabilities are renormalised: no; `config.method.renormalise`.
+- which teachers a student gets: runs 2r and 2r + 1 of the baseline teach student r and no other, so
+  that students stay independent; `config.method.teachers`, `num_teachers`. Students have a seed of
+  their own, or they would start from the weights of another student's teacher; `config.seed`.
+- whether the models of a 2-ensemble see the same batches: they do, and differ by initialisation.
+- SVHN's optimiser, schedule and augmentation: CIFAR's form at a tenth of its length, with a rate that
+  LeNet5 can bear, clipped gradients and no flip; `configs/svhn.py` has every key.
 """
 
 import dataclasses
