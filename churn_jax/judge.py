@@ -7,7 +7,6 @@ one group's measure is lower than the other's by more than chance.
 
 import dataclasses
 import functools
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -17,8 +16,8 @@ from churn_jax.measure import Measured, PairMeasure
 from churn_jax.measures import Scope, definition, of_scope
 from churn_jax.statistics import Interval, Sample
 
-# A measure of an ordered pair of runs (i, j), as values of examples.
-Kernel = Callable[[int, int], np.ndarray]
+# A measure of the ordered pairs of one run with several others, as values [other, example].
+Kernel = Callable[[int, np.ndarray], np.ndarray]
 
 _STORED = {"lemma2_bound": "lemma2"}  # where the pass has another name for it
 
@@ -78,10 +77,12 @@ class Judge:
         else:
             kernel = self._kernel(key)
             means = np.zeros((len(rows), self.measured.predictions.shape[1]))
-            for (i, run_i), (j, run_j) in itertools.combinations(enumerate(rows), 2):
-                both_ways = (kernel(run_i, run_j) + kernel(run_j, run_i)) / 2
-                means[i] += both_ways
-                means[j] += both_ways
+            for place, run in enumerate(rows):
+                others = np.delete(np.arange(len(rows)), place)
+                # Each order of a pair comes once, and counts half for either run.
+                values = kernel(run, rows[others]) / 2
+                means[place] += values.sum(0)
+                means[others] += values
             means /= len(rows) - 1
         return statistics.pair_sample(means, self.names[group])
 
@@ -97,10 +98,10 @@ class Judge:
             kernel = self._kernel(key)
             examples = self.measured.predictions.shape[1]
             means_a, means_b = np.zeros((len(rows_a), examples)), np.zeros((len(rows_b), examples))
-            for (i, run_i), (j, run_j) in itertools.product(enumerate(rows_a), enumerate(rows_b)):
-                values = kernel(run_i, run_j)
-                means_a[i] += values / len(rows_b)
-                means_b[j] += values / len(rows_a)
+            for place, run in enumerate(rows_a):
+                values = kernel(run, rows_b)
+                means_a[place] = values.mean(0)
+                means_b += values / len(rows_a)
         return statistics.cross_sample(means_a, means_b, self.names[a], self.names[b])
 
     def own(self, key: str, group: int) -> Sample:
@@ -114,34 +115,37 @@ class Judge:
         if stored := self._stored(key):
             return [float(stored.pairs[i, j]) for i, j in pairs]
         kernel = self._kernel(key)
-        return [float((kernel(i, j).mean() + kernel(j, i).mean()) / 2) for i, j in pairs]
+
+        def value(i: int, j: int) -> float:
+            return float(kernel(i, np.array([j])).mean())
+
+        return [(value(i, j) + value(j, i)) / 2 for i, j in pairs]
 
     def _kernel(self, key: str) -> Kernel:
         """A measure of pairs that follows from predictions and labels."""
         predictions = self.measured.predictions
         if key == "kappa":
             classes = self.measured.num_classes
-            return lambda i, j: linearised.kappa(predictions[i], predictions[j], classes)
+            return lambda i, js: linearised.kappa(predictions[i], predictions[js], classes)
         correct = self.measured.correct
         wrong = ~correct
 
-        def differ(i: int, j: int) -> np.ndarray:
-            return predictions[i] != predictions[j]
+        def differ(i: int, js: np.ndarray) -> np.ndarray:
+            return predictions[i] != predictions[js]
 
-        def errors(i: int, j: int) -> np.ndarray:
-            return wrong[i].astype(np.float64) + wrong[j]
+        def error(i: int, js: np.ndarray) -> np.ndarray:
+            return (wrong[i] + wrong[js].astype(np.float64)) / 2
 
+        ratio = statistics.ratio_values
         kernels: dict[str, Kernel] = {
-            "churn_correct": lambda i, j: linearised.ratio(differ(i, j) & correct[i], correct[i]),
-            "churn_incorrect": lambda i, j: linearised.ratio(differ(i, j) & wrong[i], wrong[i]),
-            "normalised_disagreement": lambda i, j: linearised.ratio(
-                differ(i, j), errors(i, j) / 2
-            ),
-            "lemma1_bound": errors,
-            "gde_gap": lambda i, j: differ(i, j) - errors(i, j) / 2,
-            "negative_flip_rate": lambda i, j: (correct[i] & wrong[j]).astype(np.float64),
-            "positive_flip_rate": lambda i, j: (wrong[i] & correct[j]).astype(np.float64),
-            "backward_trust": lambda i, j: linearised.ratio(correct[i] & correct[j], correct[i]),
+            "churn_correct": lambda i, js: ratio(differ(i, js) & correct[i], correct[i][None]),
+            "churn_incorrect": lambda i, js: ratio(differ(i, js) & wrong[i], wrong[i][None]),
+            "normalised_disagreement": lambda i, js: ratio(differ(i, js), error(i, js)),
+            "lemma1_bound": lambda i, js: 2 * error(i, js),
+            "gde_gap": lambda i, js: differ(i, js) - error(i, js),
+            "negative_flip_rate": lambda i, js: (correct[i] & wrong[js]).astype(np.float64),
+            "positive_flip_rate": lambda i, js: (wrong[i] & correct[js]).astype(np.float64),
+            "backward_trust": lambda i, js: ratio(correct[i] & correct[js], correct[i][None]),
         }
         return kernels[key]
 

@@ -8,14 +8,8 @@ its error to first order (the infinitesimal jackknife). All are [example] or [ru
 import numpy as np
 
 from churn_jax.metrics import bin_indices
-from churn_jax.statistics import ratio_values
 
 NUM_BINS = 15
-
-
-def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Σ numerator / Σ denominator, of one pair of runs: [example]."""
-    return ratio_values(numerator[None], denominator[None])[0]
 
 
 def calibration_equal_width(top: np.ndarray, correct: np.ndarray) -> np.ndarray:
@@ -50,19 +44,30 @@ def calibration_without_bins(top: np.ndarray, correct: np.ndarray) -> np.ndarray
 
 
 def kappa(ours: np.ndarray, theirs: np.ndarray, num_classes: int) -> np.ndarray:
-    """Cohen's κ = 1 − churn / expected churn of two runs' predicted classes, [example] each."""
+    """Cohen's κ = 1 − churn / expected churn of one run's predicted classes with several others'.
+
+    Args:
+      ours: [example] predicted classes.
+      theirs: [other, example] predicted classes.
+      num_classes: how many classes there are.
+
+    Returns:
+      [other, example] values.
+    """
     examples = len(ours)
     our_rates = np.bincount(ours, minlength=num_classes) / examples
-    their_rates = np.bincount(theirs, minlength=num_classes) / examples
-    agreement = our_rates @ their_rates
-    if agreement == 1:  # both predict one class only, and the same: nothing is left to agree on
-        return np.ones(examples)
-    differ = ours != theirs
-    churn, expected = differ.mean(), 1 - agreement
-    expected_values = 2 * agreement - their_rates[ours] - our_rates[theirs]
-    return (
-        1 - churn / expected - (differ - churn) / expected + churn / expected**2 * expected_values
-    )
+    values = np.ones(theirs.shape)
+    for other, classes in enumerate(theirs):
+        their_rates = np.bincount(classes, minlength=num_classes) / examples
+        agreement = our_rates @ their_rates
+        if agreement == 1:  # both predict the same one class only: nothing is left to agree on
+            continue
+        differ = ours != classes
+        churn, expected = differ.mean(), 1 - agreement
+        of_expected = 2 * agreement - their_rates[ours] - our_rates[classes]
+        values[other] -= churn / expected * (1 - of_expected / expected)
+        values[other] -= (differ - churn) / expected
+    return values
 
 
 def _signed_gaps(top: np.ndarray, correct: np.ndarray, bins: np.ndarray) -> np.ndarray:

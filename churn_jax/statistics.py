@@ -143,13 +143,13 @@ def pseudo_values(means: np.ndarray) -> np.ndarray:
 
 
 def ratio_values(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Linearised values of Σ numerator / Σ denominator over the examples, one ratio for each run.
+    """Linearised values of Σ numerator / Σ denominator over the examples, one ratio for each row.
 
     Their mean over the examples is the ratio r itself; their spread is that of the ratio, to first
     order: r + (numerator − r·denominator) / mean(denominator). NaN where a denominator sums to 0.
 
     Args:
-      numerator, denominator: [run, example].
+      numerator, denominator: [run, example]; one row of the denominator may serve all.
     """
     total = denominator.mean(1, keepdims=True, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):

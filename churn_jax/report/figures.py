@@ -9,6 +9,7 @@ import markupsafe
 from churn_jax.report.svg import Plot, ceiling
 
 Report = dict[str, Any]
+_FEWEST = 10
 ROLES = ("s0", "s1", "s2", "s3", "s4", "s5")
 
 
@@ -123,7 +124,7 @@ def reliability(report: Report) -> list[Figure]:
         points = [
             (x, y, n)
             for x, y, n in zip(found["confidence"], found["accuracy"], found["count"], strict=True)
-            if n
+            if n >= _FEWEST
         ]
         plot.line([x for x, _, _ in points], [y for _, y, _ in points], role)
         for x, y, n in points:
@@ -133,7 +134,8 @@ def reliability(report: Report) -> list[Figure]:
                 f"Calibration of {found['group']}",
                 plot.render(),
                 [(role, "accuracy"), ("muted", "part of the predictions")],
-                "Below the diagonal the model is surer than it is right.",
+                "Below the diagonal the model is surer than it is right. Bins of fewer than "
+                f"{_FEWEST} predictions are left out.",
             )
         )
     return figures

@@ -108,15 +108,23 @@ def p_text(p: float) -> str:
 
 
 def headline(report: Report) -> str:
-    """What changes, in one sentence for anybody."""
-    groups, steps = report["groups"], report["between"]
-    if not steps:
-        churn = groups[0]["churn"]
-        return (
-            f"Retraining {groups[0]['name']} changes {_percent_of(churn)} of its predictions "
-            f"({_range(churn)})."
-        )
-    step = steps[len(groups) - 2]  # from the first group to the last
+    """What changes, in a few sentences for anybody."""
+    retrained = [group for group in report["groups"] if group["churn"]]
+    parts = [f"{_percent_of(group['churn'])} of {group['name']}'s" for group in retrained[:4]]
+    lines = []
+    if len(parts) == 1:
+        interval = _range(retrained[0]["churn"])
+        lines.append(f"Retraining changes {parts[0]} predictions ({interval}).")
+    elif parts:
+        listed = ", ".join(parts[:-1]) + f" and {parts[-1]}"
+        lines.append(f"Retraining alone changes {listed} predictions.")
+    if report["between"]:
+        # From the first group to the last.
+        lines.append(_step_headline(report["between"][len(report["groups"]) - 2]))
+    return " ".join(lines)
+
+
+def _step_headline(step: dict[str, Any]) -> str:
     text = (
         f"Going from {step['a']} to {step['b']} changes {_percent_of(step['churn'])} of the "
         f"predictions ({_range(step['churn'])})"
@@ -126,14 +134,12 @@ def headline(report: Report) -> str:
         text += f": {100 * good:.1f} % for the better, {100 * bad:.1f} % for the worse"
     if step["excess_churn"]:
         low, high = step["excess_churn"]["ci95"]
-        beyond = (
-            "more than"
-            if low > 0
-            else "less than"
-            if high < 0
-            else "no more, that can be shown, than"
-        )
-        text += f". This is {beyond} a retraining alone changes"
+        if low > 0:
+            text += ". That is more than retraining alone changes"
+        elif high < 0:
+            text += ". That is less than retraining alone changes"
+        else:
+            text += ". It is not shown to be more than retraining alone changes"
     return text + "."
 
 

@@ -20,11 +20,11 @@ LABELS = (SHARED + RNG.normal(size=SHARED.shape)).argmax(1)
 def test_kappa_is_that_of_scikit_learn():
     expected = sklearn_metrics.cohen_kappa_score(A.argmax(1), B.argmax(1))
     assert metrics.cohens_kappa(A, B) == pytest.approx(expected, abs=1e-12)
-    assert linearised.kappa(A.argmax(1), B.argmax(1), 7).mean() == pytest.approx(expected)
+    assert linearised.kappa(A.argmax(1), B.argmax(1)[None], 7).mean() == pytest.approx(expected)
     assert metrics.cohens_kappa(A, A) == pytest.approx(1)
     one_class = np.tile([[0.9, 0.1]], (5, 1))
     assert metrics.cohens_kappa(one_class, one_class) == 1
-    assert linearised.kappa(np.zeros(5, int), np.zeros(5, int), 2).tolist() == [1] * 5
+    assert linearised.kappa(np.zeros(5, int), np.zeros((1, 5), int), 2).tolist() == [[1] * 5]
 
 
 def test_jensen_shannon_is_that_of_scipy():

@@ -100,7 +100,7 @@ def test_the_ledger_sorts_and_filters_by_keyboard(browser, page):
 def test_screen_readers_find_their_way(browser, page):
     browser.get(page)
     unnamed = browser.execute_script("""
-        const named = (e) => e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.length;
+        const named = (e) => e.ariaLabel || e.textContent.trim() || e.labels?.length;
         const all = "svg[role=img], [role=region], input, th[scope] button";
         return [...document.querySelectorAll(all)].filter((e) => !named(e)).length;
     """)
