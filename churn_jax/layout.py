@@ -3,9 +3,13 @@
 `over_models(fn, …)` maps a function of one model over the leading axis of its arguments:
 
 - `vmap` batches the models; a batched convolution is a grouped one.
-- `unroll` repeats the program once a model, which XLA's CPU backend needs: its grouped
-  convolutions, and convolutions inside loop bodies, are several times slower.
+- `unroll` repeats the program once a model; compile time grows with the models.
 - `scan` repeats the computation in a loop, which keeps compile time and memory flat.
+
+On CPU, ResNet-8 on 8×8 images, batch 64, 10 runs × 2 members on 2 cores took 6.6 ms a model-step
+unrolled, 71 ms scanned and 170 ms vmapped: XLA runs grouped convolutions, and convolutions inside
+loop bodies, in slow loops there. For a TPU v3 core the compiler estimates the same time a model for
+all three, and scanning compiles fastest. GPUs were not measured.
 """
 
 from collections.abc import Callable
@@ -14,7 +18,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-# Measured per backend; see benchmarks/README.md.
 BY_PLATFORM = {"cpu": "unroll", "gpu": "vmap", "tpu": "scan"}
 
 
