@@ -37,6 +37,7 @@ class DataConfig:
     flip: bool = True  # random left-right flip
     pipeline: str = "auto"  # resident | streaming | auto: resident where the data fits in memory
     workers: int = 0  # processes that read and decode, for the streaming pipeline
+    undecodable: str = "stop"  # stop | blank: what a damaged picture does
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Config:
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
-    method: Objective = Objective()
+    method: Objective = dataclasses.field(default_factory=Objective)
     optimizer: OptimizerConfig = OptimizerConfig()
     randomness: RandomnessConfig = RandomnessConfig()
     mesh: MeshConfig = MeshConfig()
@@ -103,13 +104,14 @@ class Config:
 # What does not change the mathematics of a run: left out of the hash that makes runs one group.
 NOT_HASHED = {
     "mesh", "runs", "first_run", "eval_every", "checkpoint_every", "keep_checkpoints", "log_every",
-    "eval_batch_size", "data.dir", "data.pipeline", "data.workers",
+    "eval_batch_size", "data.dir", "data.pipeline", "data.workers", "data.undecodable",
     "method.teachers",  # a place; `teachers.load` sees to it that the config decides what is there
 }  # fmt: skip
 
 CHOICES = {
     "data.crop": ("none", "pad", "resized"),
     "data.pipeline": ("auto", "resident", "streaming"),
+    "data.undecodable": ("stop", "blank"),
     "model.dtype": ("float32", "bfloat16"),
 }
 
@@ -207,7 +209,7 @@ def config_hash(config: Config) -> str:
 
 
 def differences(ours: Config, theirs: Config) -> str:
-    """`key: theirs -> ours` for what differs in the mathematics, joined by commas; empty if equal."""
+    """`key: theirs -> ours` for what changes the runs, joined by commas; empty if equal."""
     a, b = flatten(theirs), flatten(ours)
     return ", ".join(
         f"{key}: {a[key]!r} -> {b[key]!r}"

@@ -9,14 +9,14 @@ from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """Bad input: the message is one line saying what is wrong, where, and the nearest right thing."""
+    """Bad input: one line saying what is wrong, where, and the nearest right thing."""
 
     def __init__(self, message: str):
         super().__init__(" ".join(message.split()))
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:
-    """Returns ` (did you mean 'x'?)` for the nearest of `choices`, or ` (one of: …)` if none is near."""
+    """` (did you mean 'x'?)` for the nearest of `choices`, or ` (one of: …)` if none is near."""
     choices = sorted(choices)
     near = difflib.get_close_matches(name, choices, n=1)
     if near:

@@ -214,7 +214,7 @@ class Experiment:
 
     @property
     def _run_once_options(self) -> dict[str, int] | None:
-        """For programs of random numbers that run once: LLVM takes ten times longer to optimise them."""
+        """For random numbers drawn once: LLVM takes ten times longer to optimise the program."""
         return {"xla_backend_optimization_level": 0} if self.platform == "cpu" else None
 
     @property

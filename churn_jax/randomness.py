@@ -2,8 +2,8 @@
 
 No key is ever carried from step to step, so a resumed run needs none; and no stream depends on the
 number of processes, devices or runs beside it. Which streams differ between runs is a choice of the
-experiment (`vary`): a stream that is held gives every run the keys of run 0. That is how the paper's
-Tables 1 and 6 separate the sources of churn.
+experiment (`vary`): a stream that is held gives every run the keys of run 0. That is how Tables 1
+and 6 of the paper separate the sources of churn.
 """
 
 from collections.abc import Collection

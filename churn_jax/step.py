@@ -54,7 +54,12 @@ class TrainState:
 @partial(jax.tree_util.register_dataclass, data_fields=["images", "labels"], meta_fields=[])
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Images (uint8 pixels, or float32 and normalised) [run, example, height, width, channel] and int labels [run, example]."""
+    """One batch of every run.
+
+    Attributes:
+      images: [run, example, height, width, channel], uint8 pixels or normalised float32.
+      labels: int [run, example].
+    """
 
     images: Leaf
     labels: Leaf
@@ -114,7 +119,7 @@ def train_step(
 
 
 def predict_step(params: Tree, batch_stats: Tree, images: jax.Array, recipe: Recipe) -> jax.Array:
-    """Log-probabilities, float32 [run, member, example, class], of normalised images [example, …]."""
+    """Log-probabilities, float32 [run, member, example, class], of normalised images."""
 
     def one_model(params: Tree, batch_stats: Tree) -> jax.Array:
         variables = {"params": params, "batch_stats": batch_stats}

@@ -1,8 +1,10 @@
-"""CIFAR-10 with ResNet-56, as in the paper: Tables 2 and 5, Appendix A.
+r"""CIFAR-10 with ResNet-56, as in the paper: Tables 2 and 5, Appendix A.
 
-    python -m churn_jax.main --config=configs/cifar10.py:codistill_skl --config.data.dir=DIR --workdir=W
+    python -m churn_jax.main --config=configs/cifar10.py:codistill_skl \
+        --config.data.dir=DIR --workdir=W
 
-Published over 10 runs (TPUv3, within an hour each): see `churn_jax.paper.published("cifar10", METHOD)`.
+Published over 10 runs (TPUv3, within an hour each):
+`churn_jax.paper.published("cifar10", METHOD)`.
 """
 
 from churn_jax import paper, recipes

@@ -1,8 +1,10 @@
-"""CIFAR-100 with ResNet-56, as in the paper: Tables 2 and 5, Appendix A.
+r"""CIFAR-100 with ResNet-56, as in the paper: Tables 2 and 5, Appendix A.
 
-    python -m churn_jax.main --config=configs/cifar100.py:codistill_skl --config.data.dir=DIR --workdir=W
+    python -m churn_jax.main --config=configs/cifar100.py:codistill_skl \
+        --config.data.dir=DIR --workdir=W
 
-Published over 10 runs (TPUv3, within an hour each): see `churn_jax.paper.published("cifar100", METHOD)`.
+Published over 10 runs (TPUv3, within an hour each):
+`churn_jax.paper.published("cifar100", METHOD)`.
 """
 
 from churn_jax import paper, recipes

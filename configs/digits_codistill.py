@@ -1,4 +1,4 @@
-"""Co-distilled pairs on the digits: `configs/digits.py:codistill_skl` by the name of the main job."""
+"""Co-distilled pairs on the digits: `configs/digits.py:codistill_skl`, for quickstart."""
 
 from pathlib import Path
 from runpy import run_path

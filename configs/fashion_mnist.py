@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 60,000 training and 10,000 test images of 28×28, from the original IDX files.
+r"""Fashion-MNIST: 60,000 training and 10,000 test images of 28×28, from the original IDX files.
 
     python -m churn_jax.main --config=configs/fashion_mnist.py:codistill_skl \
         --config.data.dir=/usr/share/datasets/fashion-mnist --workdir=runs/fashion_mnist

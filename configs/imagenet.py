@@ -1,6 +1,7 @@
-"""ImageNet with ResNet-v2-50, as in the paper: Tables 2 and 5, Appendix A.
+r"""ImageNet with ResNet-v2-50, as in the paper: Tables 2 and 5, Appendix A.
 
-    python -m churn_jax.main --config=configs/imagenet.py:codistill_skl --config.data.dir=DIR --workdir=W
+    python -m churn_jax.main --config=configs/imagenet.py:codistill_skl \
+        --config.data.dir=DIR --workdir=W
 
 Published over 10 runs (TPUv3, 6 to 8 hours each): see
 `churn_jax.paper.published("imagenet", METHOD)`. The data is TFDS's, in array_record form.

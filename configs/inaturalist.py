@@ -1,6 +1,7 @@
-"""iNaturalist 2018 with ResNet-v2-50, as in the paper: Tables 2 and 5, Appendix A.
+r"""iNaturalist 2018 with ResNet-v2-50, as in the paper: Tables 2 and 5, Appendix A.
 
-    python -m churn_jax.main --config=configs/inaturalist.py:codistill_skl --config.data.dir=DIR --workdir=W
+    python -m churn_jax.main --config=configs/inaturalist.py:codistill_skl \
+        --config.data.dir=DIR --workdir=W
 
 Published over 10 runs (TPUv3, 6 to 8 hours each): see
 `churn_jax.paper.published("inaturalist", METHOD)`. The data is TFDS's, in array_record form.

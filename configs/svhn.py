@@ -1,10 +1,11 @@
-"""SVHN (cropped digits) with LeNet5, as in the paper: Tables 2 and 5.
+r"""SVHN (cropped digits) with LeNet5, as in the paper: Tables 2 and 5.
 
-    python -m churn_jax.main --config=configs/svhn.py:codistill_skl --config.data.dir=DIR --workdir=W
+    python -m churn_jax.main --config=configs/svhn.py:codistill_skl \
+        --config.data.dir=DIR --workdir=W
 
-The paper gives the model and the coefficients only. The rest is the CIFAR recipe's form (momentum,
-warm-up, three decays, L2 of 1e-4) at a tenth of its length and a rate that LeNet5, which has no
-batch norm, can bear; no flip, since mirrored digits are other digits.
+The paper gives the model and the coefficients only. The rest is the CIFAR recipe's form
+(momentum, warm-up, three decays, L2 of 1e-4) at a tenth of its length and a rate that LeNet5,
+which has no batch norm, can bear; no flip, since mirrored digits are other digits.
 """
 
 from churn_jax import paper, recipes

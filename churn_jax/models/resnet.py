@@ -1,4 +1,4 @@
-"""Residual networks for small images (He et al. 2016, section 4.2): 6n+2 layers, 16 to 64 filters."""
+"""Residual networks for small images: 6n+2 layers, 16 to 64 filters (He et al. 2016, 4.2)."""
 
 import flax.linen as nn
 import jax
@@ -8,7 +8,7 @@ from churn_jax.models.layers import BatchNorm
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions and a shortcut, projected by a 1×1 convolution where the shape changes."""
+    """Two 3×3 convolutions and a shortcut, a 1×1 convolution where the shape changes."""
 
     filters: int
     stride: int
