@@ -9,6 +9,8 @@ from typing import Protocol, TypedDict
 
 import numpy as np
 
+from churn_jax.data.decoding import EncodedPicture
+
 SPLITS = ("train", "test")
 
 
@@ -38,6 +40,25 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Example: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedExample:
+    """One example as it is stored: its picture is not decoded yet."""
+
+    picture: EncodedPicture
+    label: int
+
+    def decoded(self) -> Example:
+        """The example with its pixels."""
+        return {"image": self.picture.pixels(), "label": self.label, "id": self.picture.name}
+
+
+class EncodedExamples(Examples, Protocol):
+    """A split that is read from storage, one example at a time."""
+
+    def encoded(self, index: int) -> EncodedExample:
+        """An example whose picture can still be decoded in part."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +100,7 @@ class ArrayExamples:
 class Subset:
     """The examples at `indices` of a split that is read lazily."""
 
-    examples: Examples
+    examples: EncodedExamples
     indices: np.ndarray
     in_memory: bool = dataclasses.field(default=False, init=False)
 
@@ -95,7 +116,11 @@ class Subset:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Example:
-        return self.examples[int(self.indices[index])]
+        return self.encoded(index).decoded()
+
+    def encoded(self, index: int) -> EncodedExample:
+        """The example, its picture not decoded yet."""
+        return self.examples.encoded(int(self.indices[index]))
 
 
 @dataclasses.dataclass(frozen=True)

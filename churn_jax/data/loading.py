@@ -1,11 +1,12 @@
 """From a config to a data set: the source, then what the config asks of any source."""
 
 import dataclasses
+from typing import cast
 
 import numpy as np
 
 from churn_jax.config import DataConfig
-from churn_jax.data.examples import ArrayExamples, Dataset, Examples, Subset
+from churn_jax.data.examples import ArrayExamples, Dataset, EncodedExamples, Examples, Subset
 from churn_jax.data.preprocessing import resize
 from churn_jax.data.sources import SOURCES
 from churn_jax.errors import UserError, suggest
@@ -51,9 +52,9 @@ def _split(dataset: Dataset, data: DataConfig) -> Dataset:
 
 def _take(examples: Examples, indices: np.ndarray) -> Examples:
     indices = np.sort(indices)
-    return (
-        examples.take(indices) if isinstance(examples, ArrayExamples) else Subset(examples, indices)
-    )
+    if isinstance(examples, ArrayExamples):
+        return examples.take(indices)
+    return Subset(cast(EncodedExamples, examples), indices)
 
 
 def _resize(dataset: Dataset, size: int) -> Dataset:

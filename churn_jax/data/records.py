@@ -11,8 +11,8 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from etils import epath
 
-from churn_jax.data.decoding import decode
-from churn_jax.data.examples import ArrayExamples, Example
+from churn_jax.data.decoding import EncodedPicture, decode
+from churn_jax.data.examples import ArrayExamples, EncodedExample, Example
 from churn_jax.errors import UserError
 
 # Records fetched together when a whole split is scanned; array_record reads them in parallel.
@@ -65,13 +65,14 @@ class RecordExamples:
         return self._info.splits[self.split].num_examples
 
     def __getitem__(self, index: int) -> Example:
+        return self.encoded(index).decoded()
+
+    def encoded(self, index: int) -> EncodedExample:
+        """The example, its picture not decoded yet."""
         record = self._read([index])[0]
-        name = self._id(record)
-        return {
-            "image": decode(record["image"], name),
-            "label": self._label(record),
-            "id": name,
-        }
+        return EncodedExample(
+            EncodedPicture(record["image"], self._id(record)), self._label(record)
+        )
 
     @property
     def labels(self) -> np.ndarray:

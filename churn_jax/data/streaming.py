@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import grain
 import jax
@@ -19,8 +19,10 @@ from absl import flags
 
 from churn_jax.config import DataConfig
 from churn_jax.data.augmentation import augment
-from churn_jax.data.examples import ArrayExamples, Examples
+from churn_jax.data.decoding import DecodedPicture, Picture, UndecodableImage
+from churn_jax.data.examples import ArrayExamples, EncodedExamples, Examples
 from churn_jax.data.preprocessing import DEFAULT_SIZE, evaluation_image, training_image
+from churn_jax.progress import say
 
 Batch = dict[str, np.ndarray]
 
@@ -130,14 +132,23 @@ class _TrainingSource:
 
     def _one_example(self, run: int, epoch: int, place: int) -> dict[str, Any]:
         index = int(self.order(run, epoch)[place])
-        key, example = self.keys(run, epoch), self.examples[index]
-        image, size = example["image"], _size(self.examples, self.data)
-        if self.data.crop == "resized":
-            image = training_image(image, size, self.data.flip, _generator(key, index))
-        elif not self.examples.in_memory:
-            image = evaluation_image(image, size)
-        label = np.int32(example["label"])
-        return {"image": image, "label": label, "index": np.int32(index), "key": key}
+        key, size = self.keys(run, epoch), _size(self.examples, self.data)
+        picture, label = _picture(self.examples, index)
+
+        def prepare(picture: Picture) -> np.ndarray:
+            if self.data.crop == "resized":
+                return training_image(picture, size, self.data.flip, _generator(key, index))
+            if isinstance(picture, DecodedPicture):
+                return picture.image
+            return evaluation_image(picture, size)
+
+        image = _or_blank(prepare, picture, size, self.data)
+        return {
+            "image": image,
+            "label": np.int32(label),
+            "index": np.int32(index),
+            "key": key,
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,8 +174,33 @@ class _EvaluationSource:
         if isinstance(self.examples, ArrayExamples):
             return self.examples.images[indices]
         size = _size(self.examples, self.data)
-        images = [evaluation_image(self.examples[int(i)]["image"], size) for i in indices]
+        prepare = functools.partial(evaluation_image, size=size)
+        images = [
+            _or_blank(prepare, _picture(self.examples, int(index))[0], size, self.data)
+            for index in indices
+        ]
         return np.array(images, np.uint8).reshape(-1, size, size, 3)
+
+
+def _picture(examples: Examples, index: int) -> tuple[Picture, int]:
+    """The picture and label of one example."""
+    if isinstance(examples, ArrayExamples):
+        return DecodedPicture(examples.images[index]), int(examples.labels[index])
+    example = cast(EncodedExamples, examples).encoded(index)
+    return example.picture, example.label
+
+
+def _or_blank(
+    prepare: Callable[[Picture], np.ndarray], picture: Picture, size: int, data: DataConfig
+) -> np.ndarray:
+    """What `prepare` makes of `picture`; all black where that doesn't decode, if it may be."""
+    try:
+        return prepare(picture)
+    except UndecodableImage as error:
+        if data.undecodable == "stop":
+            raise
+        say(f"blank, because {error}")
+        return np.zeros((size, size, 3), np.uint8)
 
 
 class _Memo:

@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+from etils import epath
 
 from churn_jax import data
 from churn_jax.data.examples import ArrayExamples, Subset, position_ids
+from churn_jax.data.sources.image_folder import FileExamples
 from churn_jax.errors import UserError
 from tests.fixtures.configs import data_config
+from tests.fixtures.tfds_sets import jpeg
 
 
 @pytest.mark.parametrize(
@@ -52,13 +55,16 @@ def test_fingerprint_follows_ids_labels_and_preprocessing():
     assert data.fingerprint(dataset.info, data.load(data_config()).test) in prints
 
 
-def test_subset_of_lazy_examples_reads_only_what_it_holds():
-    test = data.load(data_config()).test
-    subset = Subset(test, np.array([5, 2]))
+def test_subset_of_lazy_examples_reads_only_what_it_holds(tmp_path):
+    names = [f"{index}.jpg" for index in range(6)]
+    for index in (2, 5):  # the others are not there to be read
+        (tmp_path / names[index]).write_bytes(jpeg(index))
+    examples = FileExamples(epath.Path(tmp_path), np.arange(6, dtype=np.int32), np.array(names))
+    subset = Subset(examples, np.array([5, 2]))
     assert len(subset) == 2
     assert not subset.in_memory
-    assert subset[0]["id"] == test[5]["id"] == subset.ids[0]
-    np.testing.assert_array_equal(subset.labels, test.labels[[5, 2]])
+    assert subset[0]["id"] == "5.jpg" == subset.ids[0]
+    np.testing.assert_array_equal(subset.labels, [5, 2])
 
 
 def test_array_examples_must_be_equally_many():

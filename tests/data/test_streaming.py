@@ -7,6 +7,7 @@ from churn_jax.data.augmentation import augment
 from churn_jax.data.examples import ArrayExamples, position_ids
 from churn_jax.data.preprocessing import evaluation_image
 from churn_jax.data.streaming import evaluation_batches, stream
+from churn_jax.errors import UserError
 from tests.fixtures import tfds_sets
 from tests.fixtures.configs import data_config
 
@@ -143,7 +144,7 @@ def test_evaluation_of_lazy_images(imagenet):
     batches = list(evaluation_batches(imagenet.test, config, batch_size=4))
     assert [batch["mask"].sum() for batch in batches] == [4, 3]
     for batch, image in ((batches[0], 0), (batches[1], 4)):
-        expected = evaluation_image(imagenet.test[image]["image"], 32)
+        expected = evaluation_image(imagenet.test.encoded(image).picture, 32)
         np.testing.assert_array_equal(batch["image"][0], expected)
 
 
@@ -156,3 +157,55 @@ def test_evaluation_of_one_process_s_places(imagenet, places):
     for ours, all_places in zip(part, whole, strict=True):
         np.testing.assert_array_equal(ours["image"], all_places["image"][places])
         np.testing.assert_array_equal(ours["mask"], all_places["mask"])
+
+
+def _damaged(tmp_path):
+    """A folder of pictures, one of them not whole."""
+    for name in ("train/a", "train/b", "test/a", "test/b"):
+        (tmp_path / name).mkdir(parents=True)
+        for index in range(3):
+            (tmp_path / name / f"{index}.jpg").write_bytes(tfds_sets.jpeg(index))
+    (tmp_path / "train/b/1.jpg").write_bytes(tfds_sets.jpeg(1)[:400])
+    return tmp_path
+
+
+def _epoch_of_folder(folder, workers=0, **overrides):
+    config = data_config(
+        name="image_folder", dir=str(folder), crop="resized", image_size=16, **overrides
+    )
+    batches = stream(
+        data.load(config).train,
+        six_in_order,
+        keys,
+        config,
+        runs=[0],
+        batch_size=6,
+        first_step=0,
+        num_steps=1,
+        workers=workers,
+    )
+    return next(iter(batches))
+
+
+def six_in_order(run, epoch):
+    return np.arange(6)
+
+
+def test_a_damaged_picture_stops_the_stream_and_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"image of example train/b/1\.jpg does not decode"):
+        _epoch_of_folder(_damaged(tmp_path))
+
+
+def test_a_damaged_picture_may_be_blank(tmp_path, capsys):
+    batch = _epoch_of_folder(_damaged(tmp_path), undecodable="blank")
+    blank = ~batch["image"][0].any(axis=(1, 2, 3))
+    assert blank.tolist() == [False, False, False, False, True, False]
+    assert "blank, because the image of example train/b/1.jpg does not decode" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.slow
+def test_a_damaged_picture_is_named_by_worker_processes_too(tmp_path):
+    with pytest.raises(UserError, match=r"image of example train/b/1\.jpg does not decode"):
+        _epoch_of_folder(_damaged(tmp_path), workers=1)

@@ -16,8 +16,8 @@ import numpy as np
 from etils import epath
 
 from churn_jax.config import DataConfig
-from churn_jax.data.decoding import decode
-from churn_jax.data.examples import Dataset, DatasetInfo, Example
+from churn_jax.data.decoding import EncodedPicture
+from churn_jax.data.examples import Dataset, DatasetInfo, EncodedExample, Example
 from churn_jax.data.preprocessing import DEFAULT_SIZE
 from churn_jax.data.sources.tfds_sets import IMAGENET_STATISTICS
 from churn_jax.errors import UserError
@@ -47,12 +47,16 @@ class FileExamples:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> Example:
+        return self.encoded(index).decoded()
+
+    def encoded(self, index: int) -> EncodedExample:
+        """The example, its picture not decoded yet."""
         name = str(self.ids[index])
         try:
-            encoded = (self.root / name).read_bytes()
+            content = (self.root / name).read_bytes()
         except OSError as error:
             raise UserError(f"the picture {self.root / name} can't be read: {error}") from error
-        return {"image": decode(encoded, name), "label": int(self.labels[index]), "id": name}
+        return EncodedExample(EncodedPicture(content, name), int(self.labels[index]))
 
 
 # A picture before its class has a number: path, class, and split where that is given.
