@@ -169,15 +169,11 @@ def terms(
 
     Returns:
       The total [example], summed over members (its gradient with respect to `logits` updates every
-      member jointly), and the terms {cross_entropy, regularizer, agreement}, [member, example].
+      member jointly), and those of the terms {cross_entropy, regularizer, distillation, agreement}
+      that the objective has, each [member, example].
     """
     cross_entropy = losses.cross_entropy(logits, jnp.broadcast_to(labels, logits.shape[:-1]))
-    shape = cross_entropy.shape
-    parts = {
-        "cross_entropy": cross_entropy,
-        "regularizer": jnp.zeros(shape, cross_entropy.dtype),
-        "agreement": jnp.zeros(shape, cross_entropy.dtype),
-    }
+    parts = {"cross_entropy": cross_entropy}
     total = cross_entropy
     if objective.regularizer != "none":
         parts["regularizer"] = _regularizer(objective, logits)
@@ -187,8 +183,9 @@ def terms(
         assert teacher_logits is not None
         probs = jax.nn.softmax(teacher_logits / objective.temperature).mean(axis=0)
         probs = jnp.broadcast_to(probs, logits.shape)
-        taught = losses.distillation(logits, probs, objective.temperature)
-        total = (1 - objective.teacher_weight) * total + objective.teacher_weight * taught
+        parts["distillation"] = losses.distillation(logits, probs, objective.temperature)
+        weight = objective.teacher_weight
+        total = (1 - weight) * total + weight * parts["distillation"]
     if objective.agreement != "none":
         parts["agreement"] = _agreement(objective, logits, stale_logits)
         total = total + beta * parts["agreement"]
