@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import multiprocessing
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -274,3 +277,43 @@ def test_a_study_without_cells_needs_no_training(tmp_path):
 def test_unknown_cells_list_the_known():
     with pytest.raises(UserError, match="its cells are a, b"):
         Study("s", "t", (Cell("a", "baseline", 2), Cell("b", "baseline", 2))).cell("zz")
+
+
+TWO_CELLS = """
+from churn_jax.studies.design import Cell, Row, Study, Table
+
+def get_study(options):
+    cells = tuple(Cell(name, name, options.runs_or(2)) for name in ("baseline", "entropy"))
+    rows = tuple(Row((cell.name,), cell.name) for cell in cells)
+    return Study("two", "Two", cells, (Table("two", "Two", ("method",), ("churn",), rows),))
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path):
+    studies = tmp_path / "configs" / "studies"
+    studies.mkdir(parents=True)
+    (studies / "two.py").write_text(TWO_CELLS)
+    shutil.copy(ROOT / "configs" / "digits.py", studies.parent)
+
+    def start(workdir):
+        command = [
+            *(sys.executable, "-m", "churn_jax.study", f"--study={studies / 'two.py'}"),
+            *("--epochs=10", "--config.data.num_train=64", f"--workdir={workdir}"),
+        ]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert start(whole).wait() == 0
+    for pattern in ("cells/baseline-*/checkpoints/[1-9]*", "cells/entropy-*/checkpoints/[1-9]*"):
+        process = start(killed)
+        while not list(killed.glob(pattern)):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+    assert start(killed).wait() == 0
+    files = [path.relative_to(whole) for path in whole.glob("cells/*/predictions/**/*.safetensors")]
+    assert len(files) == 4
+    for file in [*files, Path("studies/two_digits/two.csv")]:
+        assert (whole / file).read_bytes() == (killed / file).read_bytes()

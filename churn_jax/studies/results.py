@@ -80,7 +80,7 @@ def _describe(plans: Sequence[Plan], pairs: Iterable[tuple[str, str]], split: st
         loaded[0][0].labels,
         loaded[0][0].log_probs.shape[1],
         loaded[0][0].log_probs.shape[2],
-        Wanted(),
+        Wanted(scores=True),
     )
     judge = Judge(measured, names)
     places = {name: place for place, name in enumerate(names)}
