@@ -37,7 +37,8 @@ def draw(figure: Figure, report: Report) -> dict[str, bytes]:
                 drawing = _histogram(figure, report)
             case Analytic():
                 drawing = analytic.draw(figure.name, COLOURS, DASHES)
-        drawing.suptitle(figure.title, fontsize=10)
+        measured = "" if isinstance(figure, Analytic) else "; bars and bands: 95 % intervals"
+        drawing.suptitle(figure.title + measured, fontsize=10)
         return {kind: _bytes(drawing, kind) for kind in ("svg", "png")}
 
 

@@ -13,10 +13,11 @@ _MISSING = "–"
 
 
 class Entry(NamedTuple):
-    """A table's cell: its text, and whether it is among the best of its column."""
+    """A table's cell: its text, whether it is among the best of its column, and a shorter text."""
 
     text: str
     best: bool = False
+    short: str = ""
 
 
 class Rendered(NamedTuple):
@@ -53,7 +54,8 @@ def render(table: Table, report: Report) -> Rendered:
             entries += [Entry(text) for text in texts[: 1 + len(beside)]]
         for key in table.measures:
             ours = group(report, row.cell)[key]
-            entries.append(Entry(_ours(key, ours), row.cell in best[key]))
+            text = _ours(key, ours)
+            entries.append(Entry(text, row.cell in best[key], text.split(" [")[0]))
             if table.source:
                 entries.append(Entry(_published(row.published, key)))
         rows.append(entries)
@@ -94,8 +96,8 @@ def to_markdown(table: Rendered) -> str:
 
 
 def to_terminal(table: Rendered) -> str:
-    """Aligned columns; the best have a star."""
-    texts = [[f"{e.text} *" if e.best else e.text for e in row] for row in table.rows]
+    """Aligned columns without intervals; the best have a star."""
+    texts = [[(e.short or e.text) + " *" * e.best for e in row] for row in table.rows]
     rows = [table.header, *texts]
     widths = [max(len(row[i]) for row in rows) for i in range(len(table.header))]
     lines = [
@@ -163,7 +165,9 @@ def _notes(table: Table, report: Report) -> list[str]:
         f"[95 % interval for new runs and new examples]; {unit}."
     ]
     if table.bold:
-        notes.append("Bold: the best, and whatever does not differ from it by its 95 % interval.")
+        notes.append(
+            "Bold (in the terminal a star): the best, and whatever does not differ from it by its 95 % interval."
+        )
     if table.source:
         notes.append(f"The columns “{table.source}” are the published mean ± standard deviation.")
     return [*notes, *table.notes]
