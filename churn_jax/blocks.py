@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from churn_jax.errors import UserError
+from churn_jax.kernels import PairKernel, pairs_of
 from churn_jax.metrics import bin_indices
+from churn_jax.scratch import scratch
 
 # Rows of half-precision probabilities add up to 1 only roughly; logits miss by far more than this.
 _SUM_TOLERANCE = 0.02
@@ -130,6 +132,7 @@ def measure_block(
     labels: np.ndarray | None,
     num_classes: int,
     wanted: Wanted,
+    l1_of_pairs: PairKernel,
 ) -> Block:
     """Measures one block; `labels` are those of its rows."""
     if any(run.kind == "classes" for run in runs):
@@ -140,9 +143,9 @@ def measure_block(
     values = _run_values(block, labels is not None, wanted.scores)
     pairs = {"churn": _differ(block.prediction)}
     for alpha in wanted.alphas:
-        pairs[schurn_key(alpha)] = 0.5 * _l1(block.power(alpha))
+        pairs[schurn_key(alpha)] = 0.5 * l1_of_pairs(block.power(alpha))
     for name in wanted.distances:
-        pairs[name] = DISTANCES[name](block)
+        pairs[name] = l1_of_pairs(block.probs) if name == "l1" else _DIVERGENCES[name](block)
     if "l1" in pairs:
         least_gap = np.minimum(values["gap"][:, None], values["gap"][None])
         pairs["lemma2"] = (pairs["l1"] >= least_gap).astype(np.float32)
@@ -165,8 +168,8 @@ def _softmax(
     runs: Sequence[Run], rows: slice, labels: np.ndarray | None, num_classes: int, logs: bool
 ) -> _Softmax:
     shape = (len(runs), rows.stop - rows.start, num_classes)
-    relative = np.empty(shape, np.float32)
-    all_logs = np.empty(shape, np.float32) if logs else None
+    relative = scratch("relative", shape)
+    all_logs = scratch("logs", shape) if logs else None
     prediction = np.empty(shape[:2], np.int64)
     largest, label_logs = np.empty(shape[:2]), np.full(shape[:2], np.nan)
     row, ones = np.arange(shape[1]), np.ones(num_classes, np.float32)
@@ -178,7 +181,7 @@ def _softmax(
         shift = largest[i][:, None].astype(values.dtype)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             if run.kind == "probs":
-                np.divide(values, shift, out=relative[i], casting="same_kind")
+                np.multiply(values, 1 / shift, out=relative[i], casting="same_kind")
                 if all_logs is not None:
                     np.log(np.maximum(relative[i], _LEAST), out=all_logs[i])
             else:
@@ -268,28 +271,6 @@ def _differ(predictions: np.ndarray) -> np.ndarray:
     return (predictions[:, None] != predictions[None]).astype(np.float32)
 
 
-def _pairs_of(shape: tuple[int, ...], distances_to: Callable[[int], np.ndarray]) -> np.ndarray:
-    """[run, run, row] from a function that gives run i's distances to the runs before it."""
-    n, rows = shape[:2]
-    found = np.zeros((n, n, rows), np.float32)
-    for i in range(1, n):
-        found[i, :i] = distances_to(i)
-        found[:i, i] = found[i, :i]
-    return found
-
-
-def _l1(values: np.ndarray) -> np.ndarray:
-    """Σ |a − b| over the classes for all pairs of runs."""
-    scratch, ones = np.empty_like(values), np.ones(values.shape[2], np.float32)
-
-    def distances_to(i: int) -> np.ndarray:
-        np.subtract(values[:i], values[i], out=scratch[:i])
-        np.abs(scratch[:i], out=scratch[:i])
-        return scratch[:i] @ ones
-
-    return _pairs_of(values.shape, distances_to)
-
-
 def _log_probs(block: _Softmax) -> np.ndarray:
     return np.log(np.maximum(block.probs, _LEAST))
 
@@ -297,7 +278,7 @@ def _log_probs(block: _Softmax) -> np.ndarray:
 def _symmetric_kl(block: _Softmax) -> np.ndarray:
     """Σ (p − q) (log p − log q)."""
     probs, logs = block.probs, _log_probs(block)
-    return _pairs_of(
+    return pairs_of(
         probs.shape,
         lambda i: np.einsum("nrk,nrk->nr", probs[:i] - probs[i], logs[:i] - logs[i]),
     )
@@ -313,18 +294,17 @@ def _jensen_shannon(block: _Softmax) -> np.ndarray:
         theirs = np.einsum("nrk,nrk->nr", probs[:i], logs[:i] - middle)
         return np.maximum(0.5 * (ours + theirs), 0)
 
-    return _pairs_of(probs.shape, distances_to)
+    return pairs_of(probs.shape, distances_to)
 
 
-DISTANCES: dict[str, Callable[[_Softmax], np.ndarray]] = {
-    "l1": lambda block: _l1(block.probs),
+_DIVERGENCES: dict[str, Callable[[_Softmax], np.ndarray]] = {
     "jensen_shannon": _jensen_shannon,
     "symmetric_kl": _symmetric_kl,
 }
-
+DISTANCES = ("l1", *_DIVERGENCES)
 
 # With SChurn's curve towards churn.
-EVERYTHING = Wanted((1.0, 2.0, 4.0, 8.0, 16.0, 32.0), True, tuple(DISTANCES), True)
+EVERYTHING = Wanted((1.0, 2.0, 4.0, 8.0, 16.0, 32.0), True, DISTANCES, True)
 
 
 def _class_bins(block: _Softmax, labels: np.ndarray) -> ClassBins:

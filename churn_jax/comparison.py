@@ -120,7 +120,7 @@ def compare(
     if sum(len(runs) for runs in sources.values()) < 2:
         raise UserError("churn is between models: give at least 2 runs")
     aligned = align(sources, _label_source(labels))
-    wanted = Wanted(alphas, everything, tuple(DISTANCES) if everything else (), everything)
+    wanted = Wanted(alphas, everything, DISTANCES if everything else (), everything)
     judge = _judge(aligned, wanted)
     given = _slices(slices, aligned.ids)
     report = _report(aligned, judge, given)

@@ -16,11 +16,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
+from churn_jax import kernels
 from churn_jax.blocks import NUM_BINS, Block, Run, Wanted, measure_block
 from churn_jax.threads import available_cores
 
-# Elements of one run's block: all runs' blocks and their differences stay in a core's cache.
-_BLOCK_ELEMENTS = 1 << 16
+# Elements of all runs' blocks together: eight megabytes, enough that NumPy's calls cost little
+# beside their work, and few enough to stay in the last cache.
+_BLOCK_ELEMENTS = 1 << 21
 _LEAST_ROWS = 8
 
 
@@ -114,11 +116,17 @@ def measure(
       UserError: a run's values are no predictions; the message names run and example.
     """
     found = _Collector(runs, labels, num_examples, num_classes)
-    rows_per_block = max(_LEAST_ROWS, _BLOCK_ELEMENTS // num_classes)
+    l1_of_pairs = kernels.choose(num_examples * num_classes * len(runs) * (len(runs) - 1) // 2)
+    rows_per_block = max(_LEAST_ROWS, _BLOCK_ELEMENTS // (num_classes * len(runs)))
 
     def work(rows: slice) -> Block:
         return measure_block(
-            runs, rows, None if labels is None else labels[rows], num_classes, wanted
+            runs,
+            rows,
+            None if labels is None else labels[rows],
+            num_classes,
+            wanted,
+            l1_of_pairs,
         )
 
     # One block more than threads is in flight, and they are collected in order, so that neither
