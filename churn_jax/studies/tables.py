@@ -166,7 +166,8 @@ def _notes(table: Table, report: Report) -> list[str]:
     ]
     if table.bold:
         notes.append(
-            "Bold (in the terminal a star): the best, and whatever does not differ from it by its 95 % interval."
+            "Bold (a star in the terminal): the best, and whatever does not differ from it by its "
+            "95 % interval."
         )
     if table.source:
         notes.append(f"The columns “{table.source}” are the published mean ± standard deviation.")
