@@ -70,3 +70,16 @@ def test_subset_of_lazy_examples_reads_only_what_it_holds(tmp_path):
 def test_array_examples_must_be_equally_many():
     with pytest.raises(ValueError, match="2, 3 and 2"):
         ArrayExamples(np.zeros((2, 4, 4, 1), np.uint8), np.zeros(3, np.int32), np.array(["a", "b"]))
+
+
+def test_validation_is_held_out_of_the_training_split():
+    whole = data.load(data_config())
+    held = data.load(data_config(num_validation=97))
+    assert (len(held.train), len(held.validation), len(held.test)) == (500, 97, 1200)
+    assert set(held.train.ids) | set(held.validation.ids) == set(whole.train.ids)
+    assert not set(held.train.ids) & set(held.validation.ids)
+    both = data.load(data_config(num_train=150, num_validation=97))
+    assert list(both.validation.ids) == list(held.validation.ids)
+    assert list(both.train.ids) == list(data.load(data_config(num_train=150)).train.ids)
+    with pytest.raises(UserError, match=r"num_train=501 and num_validation=97, but digits has 597"):
+        data.load(data_config(num_train=501, num_validation=97))
