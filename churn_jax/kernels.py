@@ -1,12 +1,13 @@
 """The inner loop of comparing: Σ |a − b| over the classes for all pairs of runs.
 
 NumPy needs three passes over a cache's worth of numbers for it; a compiled loop needs one, and is
-four times as fast. Compiling takes a second once, so it is for large comparisons, and for those who
-have installed numba (`pip install churn_jax[fast]`).
+four times as fast. Starting the compiler takes half a second, and compiling one more the first
+time, so it is for large comparisons, where numba is installed (`pip install churn_jax[fast]`).
 """
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -54,8 +55,9 @@ def _compiled() -> PairKernel | None:
         return None
 
     # Sums may be reordered, which is what lets them use vector instructions; the values are finite.
-    @numba.njit(nogil=True, fastmath=True)
-    def fill(values, found):  # type: ignore[no-untyped-def]
+    options: Any = {"nogil": True, "fastmath": True}
+
+    def loop(values, found):  # type: ignore[no-untyped-def]
         runs, rows, classes = values.shape
         for r in range(rows):
             for i in range(1, runs):
@@ -65,6 +67,11 @@ def _compiled() -> PairKernel | None:
                         total += abs(values[i, r, k] - values[j, r, k])
                     found[i, j, r] = total
                     found[j, i, r] = total
+
+    try:
+        fill = numba.njit(loop, cache=True, **options)
+    except RuntimeError:  # no folder to keep the compiled code in
+        fill = numba.njit(loop, **options)
 
     def compiled(values: np.ndarray) -> np.ndarray:
         n, rows = values.shape[:2]
