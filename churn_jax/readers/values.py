@@ -5,7 +5,7 @@ import numpy as np
 from churn_jax.errors import UserError
 from churn_jax.readers.source import Kind, Source
 
-_LOOKED_AT = 4096  # rows; the pass over the data checks all of them
+_LOOKED_AT = 1 << 20  # values; the pass over the data checks all of them
 _NEAR = 1e-2
 
 
@@ -77,7 +77,7 @@ def _kind(source: Source, declared: Kind | None) -> tuple[Kind, str]:
         raise UserError(f"{name}: values must be floating-point numbers, not {values.dtype}")
     if kind:
         return kind, ""
-    detected = _detect(name, np.asarray(values[:_LOOKED_AT], np.float64))
+    detected = _detect(name, np.asarray(values[: 1 + _LOOKED_AT // values.shape[1]], np.float64))
     return detected, f"{name}: values detected as {detected.replace('_', '-')}"
 
 

@@ -74,13 +74,17 @@ def step_table(report: Report) -> list[list[str]]:
 
 
 def sentences(report: Report) -> list[str]:
-    """One sentence for each contrast: whether the second group is better by its interval."""
+    """One sentence for each contrast: whether the second group is better by its interval.
+
+    And one for each pair of single models: McNemar's test that they are right equally often.
+    """
     groups = {group["name"]: group for group in report["groups"]}
-    return [
+    found = [
         contrast_sentence(contrast, groups[contrast["a"]], groups[contrast["b"]])
         for contrast in report["contrasts"]
         if contrast["metric"] in SAID
     ]
+    return found + [_mcnemar(step) for step in report["between"] if "mcnemar" in step]
 
 
 def contrast_sentence(contrast: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> str:
@@ -98,7 +102,16 @@ def contrast_sentence(contrast: dict[str, Any], a: dict[str, Any], b: dict[str, 
         f"{found.title}: {b['name']} {number(key, b[key]['mean'], unit=True)}, "
         f"{a['name']} {number(key, a[key]['mean'], unit=True)}: "
         f"{signed(key, contrast['difference'])}{' points' if found.percent else ''} "
-        f"[{signed(key, low)}, {signed(key, high)}], p = {p_text(contrast['p'])}: {verdict}{reach}"
+        f"[{signed(key, low)}, {signed(key, high)}], p = {p_text(contrast['p'])} "
+        f"({p_text(contrast['p_holm'])} by Holm): {verdict}{reach}"
+    )
+
+
+def _mcnemar(step: dict[str, Any]) -> str:
+    found = step["mcnemar"]
+    return (
+        f"McNemar: {step['a']} alone is right {found['only_a_right']} times, {step['b']} alone "
+        f"{found['only_b_right']} times, p = {p_text(found['p'])}"
     )
 
 
