@@ -43,7 +43,9 @@ def training_image(picture: Picture, size: int, flip: bool, rng: np.random.Gener
     cropped = cut(picture, random_box(*picture.size, rng), size)
     # Drawn even where it is not used, so that `flip` does not change the crops.
     mirrored = rng.random() < 0.5
-    return cropped[:, ::-1] if flip and mirrored else cropped
+    if not (flip and mirrored):
+        return cropped
+    return cv2.flip(cropped, 1).reshape(cropped.shape)
 
 
 def evaluation_image(picture: Picture, size: int) -> np.ndarray:

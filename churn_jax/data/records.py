@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from etils import epath
+from tensorflow_datasets.proto import tf_example_pb2
 
 from churn_jax.data.decoding import EncodedPicture, decode
 from churn_jax.data.examples import ArrayExamples, EncodedExample, Example
@@ -55,11 +56,9 @@ class RecordExamples:
 
     @functools.cached_property
     def _source(self):
-        # Undecoded here: TFDS would decode with OpenCV where it is installed and with pillow
-        # elsewhere, and the two differ in the last bit of a pixel.
-        return self._builder.as_data_source(
-            split=self.split, decoders={"image": tfds.decode.SkipDecoding()}
-        )
+        # The records as they are stored: TFDS takes ten times longer to parse one, and would decode
+        # with OpenCV where it is installed and with pillow elsewhere.
+        return self._builder.as_data_source(split=self.split).data_source
 
     def __len__(self) -> int:
         return self._info.splits[self.split].num_examples
@@ -110,10 +109,21 @@ class RecordExamples:
 
     def _read(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         try:
-            return self._source.__getitems__(list(indices))
+            if len(indices) == 1:  # four times faster than a list of one
+                return [self._parse(self._source[indices[0]])]
+            return [self._parse(record) for record in self._source.__getitems__(list(indices))]
         except Exception as error:
             _check_shards(self._info.splits[self.split])
             raise UserError(f"{self.folder}: cannot read {self.split!r}: {error}") from error
+
+    def _parse(self, record: bytes) -> dict[str, Any]:
+        """The image's bytes, the label and the id of a serialised example."""
+        features = tf_example_pb2.Example.FromString(record).features.feature
+        return {
+            "image": features["image"].bytes_list.value[0],
+            "label": features["label"].int64_list.value[0],
+            self.id_feature: features[self.id_feature].bytes_list.value[0],
+        }
 
     def _id(self, record: dict[str, Any]) -> str:
         return record[self.id_feature].decode()

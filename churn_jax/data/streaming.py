@@ -137,7 +137,7 @@ class _TrainingSource:
 
         def prepare(picture: Picture) -> np.ndarray:
             if self.data.crop == "resized":
-                return training_image(picture, size, self.data.flip, _generator(key, index))
+                return training_image(picture, size, self.data.flip, generator(key, index))
             if isinstance(picture, DecodedPicture):
                 return picture.image
             return evaluation_image(picture, size)
@@ -229,7 +229,8 @@ def _device_augmentation(data: DataConfig) -> Callable[..., jax.Array]:
     return jax.jit(jax.vmap(jax.vmap(one_example)))
 
 
-def _generator(key: np.ndarray, index: int) -> np.random.Generator:
+def generator(key: np.ndarray, index: int) -> np.random.Generator:
+    """What augments one example of one epoch of one run."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([*key.tolist(), index])))
 
 
