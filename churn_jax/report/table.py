@@ -42,8 +42,8 @@ def cell(key: str, entry: dict[str, Any] | None) -> str:
 
 
 def columns(entries: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[str]:
-    """Those of the keys that the entries have."""
-    return [key for key in keys if entries and key in entries[0]]
+    """Those of the keys that any of the entries has a value for."""
+    return [key for key in keys if any(entry.get(key) is not None for entry in entries)]
 
 
 def group_table(report: Report) -> list[list[str]]:
