@@ -24,7 +24,6 @@ CORE = [
     "optax",
     "orbax-checkpoint",
     "pillow",
-    "rich",
     "safetensors",
     "scikit-learn",
     "scipy",
@@ -33,7 +32,7 @@ CORE = [
 ]
 
 EXTRAS = {
-    "tensorflow": ["tensorflow-cpu"],  # `tfds build`, and TensorBoard summaries
+    "tensorflow": ["tensorboard", "tensorflow-cpu"],  # `tfds build`, and TensorBoard summaries
     "tpu": ["jax[tpu]"],
     "cuda": ["jax[cuda13]"],
     "test": [

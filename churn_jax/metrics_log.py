@@ -74,7 +74,7 @@ def _whole_lines(path: epath.Path) -> list[str]:
 
 def _tensorboard(workdir: epath.PathLike) -> Any:
     """clu's summary writer, which needs TensorFlow; None, said once, where that isn't installed."""
-    if importlib.util.find_spec("tensorflow") is None:
+    if not all(importlib.util.find_spec(name) for name in ("tensorflow", "tensorboard")):
         say("TensorBoard: off, because TensorFlow isn't installed; metrics.jsonl has everything")
         return None
     from clu.metric_writers import SummaryWriter
