@@ -22,7 +22,7 @@ from churn_jax.arguments import Parser
 from churn_jax.commands import run_command
 from churn_jax.errors import UserError, suggest
 from churn_jax.studies import output, planning, results, running
-from churn_jax.studies.design import Options, Study
+from churn_jax.studies.design import Options, Study, restrict
 from churn_jax.studies.planning import Plan
 
 _OVERRIDE = "--config."
@@ -49,9 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.list:
         print(describe(study, plans))
         return
-    chosen = [plan for plan in plans if asked.cell in (None, plan.cell.name)]
-    running.start_devices(plans)
-    running.finish(chosen)
+    if asked.report:
+        study = restrict(study, [plan.cell.name for plan in plans if plan.finished])
+    else:
+        running.start_devices(plans)
+        running.finish([plan for plan in plans if asked.cell in (None, plan.cell.name)])
     if asked.cell:
         print(describe(study, plans))
         return
@@ -134,6 +136,9 @@ def _parser() -> Parser:
     parser.add_argument("--grid", default="", help="values to sweep: 'alpha=0.1,0.3;beta=0.5,1'")
     parser.add_argument("--cell", help="train this cell alone, and make no tables")
     parser.add_argument("--list", action="store_true", help="list the cells, and train nothing")
+    parser.add_argument(
+        "--report", action="store_true", help="show what is finished, and train nothing"
+    )
     return parser
 
 

@@ -17,7 +17,7 @@ from churn_jax.config import config_hash
 from churn_jax.errors import UserError
 from churn_jax.predictions import Predictions
 from churn_jax.studies import output, planning, results, running, tables
-from churn_jax.studies.design import Cell, Options, Study
+from churn_jax.studies.design import Cell, Options, Study, restrict
 
 ROOT = Path(__file__).parents[1]
 STUDIES = ROOT / "configs" / "studies"
@@ -272,6 +272,17 @@ def test_a_study_without_cells_needs_no_training(tmp_path):
     assert plans == []
     assert isinstance(found, Study)
     assert results.report(found, plans)["groups"] == []
+
+
+@pytest.mark.parametrize("name", ["table2", "figure1", "figure2"])
+def test_what_is_finished_can_be_shown_before_the_rest(name, tmp_path):
+    found, plans, _ = make(name, tmp_path, grid={"alpha": (0.1, 0.2), "beta": (1.0,)})
+    running.finish(plans[:3], stand_in)
+    finished = [plan.cell.name for plan in plans[:3]]
+    shown = restrict(found, finished)
+    assert results.shown_cells(shown) == finished
+    text = output.write(shown, results.report(shown, plans), "command", [], tmp_path / "out")
+    assert f"Not finished, and so not shown: {plans[3].cell.name}" in text
 
 
 def test_unknown_cells_list_the_known():

@@ -1,7 +1,7 @@
 """What a study is, as data: cells, and the tables and figures that they fill."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from churn_jax import paper
@@ -182,6 +182,41 @@ class Study:
 
 
 GetStudy = Callable[[Options], Study]
+
+
+def restrict(study: Study, finished: Collection[str]) -> Study:
+    """What can be shown of a study while only some of its cells are finished."""
+
+    def kept(points: Points) -> Points:
+        return tuple(point for point in points if point[1] in finished)
+
+    def restricted(figure: Figure) -> Figure | None:
+        match figure:
+            case Sweep() | Tradeoff():
+                if figure.reference not in finished:
+                    return None
+                series = {label: kept(points) for label, points in figure.series.items()}
+                return dataclasses.replace(figure, series={k: v for k, v in series.items() if v})
+            case Histogram():
+                cells = {label: cell for label, cell in figure.cells.items() if cell in finished}
+                return dataclasses.replace(figure, cells=cells)
+        return figure
+
+    tables = [
+        dataclasses.replace(t, rows=tuple(row for row in t.rows if row.cell in finished))
+        for t in study.tables
+    ]
+    selections = [dataclasses.replace(s, points=kept(s.points)) for s in study.selections]
+    missing = [cell.name for cell in study.cells if cell.name not in finished]
+    notes = (f"Not finished, and so not shown: {', '.join(missing)}.",) if missing else ()
+    return dataclasses.replace(
+        study,
+        cells=tuple(cell for cell in study.cells if cell.name in finished),
+        tables=tuple(table for table in tables if table.rows),
+        figures=tuple(filter(None, map(restricted, study.figures))),
+        selections=tuple(selection for selection in selections if selection.points),
+        notes=(*notes, *study.notes),
+    )
 
 
 def method_cells(methods: Sequence[str], runs: int) -> tuple[Cell, ...]:
