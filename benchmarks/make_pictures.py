@@ -2,8 +2,8 @@
 
     python benchmarks/make_pictures.py --out=/tmp/pictures --count=20000
 
-The pictures are windows of generated scenes with detail at all scales, of ImageNet's usual sizes and,
-at JPEG quality 90, of its usual weight: about 110 kB.
+The pictures are windows of generated scenes with detail at all scales, of ImageNet's usual sizes
+and, at JPEG quality 90, of its usual weight: about 110 kB.
 """
 
 import argparse

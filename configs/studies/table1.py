@@ -17,8 +17,9 @@ FACTORS = {
 NOTES = (
     "With augmentation removed and order and initialisation identical nothing differs between "
     "runs: churn is exactly 0 on CPU, where the same program gives the same bits. On TPU (the "
-    "paper's 12.20 %) and GPU it isn't: there sums are taken in an order that changes from run to run, a "
-    "difference in the last bit of one weight, and training makes large differences of small ones.",
+    "paper's 12.20 %) and GPU it isn't: there sums are taken in an order that changes from run "
+    "to run, a difference in the last bit of one weight, and training makes large differences of "
+    "small ones.",
 )
 
 
