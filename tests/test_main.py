@@ -6,8 +6,14 @@ import subprocess
 import sys
 import time
 
+import jax
+import numpy as np
 import pytest
 
+from churn_jax import data, inference, sharding
+from churn_jax.checkpoints import Checkpoints
+from churn_jax.checkpoints import steps as checkpoint_steps
+from churn_jax.experiment import Experiment
 from tests.fixtures.experiments import ROOT, run_module
 from tests.fixtures.tfds_sets import write_imagenet
 
@@ -20,9 +26,16 @@ def main(*arguments, **options):
 
 def results(workdir):
     """Every byte that training decides."""
+    config = inference.read_config(workdir)
+    dataset = data.load(config.data)
+    experiment = Experiment(config, dataset.info, len(dataset.train), sharding.make_mesh(config))
+    with Checkpoints(workdir) as checkpoints:
+        step = checkpoint_steps(workdir)[-1]
+        state = checkpoints.restore(step, experiment.abstract_state())
+    leaves = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
     report = json.loads((workdir / "report.json").read_text())
     files = sorted((workdir / "predictions").rglob("*.safetensors"))
-    return report["groups"], [path.read_bytes() for path in files]
+    return step, leaves, report["groups"], [path.read_bytes() for path in files]
 
 
 def test_killed_and_started_again_it_ends_bit_for_bit_the_same(tmp_path):
