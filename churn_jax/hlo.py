@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
 
 import numpy as np
 from jax.sharding import Mesh
@@ -15,6 +14,9 @@ _INSTRUCTION = re.compile(
 _ARRAY = re.compile(r"(\w+)\[([\d,]*)\]")
 _EXPLICIT_GROUPS = re.compile(r"(?:replica_groups|source_target_pairs)=\{(\{[\d,{}]*\})\}")
 _IOTA_GROUPS = re.compile(r"replica_groups=\[([\d,]+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?")
+
+# Newer versions of XLA name the axes: replica_groups=mesh['run'=1,'data'=4] {'data'}
+_NAMED_AXES = re.compile(r"replica_groups=mesh\[[^\]]*\] \{([^}]*)\}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +43,8 @@ def collectives(hlo: str, mesh: Mesh) -> list[Collective]:
     """
     found = []
     for line in hlo.splitlines():
-        if match := _INSTRUCTION.search(line):
-            axes = _axes(_groups(match["rest"], mesh.size), mesh)
-            if axes:
-                found.append(Collective(match["kind"], axes, _size(match["shape"])))
+        if (match := _INSTRUCTION.search(line)) and (axes := _axes(match["rest"], mesh)):
+            found.append(Collective(match["kind"], axes, _size(match["shape"])))
     return found
 
 
@@ -65,11 +65,14 @@ def _groups(attributes: str, num_devices: int) -> list[list[int]]:
     return [list(range(num_devices))]
 
 
-def _axes(groups: Sequence[Sequence[int]], mesh: Mesh) -> tuple[str, ...]:
+def _axes(attributes: str, mesh: Mesh) -> tuple[str, ...]:
     """The axes along which the devices of some group differ."""
+    if match := _NAMED_AXES.search(attributes):
+        named = re.findall(r"'(\w+)'", match[1])
+        return tuple(name for name in mesh.shape if name in named and mesh.shape[name] > 1)
     shape = tuple(mesh.shape.values())
     differing: set[str] = set()
-    for group in groups:
+    for group in _groups(attributes, mesh.size):
         coordinates = np.array(np.unravel_index(np.array(group, int), shape))
         spread = coordinates.max(axis=1) > coordinates.min(axis=1)
         differing |= {name for name, wide in zip(mesh.shape, spread, strict=True) if wide}
