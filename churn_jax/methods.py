@@ -6,8 +6,8 @@ the paper does not say, and what is done here:
 - ramp lengths: `RAMP_FRACTION` of training, so that the agreement term is whole well before the
   learning rate first decays; `config.method.beta_ramp_epochs`, `alpha_ramp_epochs`.
 - t₀, the burn-in of co-distillation with CE: the same fraction; `config.method.beta_ramp_epochs`.
-- T, the refresh period of stale peers: 50 steps, which Anil et al. found as good as fresh ones;
-  `config.method.refresh_steps`.
+- T, the refresh period of stale peers: 50 steps, which Anil et al. found as good as fresh ones, and
+  fewer in the short trainings of digits and Fashion-MNIST; `config.method.refresh_steps`.
 - the weight of distillation against L: 0.9, as Hinton et al. advise giving the hard labels
   "a considerably lower weight"; `config.method.teacher_weight`.
 - whether top-k probabilities are renormalised: no; `config.method.renormalise`.
@@ -57,7 +57,7 @@ def method(
 
     Args:
       name: a key of `METHODS`.
-      hyperparameters: any of alpha, beta, temperature.
+      hyperparameters: any of alpha, beta, temperature, refresh_steps.
       epochs: length of training, of which ramps take `RAMP_FRACTION`.
       top_k: for the regularisers.
 

@@ -34,7 +34,7 @@ def finish(
     Args:
       config: the data set's recipe.
       arg: what stood after the colon.
-      hyperparameters: {method: {alpha, beta, temperature}}; a method that is missing keeps zeros.
+      hyperparameters: {method: {alpha, beta, temperature, …}}; one that is missing keeps zeros.
       top_k: for the regularisers.
 
     Raises:

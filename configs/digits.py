@@ -11,7 +11,7 @@ from churn_jax import recipes
 HYPERPARAMETERS = {
     "entropy": {"alpha": 0.2},
     "skl": {"alpha": 0.05},
-    "codistill_ce": {"beta": 1.0},
+    "codistill_ce": {"beta": 1.0, "refresh_steps": 5},  # 50 would be a third of training
     "codistill_l1": {"beta": 1.0},
     "codistill_skl": {"beta": 1.0},
     "codistill_skl_entropy": {"alpha": 0.1, "beta": 1.0},
