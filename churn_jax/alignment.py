@@ -29,7 +29,7 @@ class Aligned:
       num_classes: columns of the values.
       class_names: one for each class.
       notes: what a reader must know: positions instead of ids, kinds that were detected.
-      provenance: of the first run that has any.
+      origins: the provenance of each run; {} where its file has none.
     """
 
     runs: list[Run]
@@ -39,7 +39,12 @@ class Aligned:
     num_classes: int
     class_names: tuple[str, ...]
     notes: list[str]
-    provenance: dict
+    origins: list[dict]
+
+    @property
+    def provenance(self) -> dict:
+        """Of the first run that has any."""
+        return next(filter(None, self.origins), {})
 
 
 def align(groups: Mapping[str, Sequence[Source]], labels: Source | None = None) -> Aligned:
@@ -78,7 +83,7 @@ def align(groups: Mapping[str, Sequence[Source]], labels: Source | None = None) 
         num_classes=num_classes,
         class_names=class_names,
         notes=notes,
-        provenance=next((s.provenance for s in sources if s.provenance), {}),
+        origins=[source.provenance or {} for source in sources],
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from etils import epath
 from numpy.typing import ArrayLike
 
-from churn_jax import details, gate, statements
+from churn_jax import cautions, details, gate, origins, statements, workdirs
 from churn_jax import report as reports
 from churn_jax.alignment import Aligned, align
 from churn_jax.blocks import DISTANCES, EVERYTHING, Wanted
@@ -119,11 +119,12 @@ def compare(
     sources = {name: _sources(name, runs, kind) for name, runs in groups.items()}
     if sum(len(runs) for runs in sources.values()) < 2:
         raise UserError("churn is between models: give at least 2 runs")
+    _refuse_mixtures(sources)
     aligned = align(sources, _label_source(labels))
     wanted = Wanted(alphas, everything, DISTANCES if everything else (), everything)
     judge = _judge(aligned, wanted)
     given = _slices(slices, aligned.ids)
-    report = _report(aligned, judge, given)
+    report = _report(aligned, judge, given, _failed(groups))
     verdicts = gate.check(fail_if, judge, confident) if fail_if is not None else []
     report["gate"] = {"confident": confident, "conditions": [v.to_dict() for v in verdicts]}
     return Comparison(report, verdicts, aligned.provenance)
@@ -131,11 +132,9 @@ def compare(
 
 def _sources(name: str, runs: Any, kind: Kind | None) -> list[Source]:
     """The runs of a group, from paths or arrays."""
-    if not isinstance(runs, list | tuple):
-        runs = [runs]
     found: list[Source] = []
-    for index, run in enumerate(runs):
-        if isinstance(run, str | epath.Path) or hasattr(run, "__fspath__"):
+    for index, run in enumerate(_listed(runs)):
+        if _is_path(run):
             found += read(run, kind)
         else:
             values = np.asarray(run)
@@ -145,11 +144,54 @@ def _sources(name: str, runs: Any, kind: Kind | None) -> list[Source]:
     return found
 
 
+def _refuse_mixtures(groups: Mapping[str, Sequence[Source]]) -> None:
+    """Raises UserError where our own files do not belong together, as far as they say so."""
+    first: Source | None = None
+    for sources in groups.values():
+        seen: dict[Any, str] = {}
+        for source in sources:
+            if not source.provenance:
+                continue
+            first = first or source
+            for key in ("dataset", "split", "data_fingerprint"):
+                ours, theirs = first.provenance[key], source.provenance[key]  # type: ignore[index]
+                if ours != theirs:
+                    raise UserError(
+                        f"{first.name} and {source.name} differ in {key}: {ours!r} and {theirs!r}"
+                    )
+            own = origins.identity(source.provenance)
+            if own in seen:
+                raise UserError(
+                    f"{seen[own]} and {source.name} are one training (same config, seed and run "
+                    f"{source.provenance['run']}), which a group cannot count twice"
+                )
+            seen[own] = source.name
+
+
+def _failed(groups: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The runs that trainings gave up, of all run folders."""
+    paths = [(name, p) for name, runs in groups.items() for p in _listed(runs) if _is_path(p)]
+    return [
+        {**run, "group": name}
+        for name, path in paths
+        if epath.Path(path).is_dir()
+        for run in workdirs.failed_runs(path)
+    ]
+
+
+def _listed(runs: Any) -> Sequence[Any]:
+    return runs if isinstance(runs, list | tuple) else [runs]
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str | epath.Path) or hasattr(value, "__fspath__")
+
+
 def _label_source(labels: ArrayLike | epath.PathLike | None) -> Source | None:
     if labels is None:
         return None
-    if isinstance(labels, str | epath.Path) or hasattr(labels, "__fspath__"):
-        return read_labels(labels)
+    if _is_path(labels):
+        return read_labels(labels)  # type: ignore[arg-type]
     array = np.asarray(labels)
     if array.ndim != 1:
         raise UserError(f"labels must be [example], not {list(array.shape)}")
@@ -175,7 +217,12 @@ def _judge(aligned: Aligned, wanted: Wanted) -> Judge:
     return Judge(measured, aligned.groups)
 
 
-def _report(aligned: Aligned, judge: Judge, given: dict[str, np.ndarray]) -> dict[str, Any]:
+def _report(
+    aligned: Aligned,
+    judge: Judge,
+    given: dict[str, np.ndarray],
+    failed: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
     provenance = aligned.provenance
     report = {
         "schema": SCHEMA,
@@ -187,10 +234,13 @@ def _report(aligned: Aligned, judge: Judge, given: dict[str, np.ndarray]) -> dic
     }
     report |= statements.judgement(judge)
     names = _short_names([run.name for run in aligned.runs])
+    cautions.add(report, judge, names, aligned.origins, failed)
     return report | details.all_details(judge, names, aligned.ids, aligned.class_names, given)
 
 
 def _short_names(paths: Sequence[str]) -> list[str]:
-    """Paths without the folder that they share."""
+    """Paths without the folder that they share; as they are where only some are absolute."""
+    if len({os.path.isabs(path) for path in paths}) > 1:
+        return list(paths)
     shared = os.path.commonpath([os.path.dirname(path) for path in paths])
     return [os.path.relpath(path, shared) if shared else path for path in paths]

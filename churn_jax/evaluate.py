@@ -7,13 +7,13 @@ report.json, report.md and report.html. Runs of one configuration form a group, 
 trained. `--step=all` adds accuracy and churn over training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from etils import epath
 
-from churn_jax import details, statements, statistics, workdirs
+from churn_jax import cautions, details, origins, statements, statistics, workdirs
 from churn_jax import report as reports
 from churn_jax.arguments import Parser
 from churn_jax.blocks import EVERYTHING, Run
@@ -45,10 +45,9 @@ def evaluate(
       UserError: fewer than two runs, a run given twice, or runs of different examples, labels,
         splits or preprocessing. Nothing is written then.
     """
-    groups = workdirs.group_runs(
-        run for workdir in run_dirs for run in workdirs.load_step(workdir, _step(workdir, step))
-    )
-    report = describe(groups)
+    failed = [run for workdir in run_dirs for run in workdirs.failed_runs(workdir)]
+    groups = workdirs.group_runs(run for workdir in run_dirs for run in _load(workdir, step))
+    report = describe(groups, failed)
     if step == "all":
         report["over_training"] = _over_training(run_dirs, groups)
     shown = [row["id"] for row in report["ledger"]]
@@ -56,11 +55,14 @@ def evaluate(
     return report
 
 
-def describe(groups: Sequence[workdirs.Group]) -> dict[str, Any]:
-    """The report on groups of runs, as data."""
+def describe(
+    groups: Sequence[workdirs.Group], failed: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """The report on groups of runs, as data; `failed` are runs of `workdirs.failed_runs`."""
     runs = [run for group in groups for run in group.runs]
     if len(runs) < 2:
-        raise UserError(f"churn is between runs: at least 2 are needed, there is {len(runs)}")
+        why = "".join(f"; {cautions.failure(run)}" for run in failed)
+        raise UserError(f"churn is between runs: at least 2 are needed, there is {len(runs)}{why}")
     workdirs.refuse_mismatched(runs)
     provenance = runs[0].provenance
     report = {
@@ -76,6 +78,7 @@ def describe(groups: Sequence[workdirs.Group]) -> dict[str, Any]:
     names = [f"{group.name} {run.provenance['run']}" for group in groups for run in group.runs]
     classes = provenance.get("class_names") or [str(i) for i in range(report["num_classes"])]
     report |= details.all_details(judge, names, runs[0].ids, classes, {})
+    cautions.add(report, judge, names, [run.provenance for run in runs], failed)
     for entry, group in zip(report["groups"], groups, strict=True):
         entry["config_hash"] = group.config_hash
         entry["step"] = group.step
@@ -139,10 +142,14 @@ def _over_training(
     """Accuracy and churn of each group at every step that all its workdirs have."""
     history: dict[str, list[dict[str, Any]]] = {group.name: [] for group in groups}
     names = {group.config_hash: group.name for group in groups}
+    shown = {origins.identity(run.provenance) for group in groups for run in group.runs}
     for step in sorted({step for workdir in run_dirs for step in workdirs.all_steps(workdir)}):
         having = [workdir for workdir in run_dirs if step in workdirs.all_steps(workdir)]
         found = workdirs.group_runs(
-            run for workdir in having for run in workdirs.load_step(workdir, step)
+            run
+            for workdir in having
+            for run in workdirs.load_step(workdir, step)
+            if origins.identity(run.provenance) in shown
         )
         sizes = {group.config_hash: len(group.runs) for group in groups}
         whole = [group for group in found if len(group.runs) == sizes.get(group.config_hash)]
@@ -154,6 +161,19 @@ def _over_training(
             point = {"step": step, "accuracy": entry["accuracy"], "churn": entry["churn"]}
             history[names[group.config_hash]].append(point)
     return history
+
+
+def _load(workdir: epath.PathLike, step: str | int) -> list[workdirs.Predictions]:
+    """The predictions of a workdir's runs, without those whose training failed before."""
+    failed = {run["run"]: run["step"] for run in workdirs.failed_runs(workdir)}
+    if failed and not workdirs.all_steps(workdir):
+        return []  # all of them failed
+    at = _step(workdir, step)
+    return [
+        run
+        for run in workdirs.load_step(workdir, at)
+        if at < failed.get(run.provenance["run"], at + 1)
+    ]
 
 
 def _step(workdir: epath.PathLike, step: str | int) -> int:

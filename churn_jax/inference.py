@@ -1,6 +1,7 @@
 """Predictions of a whole split, from a state or from the checkpoints of a workdir."""
 
 import json
+from typing import Any
 
 import numpy as np
 from etils import epath
@@ -44,33 +45,33 @@ def write_predictions(
     Those of the test split are the workdir's own; those of a validation split are in
     `WORKDIR/validation`, as a workdir of their own would have them.
     """
-    _write_split(epath.Path(workdir), experiment, dataset.info, "test", dataset.test, state, step)
+    made_by = provenance.describe(experiment.config, experiment.mesh, dataset)
+    made_by["step"] = step
+    info, folder = dataset.info, epath.Path(workdir)
+    _write_split(folder, experiment, "test", info, dataset.test, state, made_by)
     if dataset.validation is not None:
-        folder = epath.Path(workdir) / "validation"
-        examples = dataset.validation
-        _write_split(folder, experiment, dataset.info, "validation", examples, state, step)
+        folder = folder / "validation"
+        _write_split(folder, experiment, "validation", info, dataset.validation, state, made_by)
 
 
 def _write_split(
     folder: epath.Path,
     experiment: Experiment,
-    info: DatasetInfo,
     split: str,
+    info: DatasetInfo,
     examples: Examples,
     state: TrainState,
-    step: int,
+    made_by: dict[str, Any],
 ) -> None:
     log_probs = predict(experiment, state, examples)
-    config = experiment.config
-    made_by = {
-        "group": config.method.label,
-        "prediction": config.method.prediction,
-        "step": step,
+    method, step = experiment.config.method, made_by["step"]
+    made_by = made_by | {
+        "group": method.label,
+        "prediction": method.prediction,
         "dataset": info.name,
         "split": split,
         "class_names": list(info.class_names),
         "data_fingerprint": fingerprint(info, examples),
-        **provenance.describe(config, experiment.mesh),
     }
     if not processes.is_first():
         return

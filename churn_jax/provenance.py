@@ -12,18 +12,24 @@ from jax.sharding import Mesh
 import churn_jax
 from churn_jax import config as config_lib
 from churn_jax.config import Config
+from churn_jax.data import Dataset, fingerprint, training_fingerprint
 
 VERSIONED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "grain")
 
 
-def describe(config: Config, mesh: Mesh) -> dict[str, Any]:
-    """Config and its hash, seed and varied streams, versions, platform and topology."""
+def describe(config: Config, mesh: Mesh, dataset: Dataset) -> dict[str, Any]:
+    """Config and its hash, seed and varied streams, data, versions, platform and topology.
+
+    `data_fingerprint` is of the test split; predictions of another split say that one's instead.
+    """
     device = mesh.devices.flat[0]
     return {
         "config": config_lib.to_dict(config),
         "config_hash": config_lib.config_hash(config),
         "seed": config.seed,
         "vary": list(config.randomness.vary),
+        "data_fingerprint": fingerprint(dataset.info, dataset.test),
+        "train_fingerprint": training_fingerprint(dataset.info, dataset.train),
         "code_version": code_version(),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONED},
         "platform": f"{device.platform} ({device.device_kind})",

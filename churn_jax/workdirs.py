@@ -1,12 +1,14 @@
 """Finding the predictions of independent runs, and refusing to pair what does not belong."""
 
 import dataclasses
+import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from etils import epath
 
-from churn_jax import predictions
+from churn_jax import origins, predictions
 from churn_jax.errors import UserError
 from churn_jax.predictions import Predictions
 
@@ -60,17 +62,55 @@ def load_step(workdir: epath.PathLike, step: int) -> list[Predictions]:
     return [predictions.read(path) for path in files]
 
 
+def failed_runs(workdir: epath.PathLike) -> list[dict[str, Any]]:
+    """Runs that training gave up because their loss was not a number any more.
+
+    Returns:
+      {group, run, step, last_good_checkpoint} each, by run; `step` is where it was noticed and the
+      checkpoint None where there is none before it.
+
+    Raises:
+      UserError: the file that says so is damaged.
+    """
+    path = epath.Path(workdir) / "failed_runs.json"
+    if not path.exists():
+        return []
+    try:
+        found = json.loads(path.read_text())
+        return [
+            {
+                "group": _label(workdir),
+                "run": int(run),
+                "step": int(entry["step"]),
+                "last_good_checkpoint": entry["last_good_checkpoint"],
+            }
+            for run, entry in sorted(found.items(), key=lambda item: int(item[0]))
+        ]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{path}: damaged: {error!r}") from None
+
+
+def _label(workdir: epath.PathLike) -> str:
+    """The method that a workdir trains, as far as it says so."""
+    try:
+        return str(json.loads((epath.Path(workdir) / "config.json").read_text())["method"]["label"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return str(workdir)
+
+
 def group_runs(runs: Iterable[Predictions]) -> list[Group]:
     """Sorts runs into groups by configuration, in the order of first appearance.
 
     Raises:
-      UserError: a run is there twice, or the runs of a group are of different steps.
+      UserError: a run is there twice, or the runs of a group are of different steps or were trained
+        on different data.
     """
     by_hash: dict[str, list[Predictions]] = {}
     for run in runs:
         by_hash.setdefault(run.provenance["config_hash"], []).append(run)
     for members in by_hash.values():
         _refuse_repeats(members)
+        _refuse_other_training_data(members)
     names = [members[0].provenance["group"] for members in by_hash.values()]
     return [
         Group(
@@ -103,16 +143,27 @@ def refuse_mismatched(runs: Sequence[Predictions]) -> None:
 def _refuse_repeats(runs: list[Predictions]) -> None:
     seen = set()
     for run in runs:
-        key = (run.provenance["run"], run.provenance["seed"])
+        key = origins.identity(run.provenance)
         if key in seen:
             raise UserError(
-                f"{_title(run)} is there twice: runs must be independent "
-                "(train more with another config.first_run or config.seed)"
+                f"{_title(run)} is there twice: runs must be independent, and the same config, "
+                "seed and index are the same training, wherever it was done (train more with "
+                "another config.first_run or config.seed)"
             )
         seen.add(key)
         if run.provenance["step"] != runs[0].provenance["step"]:
             raise UserError(
                 f"{_title(runs[0])} and {_title(run)} are of different steps: choose one by --step"
+            )
+
+
+def _refuse_other_training_data(runs: list[Predictions]) -> None:
+    for run in runs:
+        ours, theirs = (r.provenance.get("train_fingerprint") for r in (runs[0], run))
+        if None not in (ours, theirs) and ours != theirs:
+            raise UserError(
+                f"{_title(runs[0])} and {_title(run)} were trained on different data "
+                f"(train_fingerprint {ours!r} and {theirs!r})"
             )
 
 

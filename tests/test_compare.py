@@ -97,6 +97,14 @@ def test_positions_are_used_without_ids_and_said(tmp_path):
     assert report["between"][0]["churn"]["mean"] == metrics.churn(OLD, NEW)
 
 
+def test_absolute_and_relative_paths_and_arrays_mix(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("old.npz", probs=OLD, labels=LABELS)
+    np.savez("new.npz", probs=NEW, labels=LABELS)
+    report = compare({"old": tmp_path / "old.npz", "new": "new.npz", "array": NEW[::-1]}).report
+    assert report["matrix"]["runs"] == [str(tmp_path / "old.npz"), "new.npz", "array[0]"]
+
+
 @pytest.mark.parametrize(
     ("values", "kind"),
     [(OLD, "probs"), (np.log(OLD), "log-probs"), (np.log(OLD) + 2.0, "logits")],

@@ -16,10 +16,14 @@ EXAMPLES, CLASSES = 300, 5
 
 
 def make_workdir(path, group="baseline", runs=3, step=10, noise=1.0, members=1, seed=0, **changes):
-    """Writes what a training leaves; runs of one group differ by noise on shared logits."""
+    """Writes what a training leaves; runs of one group differ by noise on shared logits.
+
+    `changes` are `labels`, `ids`, and keys of the provenance.
+    """
     shared = np.random.default_rng(0).normal(size=(EXAMPLES, CLASSES)) * 2
     labels = shared.argmax(1).astype(np.int32)
-    for run in range(runs):
+    first = changes.get("first_run", 0)
+    for run in range(first, first + runs):
         rng = np.random.default_rng([step, run, seed, len(group)])
         logits = shared + noise * rng.normal(size=(members, EXAMPLES, CLASSES))
         log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
@@ -33,7 +37,7 @@ def make_workdir(path, group="baseline", runs=3, step=10, noise=1.0, members=1, 
             "split": "test",
             "data_fingerprint": "f",
             "prediction": "first",
-        } | {key: value for key, value in changes.items() if key in ("split", "data_fingerprint")}
+        } | {key: value for key, value in changes.items() if key not in ("labels", "ids")}
         made = Predictions(
             log_probs.astype(np.float32),
             changes.get("labels", labels),

@@ -199,7 +199,7 @@ def test_bold_is_the_best_and_what_ties_with_it(tmp_path):
     names = [row.cell for row in table.rows]
     report = {
         "groups": [
-            {"name": name, "churn": {"mean": mean}}
+            {"name": name, "churn": {"mean": mean}, "never_learned": []}
             for name, mean in zip(names, (0.06, 0.05, 0.04), strict=True)
         ],
         "contrasts": [

@@ -7,6 +7,7 @@ from churn_jax.data.examples import (
     Example,
     Examples,
     fingerprint,
+    training_fingerprint,
 )
 from churn_jax.data.loading import load
 from churn_jax.data.sources import SOURCES
@@ -20,4 +21,5 @@ __all__ = [
     "Examples",
     "fingerprint",
     "load",
+    "training_fingerprint",
 ]

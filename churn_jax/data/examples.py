@@ -173,5 +173,20 @@ def fingerprint(info: DatasetInfo, examples: Examples) -> str:
     return digest.hexdigest()[:16]
 
 
+def training_fingerprint(info: DatasetInfo, examples: Examples) -> str:
+    """A short hash of what is trained on: pixels too, where the split is in memory.
+
+    A split that is read from storage as it is needed is known by its length and preprocessing
+    alone: its ids and labels would take a pass over all of it.
+    """
+    if isinstance(examples, ArrayExamples):
+        digest = hashlib.sha256(fingerprint(info, examples).encode())
+        digest.update(np.ascontiguousarray(examples.images).data)
+    else:
+        described = [dataclasses.asdict(info), len(examples)]
+        digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
 def _strings(ids: np.ndarray) -> Sequence[str]:
     return [str(i) for i in ids]

@@ -52,10 +52,17 @@ def group_table(report: Report) -> list[list[str]]:
     return [
         ["group (runs)", *(DEFINITIONS[key].title for key in keys)],
         *(
-            [f"{group['name']} ({group['num_runs']})", *(cell(key, group[key]) for key in keys)]
+            [f"{group['name']} ({_runs(group)})", *(cell(key, group[key]) for key in keys)]
             for group in report["groups"]
         ),
     ]
+
+
+def _runs(group: dict[str, Any]) -> str:
+    """How many runs a group has, and what is wrong with them."""
+    faults = [f"{len(group['never_learned'])} never learned"] * bool(group["never_learned"])
+    faults += ["not independent"] * bool(group["not_independent"])
+    return ", ".join([str(group["num_runs"]), *faults])
 
 
 def step_table(report: Report) -> list[list[str]]:
@@ -98,6 +105,8 @@ def contrast_sentence(contrast: dict[str, Any], a: dict[str, Any], b: dict[str, 
         better, worse = below, above
     verdict = "better" if better else "worse" if worse else "no difference shown"
     reach = "" if contrast["covers"] != "examples" else ", for these very runs"
+    if contrast["withheld"]:
+        verdict, reach = f"no verdict, because {contrast['withheld']}", ""
     return (
         f"{found.title}: {b['name']} {number(key, b[key]['mean'], unit=True)}, "
         f"{a['name']} {number(key, a[key]['mean'], unit=True)}: "
@@ -121,7 +130,12 @@ def p_text(p: float) -> str:
 
 
 def headline(report: Report) -> str:
-    """What changes, in a few sentences for anybody."""
+    """What changes, in a few sentences for anybody; or why nothing can be said."""
+    if broken := [group["name"] for group in report["groups"] if group["never_learned"]]:
+        return (
+            f"No result: {' and '.join(broken)} {'has' if len(broken) == 1 else 'have'} runs that "
+            "never learned, and churn between broken models says nothing about a method."
+        )
     retrained = [group for group in report["groups"] if group["churn"]]
     parts = [f"{_percent_of(group['churn'])} of {group['name']}'s" for group in retrained[:4]]
     lines = []

@@ -11,8 +11,10 @@ Report = dict[str, Any]
 
 
 def terminal(report: Report) -> str:
-    """The tables with the contrasts underneath, aligned for a terminal."""
-    lines = _aligned(table.group_table(report))
+    """Warnings, the tables, and the contrasts underneath, aligned for a terminal."""
+    lines = [f"warning: {warning}" for warning in report["warnings"]]
+    lines += [""] * bool(lines)
+    lines += _aligned(table.group_table(report))
     if steps := table.step_table(report):
         lines += ["", *_aligned(steps)]
     lines += ["", *table.notes(report), *table.sentences(report)]
@@ -26,6 +28,7 @@ def markdown(report: Report) -> str:
         "",
         table.verdict(report),
         "",
+        *(line for warning in report["warnings"] for line in (f"> **Warning:** {warning}", "")),
         *_markdown_table(table.group_table(report)),
     ]
     if steps := table.step_table(report):

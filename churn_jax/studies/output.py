@@ -34,9 +34,10 @@ def write(
     drawn = {figure.name: figures.draw(figure, report) for figure in study.figures}
     titles = {figure.name: figure.title for figure in study.figures}
     notes = [*shrunk, *study.notes]
+    warnings = [f"Warning: {warning}" for warning in report["warnings"]]
     report = report | {"command": command, "notes": notes}
     files: dict[str, str | bytes] = {
-        "study.md": _markdown(study, rendered, titles, notes, command),
+        "study.md": _markdown(study, rendered, titles, [*warnings, *notes], command),
         "study.html": _html(study, report, rendered, titles, drawn),
     }
     if report["groups"]:
@@ -47,7 +48,7 @@ def write(
         files |= {f"{name}.{kind}": content for kind, content in kinds.items()}
     for name, content in files.items():
         write_atomically(out / name, content)
-    return "\n\n".join([*map(tables.to_terminal, rendered), *notes])
+    return "\n\n".join([*warnings, *map(tables.to_terminal, rendered), *notes])
 
 
 def _markdown(

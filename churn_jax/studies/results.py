@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from churn_jax import statements, statistics, workdirs
+from churn_jax import cautions, statements, statistics, workdirs
 from churn_jax.blocks import Run, Wanted
+from churn_jax.errors import UserError
 from churn_jax.judge import Judge
 from churn_jax.measure import measure
 from churn_jax.studies.design import Histogram, Selection, Study, Sweep, Tradeoff
@@ -67,16 +68,22 @@ def contrast(report: Report, a: str, b: str, measure: str) -> dict[str, Any] | N
 
 def _describe(plans: Sequence[Plan], pairs: Iterable[tuple[str, str]], split: str) -> Report:
     if not plans:
-        return {"schema": SCHEMA, "groups": [], "contrasts": []}
+        return {"schema": SCHEMA, "groups": [], "contrasts": [], "warnings": []}
     loaded = [_predictions(plan, split) for plan in plans]
     workdirs.refuse_mismatched([run for runs in loaded for run in runs])
     names = [plan.cell.name for plan in plans]
+    failed = [
+        {**run, "group": plan.cell.name}
+        for plan in plans
+        for run in workdirs.failed_runs(plan.folder)
+    ]
+    everyone = [
+        Run(run.counted, "log_probs", place, name=f"{name} run {run.provenance['run']}")
+        for place, (name, runs) in enumerate(zip(names, loaded, strict=True))
+        for run in runs
+    ]
     measured = measure(
-        [
-            Run(run.counted, "log_probs", place, name=f"{name} run {run.provenance['run']}")
-            for place, (name, runs) in enumerate(zip(names, loaded, strict=True))
-            for run in runs
-        ],
+        everyone,
         loaded[0][0].labels,
         loaded[0][0].log_probs.shape[1],
         loaded[0][0].log_probs.shape[2],
@@ -85,7 +92,7 @@ def _describe(plans: Sequence[Plan], pairs: Iterable[tuple[str, str]], split: st
     judge = Judge(measured, names)
     places = {name: place for place, name in enumerate(names)}
     provenance = loaded[0][0].provenance
-    return {
+    report = {
         "schema": SCHEMA,
         "dataset": provenance["dataset"],
         "split": provenance["split"],
@@ -101,11 +108,20 @@ def _describe(plans: Sequence[Plan], pairs: Iterable[tuple[str, str]], split: st
         ],
         "contrasts": statements.contrasts(judge, [(places[a], places[b]) for a, b in pairs]),
     }
+    made_by = [run.provenance for runs in loaded for run in runs]
+    cautions.add(report, judge, [run.name for run in everyone], made_by, failed)
+    return report
 
 
 def _predictions(plan: Plan, split: str) -> list[workdirs.Predictions]:
     folder = plan.folder if split == "test" else plan.folder / split
-    return workdirs.load_step(folder, workdirs.prediction_steps(folder)[-1])
+    steps = workdirs.prediction_steps(folder)
+    runs = workdirs.load_step(folder, steps[-1]) if steps else []
+    if len(runs) < 2:
+        failed = [cautions.failure(run) for run in workdirs.failed_runs(plan.folder)]
+        why = "; ".join(failed) or f"{folder} has no more predictions"
+        raise UserError(f"cell {plan.cell.name}: {len(runs)} runs, at least 2 are needed: {why}")
+    return runs
 
 
 def _without_pairs(entry: dict[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,9 @@ def render(table: Table, report: Report) -> Rendered:
     header += [text for key in table.measures for text in (_title(key), *beside)]
     rows = []
     for row in table.rows:
-        entries = [Entry(label) for label in row.labels]
+        first, *others = row.labels
+        mark = " †" if group(report, row.cell)["never_learned"] else ""
+        entries = [Entry(first + mark), *map(Entry, others)]
         for key in table.settings:
             ours = group(report, row.cell)["settings"][key]
             texts = [_setting(value) for value in (ours, row.published.get(key))]
@@ -65,11 +67,13 @@ def render(table: Table, report: Report) -> Rendered:
 def best_rows(table: Table, key: str, report: Report) -> set[str]:
     """The cells with the best mean, and those whose difference from it may well be none.
 
-    A tie is a difference whose 95 % interval includes 0, uncorrected for the number of rows.
+    A tie is a difference whose 95 % interval includes 0, uncorrected for the number of rows. A cell
+    with runs that never learned is no candidate.
     """
     better = measures.definition(key).better
-    means = {row.cell: group(report, row.cell)[key] for row in table.rows}
-    if not better or any(entry is None for entry in means.values()):
+    entries = {row.cell: group(report, row.cell) for row in table.rows}
+    means = {cell: entry[key] for cell, entry in entries.items() if not entry["never_learned"]}
+    if not better or not means or any(entry is None for entry in means.values()):
         return set()
     pick = max if better == "higher" else min
     best = pick(means, key=lambda cell: means[cell]["mean"])
@@ -169,6 +173,8 @@ def _notes(table: Table, report: Report) -> list[str]:
             "Bold (a star in the terminal): the best, and whatever does not differ from it by its "
             "95 % interval."
         )
+    if any(group(report, row.cell)["never_learned"] for row in table.rows):
+        notes.append("†: has runs that never learned, so its churn is no result; see the warnings.")
     if table.source:
         notes.append(f"The columns “{table.source}” are the published mean ± standard deviation.")
     return [*notes, *table.notes]
