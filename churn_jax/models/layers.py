@@ -7,6 +7,10 @@ import jax
 import jax.numpy as jnp
 
 
+# Columns of a convolution's output that one product computes on CPU: see `_banded_convolution`.
+_WIDEST_TILE = 5
+
+
 class BatchNorm(nn.Module):
     """Batch normalisation over groups of a fixed number of examples, or over the whole batch.
 
@@ -108,17 +112,49 @@ def _convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def _banded_convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """The same as `_convolution`: bands of `size` image rows times a block-Toeplitz matrix.
 
-    The matrix [size · width · channels, width' · filters] holds the kernel once a column of the
-    output; its zeros cost width / size times the arithmetic, at a matrix product's speed.
+    A band is cut into tiles of `columns` columns of the output. The matrix [size · width of a tile's
+    input · channels, columns · filters] holds the kernel once a column; its zeros cost some times
+    the arithmetic, at a matrix product's speed.
     """
     size, _, channels, filters = kernel.shape
     examples, height, width, _ = x.shape
-    rows, columns = height - size + 1, width - size + 1
+    rows, all_columns = height - size + 1, width - size + 1
+    columns = max(n for n in range(1, _WIDEST_TILE + 1) if all_columns % n == 0)
+    wide = columns + size - 1
     shifted = [
-        jnp.pad(kernel, ((0, 0), (left, width - size - left), (0, 0), (0, 0)))
+        jnp.pad(kernel, ((0, 0), (left, columns - 1 - left), (0, 0), (0, 0)))
         for left in range(columns)
     ]
-    toeplitz = jnp.stack(shifted, axis=3).reshape(size * width * channels, columns * filters)
-    bands = [x[:, top : top + rows].reshape(examples, rows, -1) for top in range(size)]
-    product = jnp.concatenate(bands, axis=-1) @ toeplitz
-    return product.reshape(examples, rows, columns, filters)
+    toeplitz = jnp.stack(shifted, axis=3).reshape(size * wide * channels, columns * filters)
+    lefts = range(0, all_columns, columns)
+    tiles = [x[:, :, left : left + wide].reshape(examples, height, -1) for left in lefts]
+    tiled = jnp.stack(tiles, axis=2)
+    bands = jnp.concatenate([tiled[:, top : top + rows] for top in range(size)], axis=-1)
+    product = _product(bands.reshape(-1, toeplitz.shape[0]), toeplitz)
+    return product.reshape(examples, rows, all_columns, filters)
+
+
+@jax.custom_vjp
+def _product(x: jax.Array, matrix: jax.Array) -> jax.Array:
+    """x [row, in] times matrix [in, out].
+
+    Its own gradient, because XLA's CPU backend transposes the cotangent before the product that
+    gives the matrix's gradient, which takes twice as long.
+    """
+    return x @ matrix
+
+
+def _product_forward(
+    x: jax.Array, matrix: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return x @ matrix, (x, matrix)
+
+
+def _product_backward(
+    kept: tuple[jax.Array, jax.Array], cotangent: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, matrix = kept
+    return cotangent @ matrix.T, x.T @ cotangent
+
+
+_product.defvjp(_product_forward, _product_backward)

@@ -23,9 +23,9 @@ class LeNet5(nn.Module):
         del train  # nothing here behaves differently in training
         padding = "VALID" if min(x.shape[1:3]) >= 16 else "SAME"
         x = Conv(6, 5, "SAME", self.dtype, name="conv_0")(x)
-        x = max_pool_2x2(nn.relu(x))
+        x = nn.relu(max_pool_2x2(x))
         x = Conv(16, 5, padding, self.dtype, name="conv_1")(x)
-        x = max_pool_2x2(nn.relu(x))
+        x = nn.relu(max_pool_2x2(x))
         x = x.reshape(x.shape[0], -1)
         x = nn.relu(nn.Dense(120, dtype=self.dtype, name="dense_0")(x))
         x = nn.relu(nn.Dense(84, dtype=self.dtype, name="dense_1")(x))
