@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from churn_jax.errors import UserError
+from churn_jax.interruption import CTRL_C, Interrupted
 
 BUG = 1
 BAD_INPUT = 2
-INTERRUPTED = 130
 
 
 def run_command(main: Callable[[], int | None]) -> NoReturn:
@@ -26,8 +26,10 @@ def report(error: BaseException) -> int:
     if isinstance(error, UserError):
         print(f"error: {error}", file=sys.stderr, flush=True)
         return BAD_INPUT
+    if isinstance(error, Interrupted):
+        return error.code
     if isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr, flush=True)
-        return INTERRUPTED
+        return CTRL_C
     traceback.print_exception(error)
     return BUG

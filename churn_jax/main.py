@@ -7,6 +7,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
+from churn_jax import interruption
 from churn_jax.commands import run_command
 from churn_jax.errors import UserError
 
@@ -64,4 +65,5 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    interruption.listen()
     run_command(main)

@@ -23,6 +23,7 @@ from jax.experimental import multihost_utils
 
 from churn_jax import commands
 from churn_jax.errors import UserError
+from churn_jax.interruption import Interrupted
 from churn_jax.watch import Watch
 
 START_TIMEOUT = 300
@@ -122,6 +123,10 @@ def together(place: Place | None) -> Iterator[None]:
     watch = _start_watch(place)
     try:
         yield
+    except Interrupted:  # all stop at the same step
+        watch.tell_done()
+        jax.distributed.shutdown()
+        raise
     except BaseException as error:
         if isinstance(error, jax.errors.JaxRuntimeError):
             watch.await_end()  # a lost process breaks the others' collectives: name the cause

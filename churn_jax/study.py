@@ -18,6 +18,7 @@ from typing import Any
 
 from etils import epath
 
+from churn_jax import interruption
 from churn_jax.arguments import Parser
 from churn_jax.commands import run_command
 from churn_jax.errors import UserError, suggest
@@ -143,4 +144,5 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
+    interruption.listen()
     run_command(main)

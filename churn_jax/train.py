@@ -1,6 +1,7 @@
 """The training loop: restore, step, log, evaluate, checkpoint, predict. No mathematics."""
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import json
@@ -13,7 +14,7 @@ import numpy as np
 from etils import epath
 
 from churn_jax import config as config_lib
-from churn_jax import data, inference, processes, provenance, randomness, sharding, teachers
+from churn_jax import data, inference, locks, processes, provenance, randomness, sharding, teachers
 from churn_jax.checkpoints import Checkpoints
 from churn_jax.checkpoints import steps as checkpoint_steps
 from churn_jax.config import Config
@@ -23,6 +24,7 @@ from churn_jax.data.streaming import stream
 from churn_jax.errors import UserError
 from churn_jax.experiment import Experiment
 from churn_jax.files import write_atomically
+from churn_jax.interruption import Interruption
 from churn_jax.metrics_log import open_log
 from churn_jax.progress import Progress, say
 from churn_jax.step import Batch, TrainState, Tree
@@ -39,19 +41,20 @@ def train(config: Config, workdir: epath.PathLike) -> None:
     A workdir that holds a checkpoint of the same config is resumed; a finished one is left alone.
 
     Raises:
-      UserError: bad config, data that can't be found, or a workdir of another config.
+      UserError: bad config, data that can't be found, or a workdir of another config or writer.
+      Interrupted: a signal asked for it, and everything is saved.
     """
     workdir = epath.Path(workdir)
     dataset = data.load(config.data)
     experiment = Experiment(config, dataset.info, len(dataset.train), sharding.make_mesh(config))
     taught_by = teachers.load(experiment)
-    claim(workdir, config)
-    with Checkpoints(workdir, config.keep_checkpoints) as checkpoints:
-        state = _start(experiment, workdir, checkpoints, taught_by)
-        _say_start(experiment, int(state.step))
-        state = _loop(experiment, dataset, workdir, checkpoints, state)
-        checkpoints.wait()
-    inference.write_predictions(workdir, experiment, dataset, state, experiment.total_steps)
+    with locks.hold(workdir) if processes.is_first() else contextlib.nullcontext():
+        claim(workdir, config)
+        with Checkpoints(workdir, config.keep_checkpoints) as checkpoints:
+            state = _start(experiment, workdir, checkpoints, taught_by)
+            _say_start(experiment, int(state.step))
+            state = _loop(experiment, dataset, workdir, checkpoints, state)
+        inference.write_predictions(workdir, experiment, dataset, state, experiment.total_steps)
 
 
 def claim(workdir: epath.Path, config: Config) -> None:
@@ -63,10 +66,7 @@ def claim(workdir: epath.Path, config: Config) -> None:
         return
     if not processes.is_first():
         return
-    try:
-        write_atomically(path, json.dumps(config_lib.to_dict(config), indent=2) + "\n")
-    except OSError as error:
-        raise UserError(f"--workdir={workdir} can't be written: {error}") from None
+    write_atomically(path, json.dumps(config_lib.to_dict(config), indent=2) + "\n")
 
 
 def _start(
@@ -98,7 +98,7 @@ def _loop(
 ) -> TrainState:
     config, total = experiment.config, experiment.total_steps
     first = int(state.step)
-    meta = {"provenance": provenance.describe(config, experiment.mesh, dataset)}
+    meta = {"provenance": provenance.describe(config, experiment.mesh)}
     feed = make_feed(experiment, dataset, first)
     progress = Progress(
         config.method.label,
@@ -108,13 +108,14 @@ def _loop(
         waited=lambda: feed.waited,
     )
     pending: list[Metrics] = []
-    with open_log(workdir, first) as log:
+    with open_log(workdir, first) as log, Interruption() as interruption:
         for step in range(first + 1, total + 1):  # `step` counts finished steps
             state, step_metrics = feed.advance(state, step - 1)
             pending.append(step_metrics)
             if step == first + 1:
                 jax.block_until_ready(state)
                 progress.start(step)
+                interruption.begin()
             if step % config.log_every == 0 or step == total:
                 means = _means(pending)
                 pending = []
@@ -126,10 +127,16 @@ def _loop(
                 log.write("eval", step, step / experiment.steps_per_epoch, evaluated)
                 progress.report(step, {f"test {name}": value for name, value in evaluated.items()})
                 progress.resume()
-            if _due(step, config.checkpoint_every, experiment):
+            stop = interruption.wanted(step)
+            if stop or _due(step, config.checkpoint_every, experiment):
                 progress.pause()
                 checkpoints.save(step, state, {"step": step, **meta})
                 progress.resume()
+            if stop:
+                checkpoints.wait()
+                say(f"stopped after step {step}/{total}; the same command goes on from there")
+                raise interruption.ended()
+        checkpoints.wait()
     return state
 
 

@@ -14,8 +14,9 @@ import threading
 import time
 from typing import NoReturn
 
-# EX_TEMPFAIL of sysexits.h: nothing is wrong with the command, start all processes again.
-LOST_PROCESS = 75
+from churn_jax.interruption import RESUME
+
+LOST_PROCESS = RESUME  # by starting all processes again
 
 _CONNECT_TIMEOUT = 60
 _NEWS_TIMEOUT = 10

@@ -5,7 +5,7 @@
 
 Each process shows one CPU device (choose with --devices). Lines are marked with the process they
 came from. If one fails, the others end by themselves within seconds; the exit code is the first
-failure's.
+failure's. SIGTERM and Ctrl-C are passed on to all.
 """
 
 import argparse
@@ -38,6 +38,7 @@ def main() -> int:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,  # a terminal's Ctrl-C reaches them through us alone
         )
         for port in [_free_port()]
         for index in range(options.processes)
@@ -48,7 +49,8 @@ def main() -> int:
     ]
     for printer in printers:
         printer.start()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: [each.send_signal(number) for each in processes])
     try:
         return _wait(processes)
     finally:

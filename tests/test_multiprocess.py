@@ -16,6 +16,7 @@ from churn_jax import config as config_lib
 from churn_jax import data, inference, sharding, train
 from churn_jax.checkpoints import Checkpoints, folder, steps
 from churn_jax.experiment import Experiment
+from churn_jax.interruption import RESUME
 from churn_jax.watch import LOST_PROCESS
 from tests.fixtures import tfds_sets
 from tests.fixtures.experiments import ROOT
@@ -151,13 +152,16 @@ def test_when_one_is_killed_all_end_and_a_restart_resumes(tmp_path):
     assert steps(tmp_path)[-1] >= 8
     assert config_lib.differences(config, inference.read_config(tmp_path)) == ""
     resumed = start(2, tmp_path, *flags, "--config.checkpoint_every=1.0")
-    for line in resumed.stdout:
-        if "resuming at step" in line:
-            break
-    else:
-        pytest.fail("the restart did not resume")
+    said = next(line for line in resumed.stdout if "resuming at step" in line)
+    began = int(re.search(r"resuming at step (\d+)", said).group(1))
+    next(line for line in resumed.stdout if "  step " in line)
+
+    # A preemption notice to both: they stop at one step and save it.
     resumed.terminate()
-    resumed.communicate(timeout=60)
+    output, _ = resumed.communicate(timeout=60)
+    assert resumed.returncode == RESUME, output
+    (stopped,) = re.findall(r"stopped after step (\d+)/", output)
+    assert steps(tmp_path)[-1] == int(stopped) > began
 
 
 def _children(pid: int) -> list[int]:

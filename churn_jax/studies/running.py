@@ -1,19 +1,15 @@
 """Trains the cells of a study that aren't finished; several processes may share a workdir.
 
-A cell belongs to the process that holds its lock. The operating system lets go of a lock when its
-process ends, however it ends, so nothing stale is left behind. On storage without locks (gs://)
-spread the cells over processes with --cell instead.
+A cell belongs to the process that holds its lock (`churn_jax.locks`).
 """
 
-import contextlib
-import fcntl
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from etils import epath
 
-from churn_jax import sharding, train
+from churn_jax import locks, sharding, train
 from churn_jax.config import Config
 from churn_jax.errors import UserError
 from churn_jax.files import write_atomically
@@ -80,33 +76,18 @@ def _try_to_finish(
     plan: Plan, report: "_Progress", trainer: Callable[[Config, epath.Path], None]
 ) -> bool:
     """Whether the cell is finished now; False if another process is at work on it."""
-    with _lock(plan.folder) as mine:
-        if not mine:
-            return False
-        if not plan.finished:
-            report.begin(plan)
-            started = time.monotonic()
-            trainer(plan.config, plan.folder)
-            seconds = time.monotonic() - started
-            write_atomically(plan.folder / "finished.json", json.dumps({"seconds": seconds}))
-            report.end(plan, seconds)
+    try:
+        with locks.hold(plan.folder):
+            if not plan.finished:
+                report.begin(plan)
+                started = time.monotonic()
+                trainer(plan.config, plan.folder)
+                seconds = time.monotonic() - started
+                write_atomically(plan.folder / "finished.json", json.dumps({"seconds": seconds}))
+                report.end(plan, seconds)
+    except locks.Locked:
+        return False
     return True
-
-
-@contextlib.contextmanager
-def _lock(folder: epath.Path) -> Iterator[bool]:
-    """Holds the cell's lock, FOLDER.lock; gives False if another process has it."""
-    if str(folder).startswith("gs://"):
-        yield True
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{folder}.lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
 
 
 class _Progress:
