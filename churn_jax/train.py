@@ -98,7 +98,7 @@ def _loop(
 ) -> TrainState:
     config, total = experiment.config, experiment.total_steps
     first = int(state.step)
-    meta = {"provenance": provenance.describe(config, experiment.mesh)}
+    meta = {"provenance": provenance.describe(config, experiment.mesh, dataset)}
     feed = make_feed(experiment, dataset, first)
     progress = Progress(
         config.method.label,
