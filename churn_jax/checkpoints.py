@@ -1,7 +1,9 @@
 """Checkpoints: the state, and what made it, written together by Orbax.
 
-    WORKDIR/checkpoints/STEP/state   every leaf of the state under its path, [run, member, …]
-    WORKDIR/checkpoints/STEP/meta    JSON: step, config, provenance
+    WORKDIR/checkpoints/STEP/state           every leaf of the state by its path, [run, member, …]
+    WORKDIR/checkpoints/STEP/meta            JSON: step, config, provenance
+    WORKDIR/checkpoints/STEP/checksums.json  of the files of both
+    WORKDIR/checkpoints/damaged/STEP         one that was found damaged, for you to look at
 
 The position in the data is a function of the step, so the step is the position. Orbax writes beside
 and renames, so a checkpoint that was cut off is never taken for a whole one.
@@ -13,8 +15,17 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
+from churn_jax import integrity, processes
 from churn_jax.errors import UserError
+from churn_jax.progress import say
 from churn_jax.step import TrainState
+
+# What Orbax changes in a checkpoint after the checksums are there; a state doesn't depend on it.
+_UNSEALED = ("_CHECKPOINT_METADATA", "commit_success.txt")
+
+
+class DamagedCheckpoint(UserError):
+    """A checkpoint whose files are not those that were written."""
 
 
 def folder(workdir: epath.PathLike) -> epath.Path:
@@ -23,7 +34,7 @@ def folder(workdir: epath.PathLike) -> epath.Path:
 
 
 def steps(workdir: epath.PathLike) -> list[int]:
-    """The steps that have a whole checkpoint, ascending."""
+    """The steps that have a checkpoint, ascending."""
     if not folder(workdir).exists():
         return []
     return sorted(int(path.name) for path in folder(workdir).iterdir() if path.name.isdigit())
@@ -32,10 +43,18 @@ def steps(workdir: epath.PathLike) -> list[int]:
 class Checkpoints:
     """The checkpoints of one workdir; use as a context manager, which waits for pending writes."""
 
-    def __init__(self, workdir: epath.PathLike, keep: int = 1):
-        self._workdir = workdir
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
-        self._manager = ocp.CheckpointManager(folder(workdir).resolve(), options=options)
+    def __init__(self, workdir: epath.PathLike, keep: int | None = None):
+        """Keeps the newest `keep` checkpoints when it writes; None only reads, beside a writer."""
+        self._folder = folder(workdir)
+        self._saving = 0
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep,
+            create=keep is not None,
+            read_only=keep is None,
+            cleanup_tmp_directories=keep is not None,
+            async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
+        )
+        self._manager = ocp.CheckpointManager(self._folder.resolve(), options=options)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -47,6 +66,8 @@ class Checkpoints:
         """Writes a checkpoint in the background; a step that has one is left as it is."""
         if step in self._manager.all_steps():
             return
+        self.wait()
+        self._saving = step
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -58,21 +79,67 @@ class Checkpoints:
         """Returns once every checkpoint is on disk."""
         self._manager.wait_until_finished()
 
+    def _seal(self) -> None:
+        """Adds checksums to what has been written; Orbax calls this before it names it STEP."""
+        if processes.is_first():
+            names = (path for path in self._folder.iterdir() if path.stem == str(self._saving))
+            integrity.seal(next(names), leave_out=_UNSEALED)
+
+    def resume(self, like: TrainState) -> TrainState | None:
+        """The state of the newest whole checkpoint; None where none was ever written.
+
+        Damaged ones are said, and moved aside so that their steps can be written again.
+
+        Raises:
+          UserError: all are damaged.
+        """
+        for step in reversed(steps(self._folder.parent)):
+            try:
+                return self.restore(step, like)
+            except DamagedCheckpoint as error:
+                self._set_aside(step, error)
+        if (aside := self._folder / "damaged").exists():
+            raise UserError(
+                f"{self._folder}: no checkpoint is whole, the damaged ones are in {aside}: put "
+                "back a copy of one, or delete that folder to train from the start"
+            )
+        return None
+
+    def _set_aside(self, step: int, error: DamagedCheckpoint) -> None:
+        aside = self._folder / "damaged"
+        if processes.is_first():
+            aside.mkdir(exist_ok=True)
+            count = len(list(aside.glob(f"{step}*")))
+            target = aside / (f"{step}.{count}" if count else str(step))
+            (self._folder / str(step)).rename(target)
+            say(f"{error}; moved to {target}")
+        processes.agree(step)  # nobody goes on before it is moved
+        self._manager.reload()
+
     def restore(self, step: int, like: TrainState) -> TrainState:
         """The state of `step`, with the shapes, types and shardings of the abstract state `like`.
 
         Raises:
+          DamagedCheckpoint: its files are not those that were written.
           UserError: there is no such checkpoint, or it doesn't hold such a state.
         """
+        path = self._folder / str(step)
+        sealed = integrity.is_sealed(path)
+        fault = integrity.fault(path) if sealed and processes.is_first() else None
+        if processes.agree(fault is not None):
+            raise DamagedCheckpoint(f"{path} is damaged: {fault}")
         paths = _by_path(like)
         try:
             saved = self._manager.restore(
                 step, args=ocp.args.Composite(state=ocp.args.StandardRestore(paths))
             )["state"]
-        except (ValueError, FileNotFoundError, KeyError) as error:
-            raise UserError(
-                f"{folder(self._workdir) / str(step)}: can't be restored: {error}"
-            ) from error
+        except Exception as error:
+            # Without checksums anything that Orbax raises may come from damage.
+            if path.exists() and not sealed:
+                raise DamagedCheckpoint(f"{path} is damaged: {error}") from error
+            if isinstance(error, ValueError | OSError | KeyError):
+                raise UserError(f"{path} can't be restored: {error}") from error
+            raise
         return jax.tree.unflatten(jax.tree.structure(like), [saved[path] for path in paths])
 
 

@@ -110,6 +110,13 @@ def is_first() -> bool:
     return not jax.distributed.is_initialized() or jax.process_index() == 0
 
 
+def agree(value: int) -> int:
+    """The first process's `value`, on all of them; each must call this alike."""
+    if not jax.distributed.is_initialized() or jax.process_count() == 1:
+        return value
+    return int(multihost_utils.broadcast_one_to_all(np.int32(value)))
+
+
 @contextlib.contextmanager
 def together(place: Place | None) -> Iterator[None]:
     """Runs a block in which all processes end, within seconds, when one of them fails or dies.

@@ -16,7 +16,6 @@ from etils import epath
 from churn_jax import config as config_lib
 from churn_jax import data, inference, locks, processes, provenance, randomness, sharding, teachers
 from churn_jax.checkpoints import Checkpoints
-from churn_jax.checkpoints import steps as checkpoint_steps
 from churn_jax.config import Config
 from churn_jax.data import ArrayExamples, Dataset
 from churn_jax.data.resident import ResidentSource, position
@@ -51,7 +50,7 @@ def train(config: Config, workdir: epath.PathLike) -> None:
     with locks.hold(workdir) if processes.is_first() else contextlib.nullcontext():
         claim(workdir, config)
         with Checkpoints(workdir, config.keep_checkpoints) as checkpoints:
-            state = _start(experiment, workdir, checkpoints, taught_by)
+            state = _start(experiment, checkpoints, taught_by)
             _say_start(experiment, int(state.step))
             state = _loop(experiment, dataset, workdir, checkpoints, state)
         inference.write_predictions(workdir, experiment, dataset, state, experiment.total_steps)
@@ -69,13 +68,10 @@ def claim(workdir: epath.Path, config: Config) -> None:
     write_atomically(path, json.dumps(config_lib.to_dict(config), indent=2) + "\n")
 
 
-def _start(
-    experiment: Experiment, workdir: epath.Path, checkpoints: Checkpoints, taught_by: Tree
-) -> TrainState:
-    """The newest checkpoint, or a fresh state."""
-    if done := checkpoint_steps(workdir):
-        return checkpoints.restore(done[-1], experiment.abstract_state())
-    return dataclasses.replace(experiment.init_state(), teachers=taught_by)
+def _start(experiment: Experiment, checkpoints: Checkpoints, taught_by: Tree) -> TrainState:
+    """The newest whole checkpoint, or a fresh state."""
+    resumed = checkpoints.resume(experiment.abstract_state())
+    return resumed or dataclasses.replace(experiment.init_state(), teachers=taught_by)
 
 
 def _say_start(experiment: Experiment, step: int) -> None:
