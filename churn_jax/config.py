@@ -68,6 +68,7 @@ class RandomnessConfig:
     """Which random streams differ between runs; the others are held at run 0's."""
 
     vary: tuple[str, ...] = tuple(randomness.STREAMS)
+    perturb: str = "none"  # none | one_ulp: moves one weight of every run but run 0 by one ulp
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,21 +99,28 @@ class Config:
     checkpoint_every: float = 0.0  # epochs between checkpoints; 0 writes the last only
     keep_checkpoints: int = 3
     log_every: int = 50  # steps between log lines
+    log_distances: bool = False  # log how far the runs' weights are from those of the first run
     eval_batch_size: int = 500
+    deterministic: bool = False  # ask the backend for kernels that give the same bits every time
 
 
 # What does not change the mathematics of a run: left out of the hash that makes runs one group.
 NOT_HASHED = {
     "mesh", "runs", "first_run", "eval_every", "checkpoint_every", "keep_checkpoints", "log_every",
-    "eval_batch_size", "data.dir", "data.pipeline", "data.workers", "data.undecodable",
+    "log_distances", "eval_batch_size",
+    "data.dir", "data.pipeline", "data.workers", "data.undecodable",
     "method.teachers",  # a place; `teachers.load` sees to it that the config decides what is there
 }  # fmt: skip
+
+# Came after the first results, whose hashes stay what they are: hashed unless at these values.
+HASHED_UNLESS = {"randomness.perturb": "none", "deterministic": False}
 
 CHOICES = {
     "data.crop": ("none", "pad", "resized"),
     "data.pipeline": ("auto", "resident", "streaming"),
     "data.undecodable": ("stop", "blank"),
     "model.dtype": ("float32", "bfloat16"),
+    "randomness.perturb": ("none", "one_ulp"),
 }
 
 # Inclusive bounds; None is open. Everything numeric must be finite as well.
@@ -204,6 +212,7 @@ def config_hash(config: Config) -> str:
         key: value
         for key, value in flatten(config).items()
         if key not in NOT_HASHED and key.split(".")[0] not in NOT_HASHED
+        if key not in HASHED_UNLESS or value != HASHED_UNLESS[key]
     }
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
 

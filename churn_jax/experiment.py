@@ -16,7 +16,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from churn_jax import layout, models, randomness, schedules, sharding, step
+from churn_jax import divergence, layout, models, randomness, schedules, sharding, step
 from churn_jax.config import Config
 from churn_jax.data import DatasetInfo
 from churn_jax.data.resident import (
@@ -116,9 +116,14 @@ class Experiment:
     def init_state(self) -> TrainState:
         """The state before the first step, sharded."""
         shardings = self.state_shardings()
-        return jax.jit(
+        state = jax.jit(
             self._init_state, out_shardings=shardings, compiler_options=self._run_once_options
         )()
+        if self.config.randomness.perturb == "none":
+            return state
+        # In a program of its own: within the first it would change how that one rounds.
+        move = jax.jit(jax.vmap(randomness.move_one_ulp), out_shardings=shardings.params)
+        return dataclasses.replace(state, params=move(state.params, jnp.asarray(self.runs)))
 
     def abstract_state(self) -> TrainState:
         """Shapes, types and shardings of the state, without computing anything."""
@@ -184,6 +189,7 @@ class Experiment:
             in_shardings=(place(state_specs), place(source_specs)),
             out_shardings=(place(state_specs), place(sharding.STATE)),
             donate_argnums=0,
+            compiler_options=self._compiler_options,
         )
 
     @functools.cached_property
@@ -200,7 +206,12 @@ class Experiment:
             out_specs=sharding.LOGITS,
             check_vma=False,
         )
-        return jax.jit(sharded)
+        return jax.jit(sharded, compiler_options=self._compiler_options)
+
+    @functools.cached_property
+    def distances(self) -> Callable[[Any], dict[str, jax.Array]]:
+        """Jitted `divergence.distances`."""
+        return jax.jit(divergence.distances)
 
     @functools.cached_property
     def order_window(self) -> Callable[[jax.Array, int], jax.Array]:
@@ -211,6 +222,11 @@ class Experiment:
             out_shardings=sharding.shard(self.mesh, sharding.RUNS),
             compiler_options=self._run_once_options,
         )
+
+    @property
+    def _compiler_options(self) -> dict[str, bool] | None:
+        asked = self.config.deterministic
+        return divergence.DETERMINISTIC_OPTIONS.get(self.platform) if asked else None
 
     @property
     def _run_once_options(self) -> dict[str, int] | None:

@@ -40,7 +40,8 @@ class MetricsLog:
     def __init__(self, workdir: epath.PathLike, from_step: int):
         """Continues at `from_step`: what an interrupted training wrote beyond is dropped."""
         self._path = epath.Path(workdir) / "metrics.jsonl"
-        kept = [line for line in _whole_lines(self._path) if json.loads(line)["step"] <= from_step]
+        lines = _whole_lines(self._path) if from_step else []
+        kept = [line for line in lines if json.loads(line)["step"] <= from_step]
         write_atomically(self._path, "".join(f"{line}\n" for line in kept))
         self._file = self._path.open("a")
         self._tensorboard = _tensorboard(workdir)

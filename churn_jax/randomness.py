@@ -6,7 +6,9 @@ experiment (`vary`): a stream that is held gives every run the keys of run 0. Th
 and 6 of the paper separate the sources of churn.
 """
 
+import math
 from collections.abc import Collection
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +39,23 @@ def init_key(
 ) -> jax.Array:
     """The key that initialises one member of one run; members always differ."""
     return jax.random.fold_in(stream_key(seed, "init", run, vary), member)
+
+
+def move_one_ulp(params: Any, run: jax.typing.ArrayLike) -> Any:
+    """The parameters of one run, [member, …], with one of them moved to the next larger float32.
+
+    Run 0 is left as it is. Run r's is the r-th number of the first kernel of member 0: all runs
+    differ, by the least that weights can. (Not of a bias: the neighbour of 0 counts as 0.)
+    """
+    leaves, structure = jax.tree.flatten(params)
+    place = next(i for i, leaf in enumerate(leaves) if leaf.ndim > 2)
+    members, *shape = leaves[place].shape
+    index = (jnp.asarray(run) - 1) % math.prod(shape)
+    flat = leaves[place].reshape(members, -1)
+    moved = jnp.nextafter(flat[0, index], jnp.inf)
+    flat = flat.at[0, index].set(jnp.where(jnp.asarray(run) == 0, flat[0, index], moved))
+    leaves[place] = flat.reshape(members, *shape)
+    return jax.tree.unflatten(structure, leaves)
 
 
 def epoch_order(

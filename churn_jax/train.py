@@ -14,7 +14,17 @@ import numpy as np
 from etils import epath
 
 from churn_jax import config as config_lib
-from churn_jax import data, inference, locks, processes, provenance, randomness, sharding, teachers
+from churn_jax import (
+    data,
+    divergence,
+    inference,
+    locks,
+    processes,
+    provenance,
+    randomness,
+    sharding,
+    teachers,
+)
 from churn_jax.checkpoints import Checkpoints
 from churn_jax.config import Config
 from churn_jax.data import ArrayExamples, Dataset
@@ -24,7 +34,7 @@ from churn_jax.errors import UserError
 from churn_jax.experiment import Experiment
 from churn_jax.files import write_atomically
 from churn_jax.interruption import Interruption
-from churn_jax.metrics_log import open_log
+from churn_jax.metrics_log import MetricsLog, NoLog, open_log
 from churn_jax.progress import Progress, say
 from churn_jax.step import Batch, TrainState, Tree
 
@@ -83,6 +93,8 @@ def _say_start(experiment: Experiment, step: int) -> None:
         f"{experiment.total_steps} steps, mesh run {shape['run']} × member {shape['member']} × "
         f"data {shape['data']} on {jax.default_backend()}{begun}"
     )
+    if config.deterministic:
+        say(divergence.note(experiment.platform))
 
 
 def _loop(
@@ -105,6 +117,8 @@ def _loop(
     )
     pending: list[Metrics] = []
     with open_log(workdir, first) as log, Interruption() as interruption:
+        if first == 0:
+            _log_distances(experiment, log, 0, state)
         for step in range(first + 1, total + 1):  # `step` counts finished steps
             state, step_metrics = feed.advance(state, step - 1)
             pending.append(step_metrics)
@@ -117,6 +131,7 @@ def _loop(
                 pending = []
                 progress.report(step, means)
                 log.write("train", step, step / experiment.steps_per_epoch, means)
+            _log_distances(experiment, log, step, state)
             if _due(step, config.eval_every, experiment):
                 progress.pause()
                 evaluated = evaluate_members(experiment, state, dataset)
@@ -140,6 +155,15 @@ def _due(step: int, every_epochs: float, experiment: Experiment) -> bool:
     """Whether something done every so many epochs, and at the end, is due after `step` steps."""
     interval = round(every_epochs * experiment.steps_per_epoch) if every_epochs else 0
     return step == experiment.total_steps or (interval > 0 and step % interval == 0)
+
+
+def _log_distances(
+    experiment: Experiment, log: MetricsLog | NoLog, step: int, state: TrainState
+) -> None:
+    """Writes how far the runs have drifted apart, where the config wants it and it is due."""
+    if experiment.config.log_distances and divergence.due(step, experiment.total_steps):
+        found = sharding.to_host(experiment.distances(state.params))
+        log.write("distance", step, step / experiment.steps_per_epoch, found)
 
 
 def _means(pending: list[Metrics]) -> dict[str, np.ndarray]:

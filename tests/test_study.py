@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 STUDIES = ROOT / "configs" / "studies"
 NAMES = sorted(path.stem for path in STUDIES.glob("*.py"))
 EXAMPLES, CLASSES = 60, 4
+CHAOS = ("held", "one_ulp")
 
 
 def stand_in(config, folder):
@@ -40,11 +41,20 @@ def stand_in(config, folder):
                 "group": config.method.label, "config_hash": config_hash(config), "run": run,
                 "seed": 0, "step": 5, "dataset": config.data.name, "split": split,
                 "data_fingerprint": "f", "code_version": "0", "versions": {}, "platform": "cpu",
-                "topology": {},
+                "topology": {}, "vary": list(config.randomness.vary),
             }  # fmt: skip
             where = folder if split == "test" else folder / split
             path = predictions.step_dir(where, 5) / predictions.file_name(run)
             predictions.write(path, Predictions(log_probs.astype(np.float32), labels, ids, made))
+
+    if config.log_distances:
+        apart = float(config.randomness.perturb != "none")
+        lines = [
+            {"kind": "distance", "step": step, "relative_l2": [0.0, *[apart * size] * 2],
+             "max_abs": [0.0, *[apart * size] * 2]}
+            for step, size in enumerate((1e-9, 1e-4, 0.5))
+        ]  # fmt: skip
+        (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
 
 
 def make(name, workdir, **options):
@@ -272,6 +282,18 @@ def test_a_study_without_cells_needs_no_training(tmp_path):
     assert plans == []
     assert isinstance(found, Study)
     assert results.report(found, plans)["groups"] == []
+
+
+def test_the_divergence_table_says_when_weights_part_and_how_far(tmp_path):
+    text = write("determinism", tmp_path)
+    page = (tmp_path / "out/study.md").read_text()
+    rows = page.split("### How far the weights part")[1].splitlines()
+    held, one_ulp = (next(row for row in rows if row.startswith(f"| {c}")) for c in CHAOS)
+    assert held.startswith("| held | never | never | 0 | 0 | 0 |")
+    assert one_ulp.startswith("| one_ulp | 0 | 2 | 1e-09 | 0.5 | 0.5 |")
+    assert "Warning: held: no random stream differs" in text
+    (drift, _) = json.loads((tmp_path / "out/report.json").read_text())["divergence"]
+    assert drift["parted"] == [None, None]
 
 
 @pytest.mark.parametrize("name", ["table2", "figure1", "figure2"])

@@ -147,6 +147,15 @@ class Analytic:
 
 
 @dataclasses.dataclass(frozen=True)
+class Divergence:
+    """How far the runs of each cell are from its first run, over the steps of training."""
+
+    name: str
+    title: str
+    cells: tuple[str, ...]  # trained with config.log_distances
+
+
+@dataclasses.dataclass(frozen=True)
 class Selection:
     """A method's coefficient to be chosen, among `points`, by smallest churn."""
 
@@ -155,7 +164,7 @@ class Selection:
     points: Points
 
 
-Figure = Sweep | Tradeoff | Histogram | Analytic
+Figure = Sweep | Tradeoff | Histogram | Divergence | Analytic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,6 +209,9 @@ def restrict(study: Study, finished: Collection[str]) -> Study:
             case Histogram():
                 cells = {label: cell for label, cell in figure.cells.items() if cell in finished}
                 return dataclasses.replace(figure, cells=cells)
+            case Divergence():
+                shown = tuple(cell for cell in figure.cells if cell in finished)
+                return dataclasses.replace(figure, cells=shown) if shown else None
         return figure
 
     tables = [

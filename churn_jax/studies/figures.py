@@ -11,7 +11,15 @@ from matplotlib.figure import Figure as Drawing
 
 from churn_jax import measures
 from churn_jax.studies import analytic
-from churn_jax.studies.design import Analytic, Figure, Histogram, Points, Sweep, Tradeoff
+from churn_jax.studies.design import (
+    Analytic,
+    Divergence,
+    Figure,
+    Histogram,
+    Points,
+    Sweep,
+    Tradeoff,
+)
 from churn_jax.studies.results import Report, group
 
 # M. Okabe and K. Ito's colours, which remain distinct for readers with colour-blindness; marks and
@@ -35,9 +43,15 @@ def draw(figure: Figure, report: Report) -> dict[str, bytes]:
                 drawing = _tradeoff(figure, report)
             case Histogram():
                 drawing = _histogram(figure, report)
+            case Divergence():
+                drawing = _divergence(figure, report)
             case Analytic():
                 drawing = analytic.draw(figure.name, COLOURS, DASHES)
-        measured = "" if isinstance(figure, Analytic) else "; bars and bands: 95 % intervals"
+        measured = "; bars and bands: 95 % intervals"
+        if isinstance(figure, Divergence):
+            measured = "; bands: from the nearest to the farthest run"
+        elif isinstance(figure, Analytic):
+            measured = ""
         drawing.suptitle(figure.title + measured, fontsize=10)
         return {kind: _bytes(drawing, kind) for kind in ("svg", "png")}
 
@@ -99,6 +113,25 @@ def _histogram(figure: Histogram, report: Report) -> Drawing:
             low, high = 100 * np.array(found["ci95"]).T
             axes.fill_between(middles, low, high, color=style["color"], alpha=0.15, lw=0)
     axes.set(xlabel="confidence γ of a prediction", ylabel="% of test examples", yscale="log")
+    axes.legend(fontsize=8)
+    return drawing
+
+
+def _divergence(figure: Divergence, report: Report) -> Drawing:
+    """Distance over steps, both logarithmic, with a place for step 0; zeros have none."""
+    drawing = Drawing(figsize=(PANEL[0] * 1.9, PANEL[1] * 1.4), layout="constrained")
+    axes = drawing.subplots()
+    drifts = {drift["cell"]: drift for drift in report["divergence"]}
+    for place, cell in enumerate(figure.cells):
+        distance, steps = np.array(drifts[cell]["relative_l2"]), np.array(drifts[cell]["steps"])
+        apart = distance.min(1) > 0
+        style = _style(place) | {"marker": ""}
+        label = cell if distance.any() else f"{cell}: exactly 0 at every step"
+        axes.plot(steps[apart], np.median(distance, 1)[apart], label=label, **style)
+        low, high = distance.min(1)[apart], distance.max(1)[apart]
+        axes.fill_between(steps[apart], low, high, color=style["color"], alpha=0.2, lw=0)
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set(xlabel="steps taken", ylabel="‖w − w₀‖ / ‖w₀‖", yscale="log")
     axes.legend(fontsize=8)
     return drawing
 

@@ -111,9 +111,12 @@ def cell_config(
 
 
 def cell_folder(workdir: epath.PathLike, config: Config) -> epath.Path:
-    """WORKDIR/cells/METHOD-HASH-runs-FIRST-LAST: equal cells of different studies share one."""
+    """WORKDIR/cells/METHOD-HASH-runs-FIRST-LAST: equal cells of different studies share one.
+
+    Those that log distances have folders of their own, because others lack what they log.
+    """
     last = config.first_run + config.runs - 1
-    runs = f"runs-{config.first_run}-{last}"
+    runs = f"runs-{config.first_run}-{last}" + "-distances" * config.log_distances
     name = f"{config.method.label}-{config_lib.config_hash(config)[:8]}-{runs}"
     return epath.Path(workdir) / "cells" / name
 

@@ -1,6 +1,7 @@
 """What the finished cells of a study say: measures with intervals, contrasts, and choices."""
 
 import itertools
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from churn_jax.blocks import Run, Wanted
 from churn_jax.errors import UserError
 from churn_jax.judge import Judge
 from churn_jax.measure import measure
-from churn_jax.studies.design import Histogram, Selection, Study, Sweep, Tradeoff
+from churn_jax.studies.design import Divergence, Histogram, Selection, Study, Sweep, Tradeoff
 from churn_jax.studies.planning import Plan
 
 SCHEMA = 1
@@ -30,6 +31,9 @@ def report(study: Study, plans: Sequence[Plan]) -> Report:
     shown = shown_cells(study)
     found = _describe([plan for plan in plans if plan.cell.name in shown], _pairs(study), "test")
     found |= {"study": study.name, "title": study.title}
+    drifting = [cell for f in study.figures if isinstance(f, Divergence) for cell in f.cells]
+    if drifting:
+        found["divergence"] = [_drift(plan) for plan in plans if plan.cell.name in drifting]
     if study.selections:
         found["selections"] = _select(study.selections, found, _validation(study, plans))
     return found
@@ -45,6 +49,8 @@ def shown_cells(study: Study) -> list[str]:
                 names += [cell for points in figure.series.values() for _, cell in points]
             case Histogram():
                 names += figure.cells.values()
+            case Divergence():
+                names += figure.cells
     names += [cell for selection in study.selections for _, cell in selection.points]
     return list(dict.fromkeys(names))
 
@@ -147,6 +153,29 @@ def _of_the_config(plan: Plan) -> dict[str, Any]:
             "beta": method.beta if method.agreement != "none" else None,
             "temperature": method.temperature if method.taught else None,
         },
+    }
+
+
+def _drift(plan: Plan) -> dict[str, Any]:
+    """How far a cell's runs are from its first over training.
+
+    `steps` [point]; `relative_l2` and `max_abs` [point][run], the first run left out; `parted`: the
+    first of the steps at which any weight differs, by run, None where none ever does.
+    """
+    path = plan.folder / "metrics.jsonl"
+    lines = map(json.loads, path.read_text().splitlines())
+    points = [line for line in lines if line["kind"] == "distance"]
+    if not points:
+        raise UserError(f"{path}: no distances; was the cell trained with config.log_distances?")
+    steps = [point["step"] for point in points]
+    largest = np.array([point["max_abs"][1:] for point in points])
+    parted = [steps[int(a.argmax())] if a.any() else None for a in (largest != 0).T]
+    return {
+        "cell": plan.cell.name,
+        "steps": steps,
+        "relative_l2": [point["relative_l2"][1:] for point in points],
+        "max_abs": largest.tolist(),
+        "parted": parted,
     }
 
 

@@ -2,14 +2,17 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from churn_jax import measures
 from churn_jax.studies.design import Study, Table
 from churn_jax.studies.results import Report, contrast, group
 
 _MISSING = "–"
+_DRIFT_MEASURES = ("accuracy", "churn", "schurn")
 
 
 class Entry(NamedTuple):
@@ -31,10 +34,12 @@ class Rendered(NamedTuple):
 
 
 def render_all(study: Study, report: Report) -> list[Rendered]:
-    """All tables of a study, and that of its choices."""
+    """All tables of a study, that of its choices, and that of its runs' drift."""
     rendered = [render(table, report) for table in study.tables]
     if report.get("selections"):
         rendered.append(_render_selections(report))
+    if report.get("divergence"):
+        rendered.append(_render_divergence(report))
     return rendered
 
 
@@ -156,6 +161,39 @@ def _render_selections(report: Report) -> Rendered:
             "examples out for it."
         )
     return Rendered("selection", "Choice of coefficients", header, rows, notes)
+
+
+def _render_divergence(report: Report) -> Rendered:
+    """When the runs of each cell part, how far they get, and what churn comes of it."""
+    header = [
+        *("cell", "weights part after step", "farther than 1 % after step"),
+        *("‖w − w₀‖ / ‖w₀‖ at the start", "at the end", "largest |w − w₀| at the end"),
+        *map(_title, _DRIFT_MEASURES),
+    ]
+    rows = []
+    for drift in report["divergence"]:
+        relative, steps = np.array(drift["relative_l2"]), drift["steps"]
+        parted = [step for step in drift["parted"] if step is not None]
+        far = steps[int((relative.min(1) > 0.01).argmax())] if relative[-1].min() > 0.01 else None
+        texts = [
+            drift["cell"],
+            str(min(parted)) if parted else "never",
+            "never" if far is None else str(far),
+            *(_distance(values) for values in (relative[0], relative[-1], drift["max_abs"][-1])),
+            *(_ours(key, group(report, drift["cell"])[key]) for key in _DRIFT_MEASURES),
+        ]
+        rows.append([Entry(text, short=text.split(" [")[0]) for text in texts])
+    notes = [
+        f"Distances are from the first of the runs to each of the others ({steps[-1]} steps in "
+        "all): one number where all are alike, else the least and the largest. Step 0 is before "
+        "the first; “farther than 1 %” is of all runs. Rates in percent."
+    ]
+    return Rendered("divergence", "How far the weights part", header, rows, notes)
+
+
+def _distance(values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
 
 
 def _notes(table: Table, report: Report) -> list[str]:
