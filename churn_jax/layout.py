@@ -33,9 +33,12 @@ def over_models(fn: Callable[..., Any], layout: str) -> Callable[..., Any]:
     if layout == "scan":
         return lambda *args: jax.lax.map(lambda each: fn(*each), args)
 
+    # Under jit it is traced once; XLA puts the calls in line.
+    once = jax.jit(fn)
+
     def unrolled(*args: Any) -> Any:
         count = jax.tree.leaves(args)[0].shape[0]
-        results = [fn(*jax.tree.map(lambda x, i=i: x[i], args)) for i in range(count)]
+        results = [once(*jax.tree.map(lambda x, i=i: x[i], args)) for i in range(count)]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
 
     return unrolled

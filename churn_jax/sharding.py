@@ -17,6 +17,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from churn_jax.compilation import keep_programs
 from churn_jax.config import Config
 from churn_jax.errors import UserError
 
@@ -30,12 +31,13 @@ REPLICATED = PartitionSpec()
 
 
 def start_devices(config: Config, num_processes: int = 1) -> None:
-    """Prepares the CPU backend for `config`; call before anything else touches JAX's devices.
+    """Prepares JAX for `config`; call before anything else touches its devices.
 
     XLA runs one program per device, so on a CPU independent models run side by side only if the
     host shows several devices: as many as the cores can serve and the runs and members can fill.
     Accelerators are left as they are.
     """
+    keep_programs()
     if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
         return  # the user chose
     asked = math.prod(
