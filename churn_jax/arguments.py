@@ -1,9 +1,37 @@
 """Command lines whose mistakes are one line, like every other bad input."""
 
 import argparse
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from absl import flags
 
 from churn_jax.errors import UserError
+
+
+def parse_flags(
+    known: flags.FlagValues, arguments: Sequence[str], required: Sequence[str]
+) -> dict[str, Any]:
+    """Parses a command line of absl flags; returns the values of its --config.
+
+    Raises:
+      UserError: an unknown or missing flag, a wrong value, or a config that can't be loaded.
+    """
+    try:
+        unknown = known(arguments)[1:]
+        if unknown:
+            raise UserError(f"unexpected argument {unknown[0]!r}")
+        for name in required:
+            if known[name].value is None:
+                raise UserError(f"--{name} is missing")
+        config: Any = known["config"].value  # a file that can't be loaded is an error only now
+        return config.to_dict()
+    except UserError:
+        raise
+    except KeyError as error:  # str() would quote the message
+        raise UserError(error.args[0]) from None
+    except (flags.Error, AttributeError, TypeError, ValueError, OSError) as error:
+        raise UserError(str(error)) from None
 
 
 class Parser(argparse.ArgumentParser):

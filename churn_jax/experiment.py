@@ -133,6 +133,28 @@ class Experiment:
             self.state_shardings(),
         )
 
+    def abstract_batch(self) -> Batch:
+        """Shapes and types of what `streaming_step` takes beside the state."""
+        shape = (self.config.runs, self.config.batch_size)
+        return Batch(
+            jax.ShapeDtypeStruct((*shape, *self.info.image_shape), jnp.uint8),
+            jax.ShapeDtypeStruct(shape, jnp.int32),
+        )
+
+    def abstract_source(self) -> ResidentSource:
+        """Shapes and types of what `resident_step` takes beside the state."""
+        runs, examples = self.config.runs, self.num_train
+        whole = jax.ShapeDtypeStruct((), jnp.int32)
+        return ResidentSource(
+            images=jax.ShapeDtypeStruct((examples, math.prod(self.info.image_shape)), jnp.uint8),
+            labels=jax.ShapeDtypeStruct((examples,), jnp.int32),
+            runs=jax.ShapeDtypeStruct((runs,), jnp.int32),
+            order=jax.ShapeDtypeStruct((runs, examples + self.config.batch_size), jnp.int32),
+            epoch=whole,
+            first_step=whole,
+            offset=whole,
+        )
+
     def state_shardings(self) -> TrainState:
         """The sharding of every leaf of the state."""
         specs = _state_specs(jax.eval_shape(self._init_state))

@@ -1,15 +1,13 @@
 """`python -m churn_jax.main --config=FILE --workdir=DIR`: train, predict, report."""
 
 import sys
-from collections.abc import Sequence
-from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
 
 from churn_jax import interruption
+from churn_jax.arguments import parse_flags
 from churn_jax.commands import run_command
-from churn_jax.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, as configs/digits.py:baseline."
@@ -28,7 +26,7 @@ _START_TIMEOUT = flags.DEFINE_integer(
 
 def main() -> None:
     """Parses the flags and trains."""
-    values = _parse(sys.argv)
+    values = parse_flags(flags.FLAGS, sys.argv, ("config", "workdir"))
 
     # JAX only once the flags are right.
     from churn_jax import config, evaluate, processes, sharding, train
@@ -42,26 +40,6 @@ def main() -> None:
     if checked.runs > 1 and first:
         report = evaluate.evaluate([_WORKDIR.value], _WORKDIR.value)
         evaluate.print_table(report)
-
-
-def _parse(arguments: Sequence[str]) -> dict[str, Any]:
-    """Parses all flags; returns the config's values."""
-    try:
-        unknown = flags.FLAGS(arguments)[1:]
-        if unknown:
-            raise UserError(f"unexpected argument {unknown[0]!r}")
-        for flag in (_CONFIG, _WORKDIR):
-            if flag.value is None:
-                raise UserError(f"--{flag.name} is missing")
-        return (
-            _CONFIG.value.to_dict()
-        )  # a file that can't be loaded is an error only when it is read
-    except UserError:
-        raise
-    except KeyError as error:  # str() would quote the message
-        raise UserError(error.args[0]) from None
-    except (flags.Error, AttributeError, TypeError, ValueError, OSError) as error:
-        raise UserError(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from churn_jax import (
 from churn_jax.checkpoints import Checkpoints
 from churn_jax.config import Config
 from churn_jax.data import ArrayExamples, Dataset
-from churn_jax.data.resident import ResidentSource, position
+from churn_jax.data.resident import ResidentSource, is_resident, position
 from churn_jax.data.streaming import stream
 from churn_jax.errors import UserError
 from churn_jax.experiment import Experiment
@@ -194,13 +194,7 @@ class Feed(Protocol):
 
 def make_feed(experiment: Experiment, dataset: Dataset, first_step: int) -> Feed:
     """The resident pipeline where the data is in memory, else the streaming one."""
-    pipeline = experiment.config.data.pipeline
-    if pipeline == "resident" and not dataset.train.in_memory:
-        raise UserError(
-            f"config.data.pipeline: 'resident', but {dataset.info.name} is read from files as it "
-            "is needed; use 'streaming'"
-        )
-    if pipeline == "streaming" or not dataset.train.in_memory:
+    if not is_resident(experiment.config.data, dataset.train.in_memory):
         return StreamingFeed(experiment, dataset, first_step)
     assert isinstance(dataset.train, ArrayExamples)
     return ResidentFeed(experiment, dataset.train)
@@ -214,7 +208,8 @@ class ResidentFeed:
         self._experiment = experiment
         self._epoch = -1
         mesh = experiment.mesh
-        self._images = sharding.put(examples.images, mesh, sharding.REPLICATED)
+        rows = examples.images.reshape(len(examples), -1)
+        self._images = sharding.put(rows, mesh, sharding.REPLICATED)
         self._labels = sharding.put(examples.labels, mesh, sharding.REPLICATED)
         self._runs = sharding.put(experiment.runs, mesh, sharding.RUNS)
         self._source: ResidentSource

@@ -1,8 +1,12 @@
 """Random crop and flip of one small image: pure functions of a key, for use inside a jitted step.
 
 `vmap` them over a batch. The crop is a `dynamic_slice`: on CPU it was the fastest of six forms
-tried (gathers, one-hot products, chains of selects), at about 1 µs per 32×32×3 image.
+tried (gathers, one-hot products, chains of selects), at about 1 µs per 32×32×3 image. A TPU would
+loop over the images, so there it is a chain of selects: by the compiler's estimate for a v3 core,
+2,560 images take 0.6 ms instead of 3.5.
 """
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -41,7 +45,34 @@ def pad_and_crop(key: jax.Array, image: jax.Array, padding: int) -> jax.Array:
     """Pads every side with `padding` zeros and cuts out a random window of the original size."""
     top, left = jax.random.randint(key, (2,), 0, 2 * padding + 1)
     padded = jnp.pad(image, ((padding, padding), (padding, padding), (0, 0)))
-    return jax.lax.dynamic_slice(padded, (top, left, 0), image.shape)
+    return jax.lax.platform_dependent(
+        padded,
+        top,
+        left,
+        tpu=partial(crop_by_selection, padding=padding),
+        default=partial(crop_by_slicing, padding=padding),
+    )
+
+
+def crop_by_slicing(padded: jax.Array, top: jax.Array, left: jax.Array, padding: int) -> jax.Array:
+    """The window at (top, left), smaller than `padded` by `padding` on every side."""
+    height, width, channels = padded.shape
+    size = (height - 2 * padding, width - 2 * padding, channels)
+    return jax.lax.dynamic_slice(padded, (top, left, 0), size)
+
+
+def crop_by_selection(
+    padded: jax.Array, top: jax.Array, left: jax.Array, padding: int
+) -> jax.Array:
+    """The same: along each axis, the one of all shifts that is asked for."""
+    for axis, start in ((0, top), (1, left)):
+        size = padded.shape[axis] - 2 * padding
+        window = jax.lax.slice_in_dim(padded, 0, size, axis=axis)
+        for shift in range(1, 2 * padding + 1):
+            shifted = jax.lax.slice_in_dim(padded, shift, shift + size, axis=axis)
+            window = jnp.where(start == shift, shifted, window)
+        padded = window
+    return padded
 
 
 def random_flip(key: jax.Array, image: jax.Array) -> jax.Array:

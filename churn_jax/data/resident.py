@@ -15,6 +15,7 @@ from churn_jax import randomness
 from churn_jax.config import DataConfig
 from churn_jax.data.augmentation import augment
 from churn_jax.data.examples import DatasetInfo
+from churn_jax.errors import UserError
 from churn_jax.step import Batch, Leaf
 
 
@@ -28,7 +29,7 @@ class ResidentSource:
     """The training split on every device, and the order of the current epoch.
 
     Attributes:
-      images: uint8 [example, height, width, channel].
+      images: uint8 [example, height · width · channel]: rows, which a TPU gathers where they lie.
       labels: int32 [example].
       runs: int32 [run], the index of each run.
       order: int32 [run, examples + batch size]: this epoch's permutation and the next one's start.
@@ -58,6 +59,20 @@ class ResidentPlan:
     batch_size: int  # over all devices
 
 
+def is_resident(data: DataConfig, in_memory: bool) -> bool:
+    """Whether the config and a data set that is `in_memory`, or isn't, choose this pipeline.
+
+    Raises:
+      UserError: it is asked for, but the data is read from files as it is needed.
+    """
+    if data.pipeline == "resident" and not in_memory:
+        raise UserError(
+            f"config.data.pipeline: 'resident', but {data.name} is read from files as it is "
+            "needed; use 'streaming'"
+        )
+    return data.pipeline != "streaming" and in_memory
+
+
 def epoch_window(runs: jax.Array, epoch: jax.Array, plan: ResidentPlan) -> jax.Array:
     """`ResidentSource.order` during `epoch`: int32 [run, examples + batch size]."""
 
@@ -81,7 +96,8 @@ def take_batch(source: ResidentSource, step: jax.Array, plan: ResidentPlan) -> B
 
         def one_example(example: jax.Array, epoch: jax.Array) -> jax.Array:
             key = randomness.epoch_augmentation_key(plan.seed, run, epoch, plan.vary)
-            return augment(jax.random.fold_in(key, example), source.images[example], plan.data)
+            image = source.images[example].reshape(plan.info.image_shape)
+            return augment(jax.random.fold_in(key, example), image, plan.data)
 
         images = jax.vmap(one_example)(examples, epochs)
         return Batch(normalise(images, plan.info), source.labels[examples])

@@ -3,7 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from churn_jax.data.augmentation import augment, pad_and_crop, random_flip
+from churn_jax.data.augmentation import (
+    augment,
+    crop_by_selection,
+    crop_by_slicing,
+    pad_and_crop,
+    random_flip,
+)
 from churn_jax.errors import UserError
 from tests.fixtures.configs import data_config
 
@@ -25,6 +31,13 @@ def test_crop_is_a_window_of_the_padded_image():
     crops = jax.vmap(lambda key: pad_and_crop(key, image, padding))(keys)
     assert crops.dtype == jnp.uint8
     assert {np.asarray(crop).tobytes() for crop in crops} == windows
+
+
+def test_the_crop_is_the_same_by_selection_as_by_slicing():
+    padded = _images(1, (12, 10, 3))[0]
+    for top, left in np.ndindex(5, 5):
+        sliced = crop_by_slicing(padded, top, left, padding=2)
+        np.testing.assert_array_equal(crop_by_selection(padded, top, left, padding=2), sliced)
 
 
 def test_flip_mirrors_half_of_the_images():

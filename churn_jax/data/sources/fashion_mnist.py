@@ -20,8 +20,10 @@ USUAL_FOLDERS = (
     "~/fashion-mnist",
 )
 
+NUM_TRAIN = 60_000
+
 _FILE_PREFIXES = {"train": "train", "test": "t10k"}
-_INFO = DatasetInfo(
+INFO = DatasetInfo(
     name="fashion_mnist",
     class_names=(
         "T-shirt/top",
@@ -44,7 +46,7 @@ _INFO = DatasetInfo(
 def load(data: DataConfig) -> Dataset:
     """Reads both splits from `data.dir`. Ids are positions in the files: `test/00012`."""
     folder = _folder(data.dir)
-    return Dataset(_INFO, _read_split(folder, "train"), _read_split(folder, "test"))
+    return Dataset(INFO, _read_split(folder, "train"), _read_split(folder, "test"))
 
 
 def _folder(named: str) -> epath.Path:
@@ -64,7 +66,7 @@ def _read_split(folder: epath.Path, split: str) -> ArrayExamples:
     images_file = _find(folder, f"{prefix}-images-idx3-ubyte")
     labels_file = _find(folder, f"{prefix}-labels-idx1-ubyte")
     images, labels = read_idx(images_file, num_axes=3), read_idx(labels_file, num_axes=1)
-    if images.shape[1:] != _INFO.image_shape[:2]:
+    if images.shape[1:] != INFO.image_shape[:2]:
         height, width = images.shape[1:]
         raise UserError(f"{images_file}: images are {height}x{width}, expected 28x28")
     if len(images) != len(labels):
@@ -72,7 +74,7 @@ def _read_split(folder: epath.Path, split: str) -> ArrayExamples:
             f"{labels_file} has {len(labels)} labels but {images_file.name} has {len(images)} "
             "images: the two files belong to different data sets"
         )
-    if labels.max() >= _INFO.num_classes:
+    if labels.max() >= INFO.num_classes:
         raise UserError(f"{labels_file}: label {labels.max()} is outside 0..9")
     return ArrayExamples(
         images[..., None], labels.astype(np.int32), position_ids(split, len(labels))

@@ -1,0 +1,50 @@
+"""What a training would cost on a TPU slice that nobody has to own.
+
+    python -m churn_jax.plan --config=configs/imagenet_codistill.py --topology=v3-32
+
+Compiles the very step that training would run, ahead of time, with the TPU compiler: memory,
+arithmetic, traffic, collectives, the compiler's estimate of a step's time, and hours for the whole
+schedule. A slice is named as it is ordered (v3-32, v5litepod-16) or as libtpu names it (v3:4x4x1,
+v5e:4x4). Needs pip install '.[tpu]', no TPU and no data.
+"""
+
+import json
+import os
+import sys
+
+from absl import flags
+from ml_collections import config_flags
+
+from churn_jax.arguments import parse_flags
+from churn_jax.commands import run_command
+
+_FLAGS = flags.FlagValues()
+config_flags.DEFINE_config_file(
+    "config", None, "Config file, as configs/cifar10.py:codistill_skl.", flag_values=_FLAGS
+)
+flags.DEFINE_string("topology", None, "Slice, as v3-32 or v3:4x4x1.", flag_values=_FLAGS)
+flags.DEFINE_string("json", None, "File to write the figures to.", flag_values=_FLAGS)
+
+
+def main() -> None:
+    """The command."""
+    values = parse_flags(_FLAGS, sys.argv, ("config", "topology"))
+
+    # JAX only once the flags are right, and without looking for a TPU of this machine.
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    from churn_jax import config as config_lib
+    from churn_jax.files import write_atomically
+    from churn_jax.planner import chips, compiling, estimate, text
+
+    config = config_lib.check(values)
+    chip, topology = chips.find(str(_FLAGS["topology"].value))
+    compiled = compiling.compile_step(config, compiling.slice_devices(topology))
+    figures = estimate.estimate(compiled, chip)
+    print(text.describe(figures, config, topology))
+    if path := _FLAGS["json"].value:
+        plan = {"config": config_lib.to_dict(config), "topology": topology, **figures.to_dict()}
+        write_atomically(path, json.dumps(plan, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run_command(main)
