@@ -9,6 +9,12 @@ The position in the data is a function of the step, so the step is the position.
 and renames, so a checkpoint that was cut off is never taken for a whole one.
 """
 
+import contextlib
+import errno
+import logging
+import os
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -17,11 +23,16 @@ from etils import epath
 
 from churn_jax import integrity, processes
 from churn_jax.errors import UserError
+from churn_jax.files import writing
 from churn_jax.progress import say
 from churn_jax.step import TrainState
 
 # What Orbax changes in a checkpoint after the checksums are there; a state doesn't depend on it.
 _UNSEALED = ("_CHECKPOINT_METADATA", "commit_success.txt")
+
+
+# Threads of Orbax log at length what it then raises.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 class DamagedCheckpoint(UserError):
@@ -59,8 +70,9 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._manager.close()
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        with contextlib.suppress(Exception) if kind else self._writing():
+            self._manager.close()
 
     def save(self, step: int, state: TrainState, meta: dict[str, Any]) -> None:
         """Writes a checkpoint in the background; a step that has one is left as it is."""
@@ -68,16 +80,39 @@ class Checkpoints:
             return
         self.wait()
         self._saving = step
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(_by_path(state)), meta=ocp.args.JsonSave(meta)
-            ),
+        args = ocp.args.Composite(
+            state=ocp.args.StandardSave(_by_path(state)), meta=ocp.args.JsonSave(meta)
         )
+        with self._writing():
+            self._require_room(state)
+            self._manager.save(step, args=args)
 
     def wait(self) -> None:
         """Returns once every checkpoint is on disk."""
-        self._manager.wait_until_finished()
+        with self._writing():
+            self._manager.wait_until_finished()
+
+    def _require_room(self, state: TrainState) -> None:
+        """Refuses to begin what won't fit: Orbax would fill the disk and fail at length."""
+        if "://" in str(self._folder):
+            return
+        disk = os.statvfs(self._folder)
+        free, needed = disk.f_bavail * disk.f_frsize, sum(x.nbytes for x in jax.tree.leaves(state))
+        if free < needed:
+            reason = f"{os.strerror(errno.ENOSPC)} ({needed:,} bytes needed, {free:,} free)"
+            raise OSError(errno.ENOSPC, reason)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One line, as `files.writing` gives, for what the storage refuses to Orbax."""
+        try:
+            yield
+        except Exception as error:
+            if number := _refused_by_storage(error):
+                reason = error.strerror if isinstance(error, OSError) else os.strerror(number)
+                with writing(self._folder / str(self._saving)):
+                    raise OSError(number, reason) from error
+            raise
 
     def _seal(self) -> None:
         """Adds checksums to what has been written; Orbax calls this before it names it STEP."""
@@ -141,6 +176,14 @@ class Checkpoints:
                 raise UserError(f"{path} can't be restored: {error}") from error
             raise
         return jax.tree.unflatten(jax.tree.structure(like), [saved[path] for path in paths])
+
+
+def _refused_by_storage(error: BaseException) -> int | None:
+    """The operating system's error number, which Orbax's storage layer gives as text; or None."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"os_error_code='(\d+)'", str(error))
+    return int(found.group(1)) if found else None
 
 
 def _by_path(state: TrainState) -> dict[str, Any]:

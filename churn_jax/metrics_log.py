@@ -1,10 +1,12 @@
 """The machine-readable log of a training: `metrics.jsonl` always, TensorBoard where installed.
 
 One JSON object a line: {"step", "epoch", "kind": "train" | "eval", name: [[per member] per run]}.
+What is not a finite number is null.
 """
 
 import importlib.util
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 from etils import epath
 
 from churn_jax import processes
-from churn_jax.files import write_atomically
+from churn_jax.files import write_atomically, writing
 from churn_jax.progress import say
 
 
@@ -41,36 +43,63 @@ class MetricsLog:
         """Continues at `from_step`: what an interrupted training wrote beyond is dropped."""
         self._path = epath.Path(workdir) / "metrics.jsonl"
         lines = _whole_lines(self._path) if from_step else []
-        kept = [line for line in lines if json.loads(line)["step"] <= from_step]
-        write_atomically(self._path, "".join(f"{line}\n" for line in kept))
-        self._file = self._path.open("a")
+        kept = [line for step, line in lines if step <= from_step]
+        write_atomically(self._path, b"".join(line + b"\n" for line in kept))
+        with writing(self._path):
+            self._file = self._path.open("a")
         self._tensorboard = _tensorboard(workdir)
 
     def __enter__(self) -> "MetricsLog":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._file.close()
+        with writing(self._path):
+            self._file.close()
         if self._tensorboard is not None:
             self._tensorboard.close()
 
     def write(self, kind: str, step: int, epoch: float, metrics: Mapping[str, np.ndarray]) -> None:
         """Writes one line: `metrics` are [run, member], [run], or scalars."""
-        values = {name: np.asarray(value, np.float64).tolist() for name, value in metrics.items()}
+        values = {
+            name: _finite(np.asarray(value, np.float64).tolist()) for name, value in metrics.items()
+        }
         record = {"step": step, "epoch": epoch, "kind": kind, **values}
-        self._file.write(json.dumps(record) + "\n")
-        self._file.flush()
+        with writing(self._path):
+            self._file.write(json.dumps(record) + "\n")
+            self._file.flush()
         if self._tensorboard is not None:
             scalars = {f"{kind}/{name}": float(np.mean(value)) for name, value in metrics.items()}
             self._tensorboard.write_scalars(step, scalars)
 
 
-def _whole_lines(path: epath.Path) -> list[str]:
-    """The lines of the log; a last line that was cut off is not one."""
+def _whole_lines(path: epath.Path) -> list[tuple[int, bytes]]:
+    """(step, line) of every line; a last line that was cut off is not one.
+
+    Where other lines can't be read the file is damaged: that is said, and a copy kept.
+    """
     if not path.exists():
         return []
-    *whole, _ = path.read_text().split("\n")
+    content = path.read_bytes()
+    *lines, _ = content.split(b"\n")
+    whole = [(step, line) for line in lines if (step := _step(line)) is not None]
+    if damaged := len(lines) - len(whole):
+        copy = path.parent / "metrics.damaged.jsonl"
+        write_atomically(copy, content)
+        say(f"{path}: {damaged} damaged lines left out; {copy.name} has the file as it was")
     return whole
+
+
+def _step(line: bytes) -> int | None:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return value if math.isfinite(value) else None
 
 
 def _tensorboard(workdir: epath.PathLike) -> Any:

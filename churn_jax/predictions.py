@@ -6,11 +6,14 @@ A safetensors file (no pickle, memory-mapped) at `WORKDIR/predictions/STEP/run_0
     labels     int32    [example]
     ids        uint8    [example, width]           UTF-8, padded with zeros
 
-The header's metadata has one key, `provenance`: a JSON object that says what made the file.
+The header's metadata has `provenance`, a JSON object that says what made the file, and `crc32`, the
+checksum of that and of the tensors' bytes, by which damage is found.
 """
 
 import dataclasses
 import json
+import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,9 +22,11 @@ from etils import epath
 
 from churn_jax.errors import UserError
 from churn_jax.files import write_atomically
+from churn_jax.mapped import in_bounded_memory
 from churn_jax.tensors import read_tensors
 
 SCHEMA = 1
+_CHUNK = 1 << 22
 _REQUIRED = ("group", "config_hash", "run", "seed", "step", "dataset", "split", "data_fingerprint")
 
 
@@ -84,7 +89,8 @@ def write(path: epath.PathLike, predictions: Predictions) -> None:
         "ids": np.ascontiguousarray(ids).view(np.uint8).reshape(len(ids), -1),
     }
     provenance = json.dumps({"schema": SCHEMA, **predictions.provenance})
-    write_atomically(path, safetensors.numpy.save(tensors, metadata={"provenance": provenance}))
+    metadata = {"provenance": provenance, "crc32": _checksum(provenance, tensors)}
+    write_atomically(path, safetensors.numpy.save(tensors, metadata=metadata))
 
 
 def read(path: epath.PathLike) -> Predictions:
@@ -96,6 +102,8 @@ def read(path: epath.PathLike) -> Predictions:
     tensors, metadata = read_tensors(path)
     if not {"log_probs", "labels", "ids"} <= tensors.keys() or "provenance" not in metadata:
         raise UserError(f"{path}: not a churn_jax prediction file (it has {sorted(tensors)})")
+    if "crc32" in metadata and metadata["crc32"] != _checksum(metadata["provenance"], tensors):
+        raise UserError(f"{path}: damaged: it has other bytes than were written")
     try:
         provenance = json.loads(metadata["provenance"])
         missing = [key for key in _REQUIRED if key not in provenance]
@@ -107,6 +115,17 @@ def read(path: epath.PathLike) -> Predictions:
         return Predictions(tensors["log_probs"], np.array(tensors["labels"]), ids, provenance)
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}: damaged prediction file: {error}") from None
+
+
+def _checksum(provenance: str, tensors: Mapping[str, np.ndarray]) -> str:
+    """CRC-32, 8 hex digits, of the provenance and the tensors' bytes."""
+    total = zlib.crc32(provenance.encode())
+    for name in ("log_probs", "labels", "ids"):
+        content = tensors[name].reshape(-1).view(np.uint8)
+        rows = in_bounded_memory(content.__getitem__, content)
+        for start in range(0, len(content), _CHUNK):
+            total = zlib.crc32(rows(slice(start, start + _CHUNK)).data, total)
+    return f"{total:08x}"
 
 
 def _decode_ids(encoded: np.ndarray) -> np.ndarray:

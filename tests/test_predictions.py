@@ -74,6 +74,24 @@ def test_every_truncation_is_refused_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+def test_every_flipped_bit_is_refused_or_changes_nothing(tmp_path):
+    """A flip in the name of the checksum itself is the one that is not seen."""
+    path = tmp_path / "a.safetensors"
+    predictions.write(path, example())
+    whole, content = predictions.read(path), path.read_bytes()
+    unseen = 0
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        try:
+            found = predictions.read(path)
+        except UserError:
+            continue
+        unseen += 1
+        np.testing.assert_array_equal(found.log_probs, whole.log_probs)
+        assert found.provenance == whole.provenance
+    assert unseen <= len("crc32")
+
+
 def test_missing_files_and_folders_are_refused(tmp_path):
     with pytest.raises(UserError, match="No such file"):
         predictions.read(tmp_path / "none.safetensors")
