@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 
 from churn_jax.models.layers import BatchNorm
-from churn_jax.models.packed import Conv3x3
 
 
 class Block(nn.Module):
@@ -20,19 +19,15 @@ class Block(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         def conv(x: jax.Array, kernel: int, stride: int, name: str) -> jax.Array:
-            convolution: nn.Module
-            if (kernel, stride) == (3, 1):
-                convolution = Conv3x3(self.filters, self.dtype, name=name)
-            else:
-                convolution = nn.Conv(
-                    self.filters,
-                    (kernel, kernel),
-                    (stride, stride),
-                    use_bias=False,
-                    kernel_init=nn.initializers.he_normal(),
-                    dtype=self.dtype,
-                    name=name,
-                )
+            convolution = nn.Conv(
+                self.filters,
+                (kernel, kernel),
+                (stride, stride),
+                use_bias=False,
+                kernel_init=nn.initializers.he_normal(),
+                dtype=self.dtype,
+                name=name,
+            )
             norm = BatchNorm(self.norm_group, self.norm_axis, dtype=self.dtype, name=f"norm_{name}")
             return norm(convolution(x), train)
 
@@ -55,7 +50,14 @@ class CifarResNet(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Images [example, height, width, channel] to float32 logits [example, class]."""
-        x = Conv3x3(16, self.dtype, name="conv_first")(x)
+        x = nn.Conv(
+            16,
+            (3, 3),
+            use_bias=False,
+            kernel_init=nn.initializers.he_normal(),
+            dtype=self.dtype,
+            name="conv_first",
+        )(x)
         x = nn.relu(
             BatchNorm(self.norm_group, self.norm_axis, dtype=self.dtype, name="norm_first")(
                 x, train
