@@ -47,9 +47,9 @@ def draw(figure: Figure, report: Report) -> dict[str, bytes]:
                 drawing = _divergence(figure, report)
             case Analytic():
                 drawing = analytic.draw(figure.name, COLOURS, DASHES)
-        measured = "; bars and bands: 95 % intervals"
+        measured = "\nbars and bands: 95 % intervals"
         if isinstance(figure, Divergence):
-            measured = "; bands: from the nearest to the farthest run"
+            measured = "\nbands: from the nearest to the farthest run"
         elif isinstance(figure, Analytic):
             measured = ""
         drawing.suptitle(figure.title + measured, fontsize=10)
@@ -88,13 +88,18 @@ def _tradeoff(figure: Tradeoff, report: Report) -> Drawing:
         accuracy = _entries(report, points, "accuracy")
         churn = _entries(report, points, "churn")
         x, y = _means("accuracy", accuracy), _means("churn", churn)
+        style = _style(place - 1)
         axes.errorbar(
-            x, y, xerr=_arms("accuracy", accuracy), yerr=_arms("churn", churn), label=label,
-            **_style(place - 1),
-        )  # fmt: skip
+            x, y, xerr=_arms("accuracy", accuracy), yerr=_arms("churn", churn), label=label, **style
+        )
+        # One curve's numbers above its points, the next one's below.
+        aside = (5, 5) if place % 2 else (5, -11)
         for (value, _), right, up in zip(points, x, y, strict=True):
             if value == value:
-                axes.annotate(f"{value:g}", (right, up), (4, 4), textcoords="offset points")
+                axes.annotate(
+                    f"{value:g}", (right, up), aside, textcoords="offset points",
+                    color=style["color"],
+                )  # fmt: skip
     axes.set(xlabel=_axis("accuracy"), ylabel=_axis("churn"))
     axes.legend(fontsize=8)
     return drawing
