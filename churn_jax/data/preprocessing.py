@@ -94,7 +94,7 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
     """`image` as uint8 [size, size, channel]: bilinear, or means of areas where it halves."""
     shrinks = min(image.shape[:2]) >= 2 * size
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = cv2.resize(np.ascontiguousarray(image), (size, size), interpolation=method)
+    resized = cv2.resize(image, (size, size), interpolation=method)
     return resized.reshape(size, size, image.shape[-1])
 
 

@@ -50,7 +50,8 @@ class RecordExamples:
     def _builder(self) -> tfds.core.DatasetBuilder:
         return tfds.builder_from_directory(self.folder)
 
-    @property
+    # TFDS logs every look at it, which takes longer than parsing a record.
+    @functools.cached_property
     def _info(self) -> tfds.core.DatasetInfo:
         return self._builder.info
 
@@ -128,8 +129,12 @@ class RecordExamples:
     def _id(self, record: dict[str, Any]) -> str:
         return record[self.id_feature].decode()
 
+    @functools.cached_property
+    def _num_classes(self) -> int:
+        return self._info.features["label"].num_classes
+
     def _label(self, record: dict[str, Any]) -> int:
-        label, num_classes = record["label"], self._info.features["label"].num_classes
+        label, num_classes = record["label"], self._num_classes
         if not 0 <= label < num_classes:
             name = self._id(record)
             raise UserError(f"example {name} has label {label}, outside 0..{num_classes - 1}")
