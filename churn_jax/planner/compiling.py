@@ -83,17 +83,17 @@ def compile_step(config: Config, devices: list[Any]) -> Compiled:
     except jax.errors.JaxRuntimeError as error:
         if match := _OUT_OF_MEMORY.search(str(error)):
             used, available = (float(match[i]) * _UNITS[match[i + 1]] for i in (1, 3))
-            raise UserError(_does_not_fit(experiment, used, available)) from None
+            raise UserError(does_not_fit(experiment, used, available)) from None
         raise
     return Compiled(experiment, resident, arithmetic.flops(traced.jaxpr.jaxpr), program)
 
 
-def _does_not_fit(experiment: Experiment, used: float, available: float) -> str:
+def does_not_fit(experiment: Experiment, used: float, available: float) -> str:
     """By how much, and what would make it fit."""
     config, shape = experiment.config, experiment.mesh.shape
     needs = (
         f"it does not fit: a core needs {used / 2**30:.1f} GiB and has {available / 2**30:.1f}, "
-        f"{(used - available) / 2**30:.1f} too few"
+        f"{(used - available) / 2**30:.1f} too many"
     )
     advice = ["a larger slice"]
     if config.runs > shape["run"]:

@@ -1,0 +1,47 @@
+"""The reader of compiled programs, on a small one with a loop inside a loop."""
+
+from pathlib import Path
+
+import pytest
+
+from churn_jax.planner.program import Program
+
+HLO = (Path(__file__).parents[1] / "fixtures/tpu_program.hlo").read_text()
+
+
+@pytest.fixture(scope="module")
+def timeline():
+    return {timed.name: timed for timed in Program(HLO).timeline()}
+
+
+def test_bodies_of_loops_count_as_often_as_they_run(timeline):
+    times = {name: timed.times for name, timed in timeline.items()}
+    assert times == {"fusion.1": 1, "copy.1": 5 * 3, "fusion.2": 5, "multiply.1": 1}
+
+
+def test_cycles_are_the_compilers(timeline):
+    assert sum(timed.cycles * timed.times for timed in timeline.values()) == (
+        1000 + 5 * (3 * 7 + 20) + 30
+    )
+
+
+def test_kinds_and_places(timeline):
+    kinds = {name: timed.kind for name, timed in timeline.items()}
+    assert kinds == {
+        "fusion.1": "convolutions",
+        "copy.1": "copies",
+        "fusion.2": "elementwise",
+        "multiply.1": "elementwise",
+    }
+    assert timeline["fusion.2"].source == "jit(body)/while/body/gather"
+
+
+def test_bytes_are_those_read_and_written(timeline):
+    assert timeline["fusion.1"].bytes == 2 * (8 * 16 + 16 * 4) + 4 * 8 * 4
+    # Of the table [100, 8] one row is read; the place is 4 bytes, the result a row.
+    assert timeline["fusion.2"].bytes == 32 + 4 + 32
+
+
+def test_instructions_are_found_wherever_they_run():
+    times = {each.name: times for each, times in Program(HLO).executed()}
+    assert times["all-reduce.1"] == 5
