@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Sets up, checks style and types, and runs the tests. Arguments go to pytest, for example:
 #   bash launch/test.sh -m slow
+# TEST_EXTRAS=test,tpu adds the TPU compiler (0.7 GB): without it, what needs it is skipped.
 set -euo pipefail
 # shellcheck source=launch/environment.sh
 . "$(dirname "$0")/environment.sh"
-prepare_environment test
+prepare_environment "${TEST_EXTRAS:-test}"
 
 ruff check .
 ruff format --check .

@@ -1,0 +1,107 @@
+"""Memory that a step is predicted to need, beside what training it takes.
+
+    python benchmarks/memory.py [--json=FILE]
+
+The prediction is the compiler's `memory_analysis()`, as `churn_jax.plan` prints it. On an
+accelerator the device counts what is in use at its peak. A CPU doesn't: there the largest resident
+set of the process while it trains is taken, less what was resident before.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from churn_jax import config as config_lib
+from churn_jax import sharding
+from churn_jax.data import DatasetInfo
+from churn_jax.experiment import Experiment
+
+INFO = DatasetInfo("cifar10", tuple("0123456789"), (32, 32, 3), (0.5,) * 3, (0.25,) * 3)
+CASES = [("lenet5", 2048, 2), ("resnet8", 256, 1), ("resnet8", 512, 1), ("resnet20", 256, 1)]
+STEPS = 2
+
+
+def main() -> None:
+    """Prints a line a case."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    rows = [measure(*case) for case in CASES]
+    for row in rows:
+        print(
+            f"{row['model']:9} batch {row['batch_size']:5}  {row['runs']} runs  "
+            f"predicted {row['predicted'] / 2**20:7.1f} MiB  "
+            f"measured {row['measured'] / 2**20:7.1f} MiB  ratio {row['ratio']:.2f}"
+        )
+    if asked.json:
+        report = {"platform": jax.default_backend(), "rows": rows}
+        asked.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def measure(model: str, batch_size: int, runs: int) -> dict[str, Any]:
+    """Bytes predicted and measured, of the state, a batch and what a step needs beside them."""
+    values = {
+        "model.name": model,
+        "batch_size": batch_size,
+        "runs": runs,
+        **dict.fromkeys(("mesh.run", "mesh.member", "mesh.data"), 1),
+    }
+    config = config_lib.default()
+    config.update_from_flattened_dict(values)
+    checked = config_lib.check(config)
+    experiment = Experiment(checked, INFO, batch_size, sharding.make_mesh(checked))
+    lowered = experiment.streaming_step.lower(  # type: ignore[attr-defined]
+        experiment.abstract_state(), experiment.abstract_batch()
+    )
+    step = lowered.compile()
+    stats = step.memory_analysis()
+    predicted = (
+        stats.argument_size_in_bytes
+        + stats.output_size_in_bytes
+        - stats.alias_size_in_bytes
+        + stats.temp_size_in_bytes
+    )
+    experiment.init_state()  # its compilation is no part of training
+    before = _in_use(reset=True)
+    state = experiment.init_state()
+    batch = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), experiment.abstract_batch())
+    for _ in range(STEPS):
+        state, _ = step(state, batch)
+    jax.block_until_ready(state)
+    measured = _peak() - before
+    return {
+        "model": model,
+        "batch_size": batch_size,
+        "runs": runs,
+        "predicted": predicted,
+        "measured": measured,
+        "ratio": predicted / measured,
+    }
+
+
+def _in_use(reset: bool) -> int:
+    if stats := jax.devices()[0].memory_stats():
+        return stats["bytes_in_use"]
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins again at what there is
+    return _status("VmRSS")
+
+
+def _peak() -> int:
+    if stats := jax.devices()[0].memory_stats():
+        return stats["peak_bytes_in_use"]
+    return _status("VmHWM")
+
+
+def _status(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith(f"{key}:")]
+    return int(line.split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    main()
