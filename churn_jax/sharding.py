@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from churn_jax.compilation import keep_programs
@@ -97,7 +98,15 @@ def make_mesh(config: Config, devices: list[jax.Device] | None = None) -> Mesh:
             f"{config.method.members} members) do not divide over {jax.process_count()} processes "
             f"with {len(devices)} devices: {len(idle)} would have nothing to do"
         )
-    return jax.make_mesh(shape, AXES, axis_types=(jax.sharding.AxisType.Auto,) * 3, devices=used)
+    return Mesh(_arranged(used, shape), AXES, axis_types=(jax.sharding.AxisType.Auto,) * 3)
+
+
+def _arranged(devices: list[jax.Device], shape: tuple[int, int, int]) -> np.ndarray:
+    """The devices in the mesh's shape, neighbours in the network side by side if possible."""
+    try:
+        return mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
+    except (AssertionError, NotImplementedError):  # a part of a slice, or a v4's cores one by one
+        return np.array(devices).reshape(shape)
 
 
 def shard(mesh: Mesh, spec: PartitionSpec) -> NamedSharding:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from churn_jax import methods
+from churn_jax import methods, sharding
 from churn_jax.data.outline import outline
 from churn_jax.errors import UserError
 from churn_jax.planner import compiling, text
@@ -18,6 +18,7 @@ from tests.fixtures.experiments import make_config, make_experiment, run_module
 needs_libtpu = pytest.mark.skipif(
     importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed: the extra [tpu]"
 )
+WHOLE = dict.fromkeys(("mesh__run", "mesh__member", "mesh__data"), 0)
 TINY = ["--config=configs/digits.py:codistill_skl,tiny", "--config.runs=8"]
 
 
@@ -46,6 +47,17 @@ def test_a_slice_that_libtpu_refuses_is_one_line_with_the_nearest():
     with pytest.raises(UserError, match=r"not divisible.*did you mean 'v3:4x4x1'") as error:
         compiling.slice_devices("v3:3x4x1")
     assert "\n" not in str(error.value)
+
+
+@needs_libtpu
+@pytest.mark.parametrize("topology", ["v3:4x4x1", "v4:2x2x2", "v5e:4x4", "v5p:2x2x2", "v6e:4x4"])
+@pytest.mark.parametrize("runs", [1, 3])
+def test_a_pair_is_laid_out_over_every_kind_of_slice(topology, runs):
+    devices = compiling.slice_devices(topology)
+    config = make_config(runs=runs, batch_size=48, method__members=2, **WHOLE)
+    mesh = sharding.make_mesh(config, devices)
+    assert mesh.size == min(len(devices), 2 * 48)
+    assert len(set(mesh.devices.flat)) == mesh.size
 
 
 def test_without_libtpu_it_says_what_to_install(monkeypatch):
@@ -115,9 +127,7 @@ def test_the_table_for_a_person():
     shown = text.describe(ESTIMATE, config, "v3:2x2x1")
     assert "6.00 of 16.0 GiB (38%)" in shown
     assert "3 all-reduce over data, 12 MB a step" in shown
-    assert (
-        "arithmetic 10.0 ms, traffic 20.0 ms; the step takes 2.00 × the larger (traffic)" in shown
-    )
+    assert "arithmetic 10 ms, traffic 20 ms; the step takes 2.00 × the larger (traffic)" in shown
     assert "25% of the arithmetic peak" in shown
     assert "the paper" not in shown  # it says nothing of the digits
 

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import re
 from typing import Any
 
 import jax
@@ -149,7 +150,7 @@ def _slowest(timeline: list[Timed], clock: float, count: int = 10) -> tuple[tupl
     """Where most of the time goes: (place in the program, seconds a step)."""
     seconds: dict[str, float] = collections.defaultdict(float)
     for timed in timeline:
-        place = timed.source.rpartition("closed_call/")[2] or timed.name
+        place = re.split(r"closed_call/|eval_jaxpr/", timed.source)[-1] or timed.name
         backward = "backward of " if "transpose(" in timed.source else ""
         seconds[f"{backward}{place} ({timed.kind})"] += timed.cycles * timed.times / clock
     return tuple(sorted(seconds.items(), key=lambda item: -item[1])[:count])

@@ -33,7 +33,7 @@ def describe(estimate: Estimate, config: Config, topology: str) -> str:
 
 
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.1f} ms"
+    return f"{seconds * 1e3:.3g} ms"
 
 
 def _memory(estimate: Estimate) -> str:
