@@ -1,7 +1,7 @@
 """Checkpoints: the state, and what made it, written together by Orbax.
 
     WORKDIR/checkpoints/STEP/state           every leaf of the state by its path, [run, member, …]
-    WORKDIR/checkpoints/STEP/meta            JSON: step, config, provenance
+    WORKDIR/checkpoints/STEP/meta            JSON: step, provenance, metrics not yet in the log
     WORKDIR/checkpoints/STEP/checksums.json  of the files of both
     WORKDIR/checkpoints/damaged/STEP         one that was found damaged, for you to look at
 
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from etils import epath
 
@@ -30,6 +31,9 @@ from churn_jax.step import TrainState
 # What Orbax changes in a checkpoint after the checksums are there; a state doesn't depend on it.
 _UNSEALED = ("_CHECKPOINT_METADATA", "commit_success.txt")
 
+
+# Leaves that checkpoints lacked before they were introduced, when all of them were zero.
+_LATER = ("failed_at",)
 
 # Threads of Orbax log at length what it then raises.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
@@ -164,6 +168,7 @@ class Checkpoints:
         if processes.agree(fault is not None):
             raise DamagedCheckpoint(f"{path} is damaged: {fault}")
         paths = _by_path(like)
+        since = {name: paths.pop(name) for name in _LATER if not self._has(step, name)}
         try:
             saved = self._manager.restore(
                 step, args=ocp.args.Composite(state=ocp.args.StandardRestore(paths))
@@ -175,7 +180,24 @@ class Checkpoints:
             if isinstance(error, ValueError | OSError | KeyError):
                 raise UserError(f"{path} can't be restored: {error}") from error
             raise
-        return jax.tree.unflatten(jax.tree.structure(like), [saved[path] for path in paths])
+        saved |= {name: _zeros(leaf) for name, leaf in since.items()}
+        return jax.tree.unflatten(
+            jax.tree.structure(like), [saved[path] for path in _by_path(like)]
+        )
+
+    def meta(self, step: int) -> dict[str, Any]:
+        """What was saved beside the state of `step`."""
+        args = ocp.args.Composite(meta=ocp.args.JsonRestore())
+        return self._manager.restore(step, args=args)["meta"]
+
+    def _has(self, step: int, name: str) -> bool:
+        """Whether the checkpoint has a leaf; true where it doesn't say what it has."""
+        listed = self._folder / str(step) / "state" / "_METADATA"
+        return not listed.exists() or f"'{name}'" in listed.read_text()
+
+
+def _zeros(leaf: jax.ShapeDtypeStruct) -> jax.Array:
+    return jax.jit(lambda: jnp.zeros(leaf.shape, leaf.dtype), out_shardings=leaf.sharding)()
 
 
 def _refused_by_storage(error: BaseException) -> int | None:

@@ -99,6 +99,7 @@ class Config:
     checkpoint_every: float = 0.0  # epochs between checkpoints; 0 writes the last only
     keep_checkpoints: int = 3
     log_every: int = 50  # steps between log lines
+    on_failed_run: str = "continue"  # continue | stop: the other runs, when one isn't finite
     log_distances: bool = False  # log how far the runs' weights are from those of the first run
     eval_batch_size: int = 500
     deterministic: bool = False  # ask the backend for kernels that give the same bits every time
@@ -107,7 +108,7 @@ class Config:
 # What does not change the mathematics of a run: left out of the hash that makes runs one group.
 NOT_HASHED = {
     "mesh", "runs", "first_run", "eval_every", "checkpoint_every", "keep_checkpoints", "log_every",
-    "log_distances", "eval_batch_size",
+    "log_distances", "on_failed_run", "eval_batch_size",
     "data.dir", "data.pipeline", "data.workers", "data.undecodable",
     "method.teachers",  # a place; `teachers.load` sees to it that the config decides what is there
 }  # fmt: skip
@@ -120,6 +121,7 @@ CHOICES = {
     "data.pipeline": ("auto", "resident", "streaming"),
     "data.undecodable": ("stop", "blank"),
     "model.dtype": ("float32", "bfloat16"),
+    "on_failed_run": ("continue", "stop"),
     "randomness.perturb": ("none", "one_ulp"),
 }
 

@@ -15,6 +15,7 @@ from churn_jax.data import Dataset, DatasetInfo, Examples, fingerprint
 from churn_jax.data.streaming import evaluation_batches
 from churn_jax.errors import UserError
 from churn_jax.experiment import Experiment
+from churn_jax.failures import failed_runs
 from churn_jax.predictions import Predictions
 from churn_jax.step import TrainState
 
@@ -43,7 +44,7 @@ def write_predictions(
     """Predicts what was held out from training and writes a file a run and split.
 
     Those of the test split are the workdir's own; those of a validation split are in
-    `WORKDIR/validation`, as a workdir of their own would have them.
+    `WORKDIR/validation`, as a workdir of their own would have them. Failed runs have no file.
     """
     made_by = provenance.describe(experiment.config, experiment.mesh, dataset)
     made_by["step"] = step
@@ -64,6 +65,7 @@ def _write_split(
     made_by: dict[str, Any],
 ) -> None:
     log_probs = predict(experiment, state, examples)
+    failed = failed_runs(experiment, state)
     method, step = experiment.config.method, made_by["step"]
     made_by = made_by | {
         "group": method.label,
@@ -77,6 +79,8 @@ def _write_split(
         return
     labels = np.asarray(examples.labels, np.int32)
     for run, run_log_probs in zip(experiment.runs, log_probs, strict=True):
+        if run in failed:
+            continue
         path = predictions.step_dir(folder, step) / predictions.file_name(int(run))
         made = {"run": int(run), **made_by}
         predictions.write(path, Predictions(run_log_probs, labels, examples.ids, made))

@@ -60,9 +60,7 @@ class MetricsLog:
 
     def write(self, kind: str, step: int, epoch: float, metrics: Mapping[str, np.ndarray]) -> None:
         """Writes one line: `metrics` are [run, member], [run], or scalars."""
-        values = {
-            name: _finite(np.asarray(value, np.float64).tolist()) for name, value in metrics.items()
-        }
+        values = {name: _finite(np.asarray(value).tolist()) for name, value in metrics.items()}
         record = {"step": step, "epoch": epoch, "kind": kind, **values}
         with writing(self._path):
             self._file.write(json.dumps(record) + "\n")

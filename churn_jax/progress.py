@@ -88,7 +88,8 @@ class Progress:
 
 
 def _per_member(value: np.ndarray) -> str:
-    return " | ".join(f"{member:.4f}" for member in np.asarray(value).mean(axis=0))
+    """Means over the runs that have not failed."""
+    return " | ".join(f"{member:.4f}" for member in np.nanmean(value, axis=0))
 
 
 def clock(seconds: float) -> str:

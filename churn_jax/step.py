@@ -31,7 +31,7 @@ Leaf = Any
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["step", "params", "batch_stats", "opt_state", "peers", "teachers"],
+    data_fields=["step", "params", "batch_stats", "opt_state", "peers", "teachers", "failed_at"],
     meta_fields=[],
 )
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,8 @@ class TrainState:
 
     `peers` holds the stale copies {'params', 'batch_stats'} that stale objectives train against;
     it is empty for the others. `teachers` holds the same of the trained networks that distillation
-    learns from, [run, teacher, …], and never changes.
+    learns from, [run, teacher, …], and never changes. `failed_at`, int32 [run, member], is 0 or the
+    step (counted from 1) at which the run's numbers went wrong: what the step before made stays.
     """
 
     step: Leaf
@@ -49,6 +50,7 @@ class TrainState:
     opt_state: Tree
     peers: Tree
     teachers: Tree
+    failed_at: Leaf
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["images", "labels"], meta_fields=[])
@@ -90,7 +92,15 @@ def init_state(recipe: Recipe, keys: jax.Array) -> TrainState:
         return jnp.zeros(shape, leaf.dtype)
 
     teachers = jax.tree.map(no_teachers_yet, variables) if recipe.objective.taught else {}
-    return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, opt_state, peers, teachers)
+    return TrainState(
+        jnp.zeros((), jnp.int32),
+        params,
+        batch_stats,
+        opt_state,
+        peers,
+        teachers,
+        jnp.zeros(keys.shape, jnp.int32),
+    )
 
 
 def train_step(
@@ -98,24 +108,59 @@ def train_step(
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """One joint update of all members of all runs on this device.
 
+    A run whose loss or gradients, of any member, are not finite is stopped: from then on its
+    parameters stay what they were before, whatever its batches say, and its metrics are NaN.
+
     Returns the new state and the metrics {loss terms, accuracy}, float32 [run, member], means over
     the whole batch.
     """
     peers = _refreshed_peers(state, recipe)
     coefficients = objectives.coefficients(recipe.objective, state.step, recipe.steps_per_epoch)
     run_step = partial(_gradients, coefficients=coefficients, recipe=recipe)
-    grads, batch_stats, metrics = over_models(run_step, recipe.layout)(
+    grads, batch_stats, metrics, wrong = over_models(run_step, recipe.layout)(
         state.params, state.batch_stats, peers, state.teachers, batch
     )
-    grads, metrics = jax.lax.psum((grads, metrics), "data")
+    grads, metrics, wrong = jax.lax.psum((grads, metrics, wrong), "data")
+    failed_at = _failed_at(state, (grads, batch_stats), wrong)
 
     def update(grads: Tree, opt_state: Tree, params: Tree) -> tuple[Tree, Tree]:
         updates, opt_state = recipe.optimizer.update(grads, opt_state, params)
         return optax.apply_updates(params, updates), opt_state
 
     params, opt_state = jax.vmap(jax.vmap(update))(grads, state.opt_state, state.params)
-    state = TrainState(state.step + 1, params, batch_stats, opt_state, peers, state.teachers)
-    return state, metrics
+    healthy = failed_at == 0
+
+    def if_healthy(new: jax.Array, old: jax.Array) -> jax.Array:
+        return jnp.where(healthy.reshape(*healthy.shape, *[1] * (new.ndim - 2)), new, old)
+
+    params, batch_stats, opt_state = jax.tree.map(
+        if_healthy,
+        (params, batch_stats, opt_state),
+        (state.params, state.batch_stats, state.opt_state),
+    )
+    metrics = {name: jnp.where(healthy, value, jnp.nan) for name, value in metrics.items()}
+    return TrainState(
+        state.step + 1, params, batch_stats, opt_state, peers, state.teachers, failed_at
+    ), metrics
+
+
+def _failed_at(state: TrainState, made: Tree, wrong: jax.Array) -> jax.Array:
+    """`TrainState.failed_at` after this step, int32 [run, member].
+
+    Args:
+      state: before the step.
+      made: what the step has made of the members on this device, [run, member, …].
+      wrong: [run], how many devices have seen a loss that is not finite.
+    """
+
+    def of_model(tree: Tree) -> jax.Array:
+        """Not finite if any entry isn't, or is so large that the next step's would not be."""
+        return sum((jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)), jnp.float32(0))
+
+    finite = jnp.isfinite(jax.vmap(jax.vmap(of_model))(made)).all(axis=1)
+    wrong += jax.lax.psum(jnp.where(finite, 0.0, 1.0), "member")
+    fails = (wrong > 0)[:, None] & (state.failed_at == 0)
+    return jnp.where(fails, state.step + 1, state.failed_at)
 
 
 def predict_step(params: Tree, batch_stats: Tree, images: jax.Array, recipe: Recipe) -> jax.Array:
@@ -139,10 +184,11 @@ def _gradients(
     *,
     coefficients: dict,
     recipe: Recipe,
-) -> tuple[Tree, Tree, dict[str, jax.Array]]:
-    """One run's gradients and metrics from this device's members [member, …] and examples.
+) -> tuple[Tree, Tree, dict[str, jax.Array], jax.Array]:
+    """One run's gradients, batch statistics and metrics, from this device's members and examples.
 
-    Both are this device's part of the mean over the batch: summed over `data` they are whole.
+    Gradients and metrics are this device's part of the mean over the batch: summed over `data` they
+    are whole. The last result is 1 where the loss of any member is not finite, else 0.
     """
 
     def network(params: Tree) -> tuple[jax.Array, Tree]:
@@ -157,7 +203,7 @@ def _gradients(
     stale = _frozen_logits(peers, batch.images, recipe) if peers else None
     taught = _frozen_logits(teachers, batch.images, recipe) if teachers else None
 
-    def objective(everyone: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def objective(everyone: jax.Array) -> tuple[jax.Array, tuple[dict[str, jax.Array], jax.Array]]:
         total, parts = objectives.terms(
             recipe.objective,
             everyone,
@@ -166,9 +212,9 @@ def _gradients(
             teacher_logits=taught,
             **coefficients,
         )
-        return total.sum() / recipe.batch_size, parts
+        return total.sum() / recipe.batch_size, (parts, jnp.isfinite(total).all())
 
-    grad_everyone, parts = jax.grad(objective, has_aux=True)(everyone)
+    grad_everyone, (parts, finite) = jax.grad(objective, has_aux=True)(everyone)
     parts["accuracy"] = (jnp.argmax(everyone, -1) == batch.labels[None]).astype(jnp.float32)
 
     members = logits.shape[0]
@@ -179,7 +225,7 @@ def _gradients(
 
     (grads,) = pull_back(mine(grad_everyone))
     metrics = {name: mine(value).sum(-1) / recipe.batch_size for name, value in parts.items()}
-    return grads, batch_stats, metrics
+    return grads, batch_stats, metrics, jnp.where(finite, 0.0, 1.0)
 
 
 def _refreshed_peers(state: TrainState, recipe: Recipe) -> Tree:

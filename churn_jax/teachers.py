@@ -18,6 +18,7 @@ from churn_jax import inference, sharding
 from churn_jax.config import Config, MeshConfig
 from churn_jax.errors import UserError
 from churn_jax.experiment import Experiment
+from churn_jax.failures import failed_runs
 from churn_jax.objectives import Objective
 from churn_jax.step import Tree
 
@@ -73,6 +74,8 @@ def _trained(workdir: str, student: Experiment) -> dict[int, Tree]:
         )
     with checkpoint_lib.Checkpoints(workdir) as checkpoints:
         state = checkpoints.restore(experiment.total_steps, experiment.abstract_state())
+    if failed := failed_runs(experiment, state):
+        raise UserError(f"config.method.teachers: runs {sorted(failed)} in {workdir!r} have failed")
     variables = sharding.to_host({"params": state.params, "batch_stats": state.batch_stats})
     return {
         int(run): jax.tree.map(lambda leaf, place=place: leaf[place, 0], variables)

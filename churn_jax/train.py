@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import time
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import jax
@@ -32,6 +33,7 @@ from churn_jax.data.resident import ResidentSource, is_resident, position
 from churn_jax.data.streaming import stream
 from churn_jax.errors import UserError
 from churn_jax.experiment import Experiment
+from churn_jax.failures import Failures
 from churn_jax.files import write_atomically
 from churn_jax.interruption import Interruption
 from churn_jax.metrics_log import MetricsLog, NoLog, open_log
@@ -115,10 +117,11 @@ def _loop(
         config.batch_size * config.runs * config.method.members,
         waited=lambda: feed.waited,
     )
-    pending: list[Metrics] = []
+    pending = _unlogged(checkpoints.meta(first)) if first else []
     with open_log(workdir, first) as log, Interruption() as interruption:
         if first == 0:
             _log_distances(experiment, log, 0, state)
+        failures = Failures(workdir, experiment, checkpoints, log, state)
         for step in range(first + 1, total + 1):  # `step` counts finished steps
             state, step_metrics = feed.advance(state, step - 1)
             pending.append(step_metrics)
@@ -126,22 +129,28 @@ def _loop(
                 jax.block_until_ready(state)
                 progress.start(step)
                 interruption.begin()
-            if step % config.log_every == 0 or step == total:
+            stop = interruption.wanted(step)
+            logs = step % config.log_every == 0 or step == total
+            evaluates = _due(step, config.eval_every, experiment)
+            saves = stop or _due(step, config.checkpoint_every, experiment)
+            if logs or evaluates or saves:
+                failures.check(state)
+            if logs:
                 means = _means(pending)
                 pending = []
                 progress.report(step, means)
                 log.write("train", step, step / experiment.steps_per_epoch, means)
             _log_distances(experiment, log, step, state)
-            if _due(step, config.eval_every, experiment):
+            if evaluates:
                 progress.pause()
-                evaluated = evaluate_members(experiment, state, dataset)
+                evaluated = failures.hide(evaluate_members(experiment, state, dataset), state)
                 log.write("eval", step, step / experiment.steps_per_epoch, evaluated)
                 progress.report(step, {f"test {name}": value for name, value in evaluated.items()})
                 progress.resume()
-            stop = interruption.wanted(step)
-            if stop or _due(step, config.checkpoint_every, experiment):
+            if saves:
                 progress.pause()
-                checkpoints.save(step, state, {"step": step, **meta})
+                pending = [_on_host(metrics) for metrics in pending]
+                checkpoints.save(step, state, {"step": step, "unlogged": _listed(pending), **meta})
                 progress.resume()
             if stop:
                 checkpoints.wait()
@@ -168,8 +177,29 @@ def _log_distances(
 
 def _means(pending: list[Metrics]) -> dict[str, np.ndarray]:
     """Means over the steps since the last report, float32 [run, member]."""
-    fetched = [sharding.to_host(metrics) for metrics in pending]
+    fetched = [_on_host(metrics) for metrics in pending]
     return jax.tree.map(lambda *values: np.mean(values, axis=0), *fetched)
+
+
+def _on_host(metrics: Metrics) -> Metrics:
+    """Metrics of one step as NumPy arrays, fetched if they aren't yet."""
+    return {
+        name: value if isinstance(value, np.ndarray) else sharding.to_host(value)
+        for name, value in metrics.items()
+    }
+
+
+def _listed(pending: list[Metrics]) -> list[dict[str, list]]:
+    """Metrics of steps since the last report, as JSON has them."""
+    return [{name: value.tolist() for name, value in metrics.items()} for metrics in pending]
+
+
+def _unlogged(meta: Mapping[str, Any]) -> list[Metrics]:
+    """What `_listed` has made of metrics, from a checkpoint."""
+    return [
+        {name: np.array(value, np.float32) for name, value in metrics.items()}
+        for metrics in meta.get("unlogged", [])
+    ]
 
 
 def evaluate_members(

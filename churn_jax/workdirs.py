@@ -42,24 +42,49 @@ def all_steps(workdir: epath.PathLike) -> list[int]:
 
 
 def load_step(workdir: epath.PathLike, step: int) -> list[Predictions]:
-    """All runs' predictions at a step, made from the checkpoint if they are not there.
+    """All runs' predictions at a step, made from the checkpoint if they are missing or damaged.
 
     Raises:
-      UserError: the workdir has neither predictions nor a checkpoint of that step.
+      UserError: the workdir has neither whole predictions nor a checkpoint of that step.
     """
     workdir = epath.Path(workdir)
-    if step not in prediction_steps(workdir):
-        steps = all_steps(workdir)
-        if step not in steps:
-            raise UserError(f"{workdir}: no predictions or checkpoint at step {step} (has {steps})")
-        from churn_jax import inference  # brings JAX, which saved predictions do not need
+    steps = all_steps(workdir)
+    if step not in steps:
+        raise UserError(f"{workdir}: no predictions or checkpoint at step {step} (has {steps})")
+    try:
+        return _read_all(workdir, step)
+    except UserError as error:
+        if step not in _numbered(workdir / "checkpoints"):
+            raise
+        from churn_jax import inference, progress  # JAX, which saved predictions do not need
 
+        if step in prediction_steps(workdir):
+            progress.say(f"{error}; predicting again from the checkpoint")
         inference.predict_workdir(workdir, step)
+    return _read_all(workdir, step)
+
+
+def _read_all(workdir: epath.Path, step: int) -> list[Predictions]:
+    """What is saved; raises UserError unless there is a whole file of every run."""
     folder = predictions.step_dir(workdir, step)
     files = sorted(folder.glob("run_*.safetensors"))
     if not files:
         raise UserError(f"{folder}: no prediction files")
-    return [predictions.read(path) for path in files]
+    found = [predictions.read(path) for path in files]
+    if missing := _expected_runs(workdir, step) - {run.provenance["run"] for run in found}:
+        raise UserError(f"{folder}: no predictions of the runs {sorted(missing)}")
+    return found
+
+
+def _expected_runs(workdir: epath.Path, step: int) -> set[int]:
+    """The runs that should have predictions at a step, where the workdir says what it trains."""
+    path = workdir / "config.json"
+    try:
+        config = json.loads(path.read_text())
+        runs = set(range(config["first_run"], config["first_run"] + config["runs"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return set()
+    return runs - {failed["run"] for failed in failed_runs(workdir) if failed["step"] <= step}
 
 
 def failed_runs(workdir: epath.PathLike) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from churn_jax.checkpoints import Checkpoints, DamagedCheckpoint, folder, steps
 from churn_jax.errors import UserError
 from tests.fixtures.experiments import assert_equal, make_config, make_experiment
 
-CONFIG = make_config(checkpoint_every=1.0, log_every=2)
+CONFIG = make_config(checkpoint_every=1.0, log_every=3)
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,14 @@
 """The loop: what a training leaves behind, resuming, and what varies between runs."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
 
 from churn_jax import config as config_lib
-from churn_jax import inference, metrics, predictions, randomness, train
+from churn_jax import inference, metrics, predictions, randomness, train, workdirs
 from churn_jax.checkpoints import Checkpoints
 from churn_jax.errors import UserError
 from tests.fixtures.experiments import assert_equal, digits, make_config, make_experiment
@@ -64,6 +65,30 @@ def test_predictions_of_an_earlier_step_come_from_its_checkpoint(finished):
     assert early.provenance["step"] == 4
     assert (early.ids == late.ids).all()
     assert (early.log_probs != late.log_probs).any()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
+def test_predictions_that_are_damaged_or_missing_are_made_again(finished, tmp_path, damage, capsys):
+    workdir = shutil.copytree(finished, tmp_path / "work")
+    path = files_of(workdir)[1]
+    whole = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+        path.write_bytes(whole[:middle] if damage == "truncated" else flipped)
+    assert [run.provenance["run"] for run in workdirs.load_step(workdir, 8)] == [0, 1]
+    assert "; predicting again from the checkpoint" in capsys.readouterr().err
+    assert path.read_bytes() == whole
+
+
+def test_damaged_predictions_without_a_checkpoint_are_refused(finished, tmp_path):
+    workdir = shutil.copytree(finished, tmp_path / "work")
+    shutil.rmtree(workdir / "checkpoints")
+    files_of(workdir)[0].unlink()
+    with pytest.raises(UserError, match=r"no predictions of the runs \[0\]"):
+        workdirs.load_step(workdir, 8)
 
 
 def test_a_checkpoint_that_is_not_there_is_refused_with_those_that_are(finished):
