@@ -122,6 +122,20 @@ def test_a_config_that_does_not_fit_says_by_how_much_and_what_to_change():
     assert "--config.batch_size=8" in message
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for HLO "
+        "temporaries (22.15G) exceeds available HBM (15.48G).",
+        "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 22.15G of 15.48G hbm.",
+    ],
+)
+def test_both_ways_in_which_libtpu_says_so_are_read(message):
+    used, available = compiling.read_memory_needed(message)
+    assert (used, available) == (22.15 * GIB, 15.48 * GIB)
+    assert compiling.read_memory_needed("INTERNAL: something else") is None
+
+
 def test_the_table_for_a_person():
     config = dataclasses.replace(make_config(), method=methods.method("baseline", {}, 2.0))
     shown = text.describe(ESTIMATE, config, "v3:2x2x1")

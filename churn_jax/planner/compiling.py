@@ -24,7 +24,10 @@ _LIBTPU = {
     "TPU_ACCELERATOR_TYPE": "v3-8",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
-_OUT_OF_MEMORY = re.compile(r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm")
+_OUT_OF_MEMORY = re.compile(  # libtpu says it in one of two ways
+    r"(?:temporaries \(|Used )([\d.]+)([KMGT]?)\)? "
+    r"(?:exceeds available HBM \(|of )([\d.]+)([KMGT]?)"
+)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -81,11 +84,18 @@ def compile_step(config: Config, devices: list[Any]) -> Compiled:
     try:
         program = traced.lower().compile()
     except jax.errors.JaxRuntimeError as error:
-        if match := _OUT_OF_MEMORY.search(str(error)):
-            used, available = (float(match[i]) * _UNITS[match[i + 1]] for i in (1, 3))
-            raise UserError(does_not_fit(experiment, used, available)) from None
+        if needed := read_memory_needed(str(error)):
+            raise UserError(does_not_fit(experiment, *needed)) from None
         raise
     return Compiled(experiment, resident, arithmetic.flops(traced.jaxpr.jaxpr), program)
+
+
+def read_memory_needed(error: str) -> tuple[float, float] | None:
+    """Bytes (needed, available) of a compiler's error, if it is that memory is too small."""
+    match = _OUT_OF_MEMORY.search(error)
+    if not match:
+        return None
+    return float(match[1]) * _UNITS[match[2]], float(match[3]) * _UNITS[match[4]]
 
 
 def does_not_fit(experiment: Experiment, used: float, available: float) -> str:
