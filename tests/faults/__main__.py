@@ -2,7 +2,7 @@
 
     python -m tests.faults                                # minutes
     python -m tests.faults --short                        # what the tests run
-    python -m tests.faults --only=disk --tries=50
+    python -m tests.faults --only='disk|lock' --tries=50
     python -m tests.faults --page=docs/reliability.md     # puts the table there, too
 
 Everything is done to processes of the operating system, and judged by the bytes they leave behind:
@@ -10,6 +10,7 @@ parameters, predictions, log and report must be those of commands that nothing h
 """
 
 import argparse
+import multiprocessing
 import os
 import re
 import sys
@@ -27,7 +28,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("--short", action="store_true", help="one try of most faults")
     parser.add_argument("--tries", type=int, help="of each fault, instead of the suite's own")
-    parser.add_argument("--only", default="", help="faults whose name contains this")
+    parser.add_argument("--only", default="", help="faults whose name this is found in")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="faults at a time")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments")
     parser.add_argument("--page", type=Path, help="a Markdown page that has a place for the table")
     options = parser.parse_args()
@@ -49,30 +51,31 @@ def _try_all(folder: Path, options: argparse.Namespace) -> tuple[list[str], list
     from tests.faults import suite
 
     provenance.code_version()  # remembered: it stays the same while the suite runs
-    lab = suite.Lab(folder, options.seed)
+    wanted = [
+        (index, tries)
+        for index, fault in enumerate(suite.FAULTS)
+        if re.search(options.only, fault.name)
+        if (tries := options.tries or (fault.short if options.short else fault.tries))
+    ]
+    lab = suite.Lab(
+        folder, options.seed, study=any("study" in suite.FAULTS[i].name for i, _ in wanted)
+    )
     rows, notes, total = [], [], suite.Outcome()
-    for fault in suite.FAULTS:
-        tries = options.tries or (fault.short if options.short else fault.tries)
-        if not tries or options.only not in fault.name:
-            continue
-        began = time.monotonic()
-        try:
-            outcome = fault.do(lab, tries)
-        except suite.Skip as reason:
-            rows.append(f"| {fault.name} | skipped: {reason} | | |")
-            continue
-        rows.append(_row(fault.name, outcome))
-        print(f"{rows[-1]}  {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-        notes += [f"{fault.name}: {note}" for note in outcome.notes]
-        total = suite.Outcome(
-            total.tried + outcome.tried,
-            total.survived + outcome.survived,
-            total.lost + outcome.lost,
-        )
+    # Forks of this process, as the commands are: all that was imported is there.
+    with multiprocessing.get_context("fork").Pool(options.jobs) as pool:
+        tried = [pool.apply_async(suite.attempt, (lab, *each)) for each in wanted]
+        for (index, _), ended in zip(wanted, tried, strict=True):
+            outcome, name = ended.get(), suite.FAULTS[index].name
+            rows.append(_row(name, outcome))
+            print(rows[-1], file=sys.stderr, flush=True)
+            notes += [f"{name}: {note}" for note in outcome.notes]
+            total.add_all(outcome)
     return [*rows, _row("**all**", total)], notes
 
 
 def _row(name: str, outcome: "suite.Outcome") -> str:  # noqa: F821
+    if outcome.skipped:
+        return f"| {name} | skipped: {outcome.skipped} | | |"
     return f"| {name} | {outcome.tried} | {outcome.survived} | {outcome.lost} |"
 
 

@@ -43,6 +43,7 @@ class Outcome:
     survived: int = 0
     lost: int = 0
     notes: list[str] = dataclasses.field(default_factory=list)
+    skipped: str = ""
 
     def add(self, fine: bool, same: bool, command: Command, times: int = 1) -> None:
         """Counts `times` tries: `fine` if promises were kept, `same` if no result differs."""
@@ -52,12 +53,19 @@ class Outcome:
         if not (fine and same):
             self.notes.append(f"fine {fine}, same {same}:\n{command.said()}")
 
+    def add_all(self, other: "Outcome") -> None:
+        """Counts another fault's tries."""
+        self.tried += other.tried
+        self.survived += other.survived
+        self.lost += other.lost
+
 
 class Lab:
     """A folder to work in, and the uninterrupted training, evaluation and study to compare with."""
 
-    def __init__(self, root: Path, seed: int):
-        self.root, self.random, self._count = root, random.Random(seed), 0
+    def __init__(self, root: Path, seed: int, study: bool):
+        """Makes the training and the evaluation, and the study if `study` is set."""
+        self.root, self.seed, self.random, self._count = root, seed, random.Random(seed), 0
         self.study_file = root / "configs" / "studies" / "two.py"
         self.study_file.parent.mkdir(parents=True)
         self.study_file.write_text(STUDY)
@@ -72,16 +80,12 @@ class Lab:
             evaluate_command(self.without_predictions(), self.whole_out, self.log())
         )
         self.trained = results.of_training(self.whole)
-
-    @functools.cached_property
-    def study_seconds(self) -> float:
-        """How long the study takes; makes it."""
-        return _must_end(study_command(self.study_file, self.whole_study, self.log()))
+        self.study_seconds = _must_end(self.study(self.whole_study)) if study else 0.0
 
     def fresh(self) -> Path:
         """The path of a folder that isn't there."""
         self._count += 1
-        return self.root / f"try_{self._count:04d}"
+        return self.root / f"try_{os.getpid()}_{self._count:04d}"
 
     def log(self) -> Path:
         """The path of a file that isn't there."""
@@ -216,8 +220,7 @@ def _parts(lab: Lab, what: str) -> tuple[Start, Same, Callable[[], Path], float]
     if what == "evaluation":
         parts = lab.evaluate, lab.same_evaluation, lab.without_predictions
         return *parts, lab.evaluate_seconds
-    seconds = lab.study_seconds  # made before it is compared with
-    return lab.study, lab.same_study, lab.fresh, seconds
+    return lab.study, lab.same_study, lab.fresh, lab.study_seconds
 
 
 def second_ctrl_c(lab: Lab, tries: int) -> Outcome:
@@ -448,6 +451,16 @@ class Fault:
     do: Callable[[Lab, int], Outcome]
     tries: int
     short: int = 1
+
+
+def attempt(lab: Lab, index: int, tries: int) -> Outcome:
+    """Does one of `FAULTS`; its random moments are the same whatever else is done."""
+    fault = FAULTS[index]
+    lab.random.seed(f"{lab.seed} {fault.name}")
+    try:
+        return fault.do(lab, tries)
+    except Skip as reason:
+        return Outcome(skipped=str(reason))
 
 
 KILL, TERM, INT = (signal.SIGKILL, KILLED), (signal.SIGTERM, RESUME), (signal.SIGINT, CTRL_C)
