@@ -124,8 +124,8 @@ def _dependence(
         return None
     if all(origin and origins.held(origin) for origin in made_by):
         return (
-            "no random stream differs between its runs: they are one training, repeated, and its "
-            "churn is what the machine's rounding makes"
+            "no random stream differs between its runs: they are no independent trainings, and "
+            "their churn comes of rounding alone"
         )
     if not judge.measured.has_probs:
         return None

@@ -22,6 +22,7 @@ from churn_jax.blocks import EVERYTHING
 from churn_jax.commands import run_command
 from churn_jax.comparison import Comparison, compare
 from churn_jax.errors import UserError
+from churn_jax.files import out_folder
 from churn_jax.readers.source import KINDS
 
 __all__ = ["Comparison", "compare"]
@@ -32,6 +33,8 @@ GATE_FAILED = 1
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
     options = _parser().parse_args(arguments)
+    if options.out:
+        out_folder(options.out, "--out")
     result = compare(
         _groups(options.files, options.group),
         options.labels,

@@ -17,6 +17,7 @@ from churn_jax import report as reports
 from churn_jax.alignment import Aligned, align
 from churn_jax.blocks import DISTANCES, EVERYTHING, Wanted
 from churn_jax.errors import UserError
+from churn_jax.files import reach
 from churn_jax.judge import Judge
 from churn_jax.measure import measure
 from churn_jax.pictures import pictures
@@ -204,7 +205,7 @@ def _slices(
     if slices is None:
         return {}
     if not isinstance(slices, Mapping):
-        return read_slices(slices, ids)
+        return read_slices(reach(slices, "--slices"), ids)
     given = {name: np.asarray(values).astype(np.str_) for name, values in slices.items()}
     for name, values in given.items():
         if values.shape != ids.shape:

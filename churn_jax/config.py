@@ -21,6 +21,7 @@ from churn_jax.errors import UserError, suggest
 from churn_jax.objectives import Objective
 
 MAX_BATCH = 1 << 24
+LARGEST = 3e38  # about the largest float32, which numbers become
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +132,7 @@ BOUNDS: dict[str, tuple[float | None, float | None]] = {
     "data.num_train": (0, None),
     "data.num_validation": (0, None),
     "data.crop_padding": (0, 1024),
-    "data.workers": (0, 1024),
+    "data.workers": (0, 256),
     "model.norm_group": (0, None),
     "optimizer.learning_rate": (0, None),
     "optimizer.momentum": (0, 1),
@@ -149,6 +150,8 @@ BOUNDS: dict[str, tuple[float | None, float | None]] = {
     "eval_every": (0, None),
     "checkpoint_every": (0, None),
     "keep_checkpoints": (1, None),
+    "method.members": (1, 128),
+    "method.num_teachers": (1, 128),
     "log_every": (1, None),
     "eval_batch_size": (1, MAX_BATCH),
 }
@@ -180,8 +183,32 @@ def check(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
             )
     if checked.epochs <= 0:
         raise UserError(f"config.epochs: {checked.epochs} is not positive")
+    if checked.first_run + checked.runs > 2**31:
+        raise UserError(
+            f"config.runs: runs {checked.first_run} to {checked.first_run + checked.runs - 1} have "
+            "indices beyond 2³¹ − 1"
+        )
+    decays = checked.optimizer.decay_epochs
+    if any(epoch < 0 for epoch in decays) or list(decays) != sorted(set(decays)):
+        raise UserError(
+            f"config.optimizer.decay_epochs: {decays} is not a rising sequence of epochs from 0 on"
+        )
+    _check_texts(checked)
     checked.method.check()
     return checked
+
+
+def _check_texts(config: Config) -> None:
+    """Refuses text that no path or table can hold."""
+    for path, value in flatten(config).items():
+        if isinstance(value, str) and "\0" in value:
+            raise UserError(f"config.{path}: {value!r} holds a zero byte")
+    label = config.method.label
+    if not label or len(label) > 100 or not label.isprintable() or "/" in label:
+        raise UserError(
+            f"config.method.label: {label[:110]!r} is not a name: 1 to 100 characters on one line, "
+            "none of them a slash"
+        )
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -266,4 +293,6 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         raise UserError(f"config.{path}: {value!r} is not of type {hint.__name__}")
     if hint is float and not math.isfinite(value):
         raise UserError(f"config.{path}: {value} is not finite")
+    if hint is float and abs(value) > LARGEST:
+        raise UserError(f"config.{path}: {value} is too large for 32 bits")
     return value

@@ -9,10 +9,14 @@ from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """Bad input: one line saying what is wrong, where, and the nearest right thing."""
+    """Bad input: one line saying what is wrong, where, and the nearest right thing.
+
+    What no terminal shows as it is (control characters, bytes that are no text) is escaped.
+    """
 
     def __init__(self, message: str):
-        super().__init__(" ".join(message.split()))
+        line = " ".join(message.split())
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:

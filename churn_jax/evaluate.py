@@ -19,6 +19,7 @@ from churn_jax.arguments import Parser
 from churn_jax.blocks import EVERYTHING, Run
 from churn_jax.commands import run_command
 from churn_jax.errors import UserError
+from churn_jax.files import out_folder, reach
 from churn_jax.judge import Judge
 from churn_jax.mapped import in_bounded_memory
 from churn_jax.measure import Measured, measure
@@ -45,6 +46,8 @@ def evaluate(
       UserError: fewer than two runs, a run given twice, or runs of different examples, labels,
         splits or preprocessing. Nothing is written then.
     """
+    run_dirs = [reach(workdir, "--runs") for workdir in run_dirs]
+    out_folder(out, "--out")
     failed = [run for workdir in run_dirs for run in workdirs.failed_runs(workdir)]
     groups = workdirs.group_runs(run for workdir in run_dirs for run in _load(workdir, step))
     report = describe(groups, failed)

@@ -29,6 +29,8 @@ from churn_jax.data.resident import (
 from churn_jax.errors import UserError
 from churn_jax.step import Batch, Recipe, TrainState
 
+LONGEST = 2**31 - 2  # steps: they are counted by an int32
+
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
@@ -57,6 +59,18 @@ class Experiment:
             raise UserError(
                 f"config.mesh.member: {split} does not divide {method.num_teachers} teachers"
             )
+        height, width, _ = self.info.image_shape
+        if config.data.crop == "pad" and config.data.crop_padding > max(height, width):
+            raise UserError(
+                f"config.data.crop_padding: {config.data.crop_padding} is more than the side of "
+                f"the images ({height}×{width}): most crops would be black"
+            )
+        for key, epochs in _durations(config).items():
+            if epochs * self.steps_per_epoch > LONGEST:
+                raise UserError(
+                    f"config.{key}: {epochs:g} epochs of {self.steps_per_epoch:g} steps are more "
+                    f"than {LONGEST:,} steps"
+                )
         if config.method.top_k > self.info.num_classes:
             raise UserError(
                 f"config.method.top_k: {config.method.top_k} is more than the "
@@ -129,9 +143,13 @@ class Experiment:
         """Shapes, types and shardings of the state, without computing anything."""
         return jax.tree.map(
             lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-            jax.eval_shape(self._init_state),
+            self.state_shapes(),
             self.state_shardings(),
         )
+
+    def state_shapes(self) -> TrainState:
+        """Shapes and types of the state alone."""
+        return jax.eval_shape(self._init_state)
 
     def abstract_batch(self) -> Batch:
         """Shapes and types of what `streaming_step` takes beside the state."""
@@ -157,7 +175,7 @@ class Experiment:
 
     def state_shardings(self) -> TrainState:
         """The sharding of every leaf of the state."""
-        specs = _state_specs(jax.eval_shape(self._init_state))
+        specs = _state_specs(self.state_shapes())
         return jax.tree.map(functools.partial(sharding.shard, self.mesh), specs)
 
     def _init_state(self) -> TrainState:
@@ -197,7 +215,7 @@ class Experiment:
         def body(state: TrainState, source: Any) -> tuple[TrainState, dict[str, jax.Array]]:
             return step.train_step(state, get_batch(state, source), self.recipe)
 
-        state_specs = _state_specs(jax.eval_shape(self._init_state))
+        state_specs = _state_specs(self.state_shapes())
         sharded = jax.shard_map(
             body,
             mesh=self.mesh,
@@ -277,6 +295,18 @@ def make_optimizer(config: Config, steps_per_epoch: float) -> optax.GradientTran
         optax.add_decayed_weights(settings.weight_decay),
         optax.sgd(learning_rate, momentum=settings.momentum, nesterov=settings.nesterov),
     )
+
+
+def _durations(config: Config) -> dict[str, float]:
+    """What the config counts in epochs and the programs in steps."""
+    optimizer, method = config.optimizer, config.method
+    return {
+        "epochs": config.epochs,
+        "optimizer.warmup_epochs": optimizer.warmup_epochs,
+        "optimizer.decay_epochs": max(optimizer.decay_epochs, default=0.0),
+        "method.alpha_ramp_epochs": method.alpha_ramp_epochs,
+        "method.beta_ramp_epochs": method.beta_ramp_epochs,
+    }
 
 
 def _state_specs(state: TrainState) -> TrainState:

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import tempfile
 import zlib
 from collections.abc import Iterator
 
@@ -46,6 +47,45 @@ def write_atomically(path: epath.PathLike, content: str | bytes) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+
+def reach(path: epath.PathLike, name: str) -> epath.Path:
+    """The path of the flag or key `name`, once it is known that its storage can be asked.
+
+    Raises:
+      UserError: it is no path, or storage that can't be reached (a bucket without credentials).
+    """
+    text = os.fspath(path)
+    if not text or "\0" in text:
+        raise UserError(f"{name}={text!r} is no path")
+    try:
+        found = epath.Path(path)
+        found.exists()
+    except Exception as error:  # each kind of storage has its own
+        raise UserError(f"{name}={text} can't be reached: {error}") from error
+    return found
+
+
+def out_folder(path: epath.PathLike, name: str) -> epath.Path:
+    """`reach` for a folder to write into, which may have yet to be made; makes nothing.
+
+    Raises:
+      UserError: also where a file is in its place or above it, or nothing can be written there.
+    """
+    found = reach(path, name)
+    if "://" in str(found):
+        return found
+    with writing(f"{name}={path}"):
+        for place in (found, *found.parents):
+            if os.path.lexists(place):
+                os.stat(place)  # fails for links that lead nowhere
+                if not place.is_dir():
+                    raise UserError(f"{name}={path}: {place} is a file, not a folder")
+                with tempfile.TemporaryFile(dir=place):
+                    break
+            with contextlib.suppress(FileNotFoundError):
+                os.stat(place)  # fails otherwise for names that are too long
+    return found
 
 
 def checksum(path: epath.PathLike) -> str:

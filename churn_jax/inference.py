@@ -113,6 +113,9 @@ def read_config(workdir: epath.PathLike) -> Config:
     if not path.exists():
         raise UserError(f"{workdir}: no config.json; is it the --workdir of a training?")
     try:
-        return config_lib.check(json.loads(path.read_text()))
-    except json.JSONDecodeError as error:
+        values = json.loads(path.read_text())
+        if not isinstance(values, dict):
+            raise UserError(f"{path}: damaged: {type(values).__name__} instead of keys and values")
+        return config_lib.check(values)
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: damaged: {error}") from None

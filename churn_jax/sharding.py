@@ -22,6 +22,8 @@ from churn_jax.compilation import keep_programs
 from churn_jax.config import Config
 from churn_jax.errors import UserError
 
+_MOST_DEVICES = 512  # of one process; more than any machine has
+
 AXES = ("run", "member", "data")
 STATE = PartitionSpec("run", "member")
 BATCH = PartitionSpec("run", "data")
@@ -44,6 +46,11 @@ def start_devices(config: Config, num_processes: int = 1) -> None:
     asked = math.prod(
         max(axis, 1) for axis in (config.mesh.run, config.mesh.member, config.mesh.data)
     )
+    if asked > _MOST_DEVICES * num_processes:
+        raise UserError(
+            f"config.mesh: run × member × data are {asked} devices, more than {_MOST_DEVICES} of "
+            f"each of {num_processes} processes"
+        )
     filled = (
         max(math.gcd(config.runs, cores), math.gcd(config.runs * config.method.members, cores))
         if (cores := len(os.sched_getaffinity(0)))

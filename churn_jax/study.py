@@ -10,6 +10,7 @@ cells by --config.KEY=VALUE.
 """
 
 import ast
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -22,11 +23,19 @@ from churn_jax import interruption
 from churn_jax.arguments import Parser
 from churn_jax.commands import run_command
 from churn_jax.errors import UserError, suggest
+from churn_jax.files import out_folder
 from churn_jax.studies import output, planning, results, running
 from churn_jax.studies.design import Options, Study, restrict
 from churn_jax.studies.planning import Plan
 
 _OVERRIDE = "--config."
+_MOST_RUNS = 10_000
+# Keys of a cell's config that are the study's own, and how to say them.
+_OF_THE_STUDY = {
+    "runs": "say --runs",
+    "first_run": "each cell has its own",
+    "method.teachers": "each cell has its own",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,8 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     if options.runs is not None and options.runs < 2:
         raise UserError(f"--runs: {options.runs}, but churn is between runs: at least 2 are needed")
+    if options.runs is not None and options.runs > _MOST_RUNS:
+        raise UserError(f"--runs: {options.runs} runs a cell are more than {_MOST_RUNS}")
+    out_folder(asked.workdir, "--workdir")
     study = planning.load_study(asked.study, options)
-    if asked.cell:
+    if asked.cell is not None:
         study.cell(asked.cell)  # refuses an unknown one
     plans = planning.plan(study, options, Path(asked.study).parents[1], asked.workdir)
     if asked.list:
@@ -71,10 +83,15 @@ def parse_grid(text: str) -> dict[str, tuple[float, ...]]:
         name, _, values = part.partition("=")
         if name.strip() not in ("alpha", "beta"):
             raise UserError(f"--grid={text}: {name!r}{suggest(name, ('alpha', 'beta'))}")
+        if name.strip() in grid:
+            raise UserError(f"--grid={text}: {name!r} is there twice")
         try:
-            grid[name.strip()] = tuple(float(value) for value in values.split(","))
+            found = tuple(float(value) for value in values.split(","))
         except ValueError:
             raise UserError(f"--grid={text}: {values!r} are not numbers") from None
+        if len(set(found)) < len(found) or not all(map(math.isfinite, found)):
+            raise UserError(f"--grid={text}: {values!r} are not different finite numbers")
+        grid[name.strip()] = found
     return grid
 
 
@@ -83,9 +100,11 @@ def parse_override(argument: str) -> tuple[str, Any]:
     key, equals, value = argument.removeprefix(_OVERRIDE).partition("=")
     if not equals:
         raise UserError(f"{argument}: say --config.KEY=VALUE")
+    if key in _OF_THE_STUDY:
+        raise UserError(f"{argument}: {_OF_THE_STUDY[key]}")
     try:
         return key, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         return key, value
 
 

@@ -34,8 +34,9 @@ from churn_jax.data.streaming import stream
 from churn_jax.errors import UserError
 from churn_jax.experiment import Experiment
 from churn_jax.failures import Failures
-from churn_jax.files import write_atomically
+from churn_jax.files import out_folder, write_atomically
 from churn_jax.interruption import Interruption
+from churn_jax.memory import refuse_unaffordable
 from churn_jax.metrics_log import MetricsLog, NoLog, open_log
 from churn_jax.progress import Progress, say
 from churn_jax.step import Batch, TrainState, Tree
@@ -55,9 +56,12 @@ def train(config: Config, workdir: epath.PathLike) -> None:
       UserError: bad config, data that can't be found, or a workdir of another config or writer.
       Interrupted: a signal asked for it, and everything is saved.
     """
-    workdir = epath.Path(workdir)
+    workdir = out_folder(workdir, "--workdir")
     dataset = data.load(config.data)
     experiment = Experiment(config, dataset.info, len(dataset.train), sharding.make_mesh(config))
+    # What can be refused is refused before anything is written.
+    refuse_unaffordable(experiment)
+    is_resident(config.data, dataset.train.in_memory)
     taught_by = teachers.load(experiment)
     with locks.hold(workdir) if processes.is_first() else contextlib.nullcontext():
         claim(workdir, config)

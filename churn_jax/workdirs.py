@@ -203,4 +203,5 @@ def _title(run: Predictions) -> str:
 def _numbered(folder: epath.Path) -> list[int]:
     if not folder.is_dir():
         return []
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+    names = [path.name for path in folder.iterdir()]
+    return sorted(int(name) for name in names if name.isascii() and name.isdecimal())

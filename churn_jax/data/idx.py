@@ -5,6 +5,7 @@ per axis, then the values.
 """
 
 import gzip
+import io
 import math
 import zlib
 
@@ -13,6 +14,7 @@ from etils import epath
 
 from churn_jax.errors import UserError
 
+_LARGEST = 1 << 28  # bytes; the four files of Fashion-MNIST have 47 million together
 _GZIP_MAGIC = b"\x1f\x8b"
 _UINT8_MAGIC = b"\x00\x00\x08"
 
@@ -45,6 +47,12 @@ def _read(path: epath.Path) -> bytes:
     if content[:2] != _GZIP_MAGIC:
         return content
     try:
-        return gzip.decompress(content)
+        with gzip.open(io.BytesIO(content)) as file:
+            unpacked = file.read(_LARGEST + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path} is truncated or damaged: {error}") from error
+    if len(unpacked) > _LARGEST:
+        raise UserError(
+            f"{path} unpacks to more than {_LARGEST:,} bytes: no such data set is known"
+        )
+    return unpacked

@@ -10,6 +10,8 @@ from churn_jax.data.examples import ArrayExamples, Dataset, EncodedExamples, Exa
 from churn_jax.data.preprocessing import resize
 from churn_jax.data.sources import SOURCES
 from churn_jax.errors import UserError, suggest
+from churn_jax.files import reach
+from churn_jax.memory import gibibytes, host_memory
 
 SUBSET_SEED = 1
 
@@ -25,14 +27,21 @@ def load(data: DataConfig) -> Dataset:
     Raises:
       UserError: an unknown name, missing or damaged files, or more examples than there are.
     """
-    if data.name not in SOURCES:
-        raise UserError(f"no data set {data.name!r}{suggest(data.name, SOURCES)}")
+    check_name(data)
+    if data.dir:
+        reach(data.dir, "config.data.dir")
     dataset = SOURCES[data.name](data)
     if data.num_train or data.num_validation:
         dataset = _split(dataset, data)
     if data.image_size:
         dataset = _resize(dataset, data.image_size)
     return dataset
+
+
+def check_name(data: DataConfig) -> None:
+    """Raises a `UserError` unless there is a data set of that name."""
+    if data.name not in SOURCES:
+        raise UserError(f"config.data.name: no data set {data.name!r}{suggest(data.name, SOURCES)}")
 
 
 def _split(dataset: Dataset, data: DataConfig) -> Dataset:
@@ -58,6 +67,7 @@ def _take(examples: Examples, indices: np.ndarray) -> Examples:
 
 
 def _resize(dataset: Dataset, size: int) -> Dataset:
+    _refuse_huge(dataset, size)
     channels = dataset.info.image_shape[2]
     info = dataclasses.replace(dataset.info, image_shape=(size, size, channels))
     return Dataset(
@@ -66,6 +76,18 @@ def _resize(dataset: Dataset, size: int) -> Dataset:
         _resize_split(dataset.test, size),
         _resize_split(dataset.validation, size) if dataset.validation else None,
     )
+
+
+def _refuse_huge(dataset: Dataset, size: int) -> None:
+    """Raises a `UserError` if the resized images exceed the machine's memory."""
+    splits = [dataset.train, dataset.test, *([dataset.validation] if dataset.validation else [])]
+    images = sum(len(split) for split in splits if isinstance(split, ArrayExamples))
+    needed = images * size * size * dataset.info.image_shape[2]
+    if needed > host_memory():
+        raise UserError(
+            f"config.data.image_size: {size} would take {gibibytes(needed)} of memory for "
+            f"{images:,} images, and there are {gibibytes(host_memory())}"
+        )
 
 
 def _resize_split(examples: Examples, size: int) -> Examples:

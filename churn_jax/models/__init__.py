@@ -35,6 +35,10 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
+# Side length of the smallest images, where not any will do.
+SMALLEST = {"lenet5": 4}
+
+
 @dataclasses.dataclass(frozen=True)
 class Model:
     """A network for one input shape and number of classes."""
@@ -87,6 +91,11 @@ def build(
     """
     if name not in MODELS:
         raise UserError(f"config.model.name: unknown model {name!r}{suggest(name, MODELS)}")
+    if min(image_shape[:2]) < SMALLEST.get(name, 1):
+        raise UserError(
+            f"config.data.image_size: {name} halves images twice, so {image_shape[0]}×"
+            f"{image_shape[1]} pixels are too few (config.model.name has others)"
+        )
     settings: dict[str, Any] = {"num_classes": num_classes, "dtype": jnp.dtype(dtype)}
     if name != "lenet5":
         settings |= {"norm_group": norm_group, "norm_axis": norm_axis}

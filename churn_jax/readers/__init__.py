@@ -9,6 +9,7 @@ from collections.abc import Callable
 from etils import epath
 
 from churn_jax.errors import UserError
+from churn_jax.files import reach
 from churn_jax.readers import numpy_files, run_folders, tables, tensor_files
 from churn_jax.readers.source import Kind, Source
 from churn_jax.readers.values import settle
@@ -34,14 +35,14 @@ def read(path: epath.PathLike, kind: Kind | None = None) -> list[Source]:
     Raises:
       UserError: the file is missing or damaged, or holds no predictions.
     """
-    path = epath.Path(path)
+    path = reach(path, "file")
     sources = run_folders.read_run_folder(path) if path.is_dir() else [_reader(path)(path)]
     return [settle(source, kind) for source in sources]
 
 
 def read_labels(path: epath.PathLike) -> Source:
     """The labels in a file (an array, or a table with the columns id and label)."""
-    path = epath.Path(path)
+    path = reach(path, "--labels")
     source = _reader(path)(path)
     if source.labels is None and source.values.ndim == 1:
         # An array alone in a file of labels is the labels.

@@ -1,8 +1,12 @@
 """From a study file and options to cells with checked configs and folders of their own."""
 
+import contextlib
 import dataclasses
 import json
+import math
 import runpy
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ from etils import epath
 from churn_jax import config as config_lib
 from churn_jax import recipes
 from churn_jax.config import Config
+from churn_jax.data.loading import check_name
 from churn_jax.errors import UserError, suggest
 from churn_jax.studies.design import Cell, Options, Study
 
@@ -55,14 +60,48 @@ def load_study(path: str, options: Options) -> Study:
       UserError: no such file (lists those beside it), or it has no `get_study`.
     """
     file = Path(path)
-    if not file.is_file():
+    if not _is_file(file):
         there = sorted(other.stem for other in file.parent.glob("*.py"))
         hint = f"{suggest(file.stem, there)}; {file.parent} has {', '.join(there) or 'none'}"
         raise UserError(f"--study={path}: no such file{hint}")
-    get_study = runpy.run_path(str(file)).get("get_study")
-    if get_study is None:
-        raise UserError(f"--study={path}: defines no get_study(options)")
-    return get_study(options)
+    with _of_file(f"--study={path}", file):
+        get_study = runpy.run_path(str(file)).get("get_study")
+        if not callable(get_study):
+            raise UserError(f"--study={path}: defines no get_study(options)")
+        study = get_study(options)
+    if not isinstance(study, Study):
+        raise UserError(f"--study={path}: get_study returns {type(study).__name__}, not a Study")
+    names = [cell.name for cell in study.cells]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"--study={path}: the cell {twice[0]!r} is there twice")
+    for place, cell in enumerate(study.cells):
+        if unknown := set(cell.taught_by) - set(names[:place]):
+            raise UserError(
+                f"--study={path}: the cell {cell.name!r} is taught by {min(unknown)!r}, which is "
+                "no cell before it"
+            )
+    return study
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name that a file could have
+        return False
+
+
+@contextlib.contextmanager
+def _of_file(name: str, file: Path) -> Iterator[None]:
+    """Makes one line of whatever is wrong with a file of Python, with the line it is in."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(file)]
+        where = f", line {lines[-1]}" if lines else ""
+        raise UserError(f"{name}{where}: {type(error).__name__}: {error}") from error
 
 
 def plan(study: Study, options: Options, configs: Path, workdir: epath.PathLike) -> list[Plan]:
@@ -80,7 +119,10 @@ def plan(study: Study, options: Options, configs: Path, workdir: epath.PathLike)
     plans: dict[str, Plan] = {}
     for cell in study.cells:
         teachers = tuple(plans[name] for name in cell.taught_by)
-        config = cell_config(cell, options, configs, teachers)
+        try:
+            config = cell_config(cell, options, configs, teachers)
+        except UserError as error:
+            raise UserError(f"cell {cell.name}: {error}") from error
         plans[cell.name] = Plan(cell, config, cell_folder(workdir, config), teachers)
     return list(plans.values())
 
@@ -92,8 +134,8 @@ def cell_config(
     get_config = _config_file(configs, options.dataset)
     recipe = get_config(cell.method)
     if options.epochs is not None:
-        if options.epochs <= 0:
-            raise UserError(f"--epochs: {options.epochs} is not positive")
+        if not 0 < options.epochs < math.inf:
+            raise UserError(f"--epochs: {options.epochs} is not positive and finite")
         recipes.scale_epochs(recipe, options.epochs)
     values = recipe.to_dict()
     changes: dict[str, Any] = {
@@ -107,7 +149,9 @@ def cell_config(
     for path, value in changes.items():
         _put(values, path, value)
     values["checkpoint_every"] = values["checkpoint_every"] or values["epochs"] / CHECKPOINTS_A_CELL
-    return config_lib.check(values)
+    config = config_lib.check(values)
+    check_name(config.data)
+    return config
 
 
 def cell_folder(workdir: epath.PathLike, config: Config) -> epath.Path:
@@ -123,10 +167,11 @@ def cell_folder(workdir: epath.PathLike, config: Config) -> epath.Path:
 
 def _config_file(configs: Path, dataset: str) -> Any:
     file = configs / f"{dataset}.py"
-    if not file.is_file():
-        there = [path.stem for path in configs.glob("*.py")]
+    there = [path.stem for path in configs.glob("*.py")]
+    if dataset not in there:
         raise UserError(f"--dataset: no config {file}{suggest(dataset, there)}")
-    return runpy.run_path(str(file))["get_config"]
+    with _of_file(f"--dataset={dataset}", file):
+        return runpy.run_path(str(file))["get_config"]
 
 
 def _put(values: dict[str, Any], path: str, value: Any) -> None:

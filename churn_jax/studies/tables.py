@@ -12,6 +12,7 @@ from churn_jax.studies.design import Study, Table
 from churn_jax.studies.results import Report, contrast, group
 
 _MISSING = "–"
+_FAR = 0.001  # a relative distance at which runs count as having gone their own way
 _DRIFT_MEASURES = ("accuracy", "churn", "schurn")
 
 
@@ -166,7 +167,7 @@ def _render_selections(report: Report) -> Rendered:
 def _render_divergence(report: Report) -> Rendered:
     """When the runs of each cell part, how far they get, and what churn comes of it."""
     header = [
-        *("cell", "weights part after step", "farther than 1 % after step"),
+        *("cell", "weights part after step", f"farther than {_FAR:.1%} after step"),
         *("‖w − w₀‖ / ‖w₀‖ at the start", "at the end", "largest |w − w₀| at the end"),
         *map(_title, _DRIFT_MEASURES),
     ]
@@ -174,7 +175,8 @@ def _render_divergence(report: Report) -> Rendered:
     for drift in report["divergence"]:
         relative, steps = np.array(drift["relative_l2"]), drift["steps"]
         parted = [step for step in drift["parted"] if step is not None]
-        far = steps[int((relative.min(1) > 0.01).argmax())] if relative[-1].min() > 0.01 else None
+        median = np.median(relative, axis=1)
+        far = steps[int((median > _FAR).argmax())] if (median > _FAR).any() else None
         texts = [
             drift["cell"],
             str(min(parted)) if parted else "never",
@@ -186,7 +188,7 @@ def _render_divergence(report: Report) -> Rendered:
     notes = [
         f"Distances are from the first of the runs to each of the others ({steps[-1]} steps in "
         "all): one number where all are alike, else the least and the largest. Step 0 is before "
-        "the first; “farther than 1 %” is of all runs. Rates in percent."
+        "the first; “farther” is of the median run. Rates in percent."
     ]
     return Rendered("divergence", "How far the weights part", header, rows, notes)
 

@@ -10,6 +10,7 @@ Paths in a CSV file are relative to its folder. An example's id is its path.
 import csv
 import dataclasses
 import hashlib
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -74,6 +75,8 @@ def load(data: DataConfig) -> Dataset:
     path = epath.Path(data.dir).expanduser()
     if not path.exists():
         raise UserError(f"config.data.dir: there is no {path}")
+    if path.suffix != ".csv" and not path.is_dir():
+        raise UserError(f"config.data.dir: {path} is neither a folder nor a .csv file")
     root, rows = (path.parent, _read_csv(path)) if path.suffix == ".csv" else (path, _walk(path))
     classes = sorted({label for _, label, _ in rows})
     if len(classes) < 2:
@@ -111,20 +114,35 @@ def _class_folders(folder: epath.Path, root: epath.Path, split: str) -> list[_Ro
     ]
 
 
-def _pictures(folder: epath.Path) -> Iterator[epath.Path]:
+def _pictures(folder: epath.Path, above: tuple[str, ...] = ()) -> Iterator[epath.Path]:
+    """All pictures below a folder; a link back to a folder above is not followed."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
     for path in folder.iterdir():
         if path.is_dir():
-            yield from _pictures(path)
+            yield from _pictures(path, (*above, real))
         elif path.suffix.lower() in SUFFIXES:
             yield path
 
 
 def _read_csv(path: epath.Path) -> list[_Row]:
-    with path.open("r") as file:
-        reader = csv.DictReader(file)
-        if missing := {"path", "label"} - set(reader.fieldnames or ()):
-            raise UserError(f"{path}: the first line names no column {min(missing)!r}")
-        rows = [(row["path"], row["label"], row.get("split") or "") for row in reader]
+    try:
+        with path.open("r") as file:
+            reader = csv.DictReader(file, strict=True)
+            if missing := {"path", "label"} - set(reader.fieldnames or ()):
+                raise UserError(f"{path}: the first line names no column {min(missing)!r}")
+            table = list(reader)
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as .csv: {error}") from error
+    for number, row in enumerate(table, 2):
+        if None in row or None in row.values():
+            raise UserError(f"{path}, line {number}: not as many fields as the first line has")
+        if not row["path"] or not row["label"]:
+            raise UserError(f"{path}, line {number}: no path or no label")
+        if "\0" in row["path"]:
+            raise UserError(f"{path}, line {number}: {row['path']!r} holds a zero byte")
+    rows = [(row["path"], row["label"], row.get("split") or "") for row in table]
     names = dict.fromkeys(TEST_NAMES, "test") | {"train": "train", "": ""}
     seen: set[str] = set()
     for number, (name, _, split) in enumerate(rows, 2):
