@@ -15,7 +15,6 @@ import os
 import re
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
