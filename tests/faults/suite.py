@@ -439,7 +439,7 @@ def _await(file: Path, text: str = "", timeout: float = 300) -> None:
     """Returns once `file` is there and, where a text is given, holds it."""
     deadline = time.monotonic() + timeout
     while not file.exists() or text not in (file.read_text() if text else ""):
-        assert time.monotonic() < deadline, f"{file}: it did not come to that"
+        assert time.monotonic() < deadline, f"{file}: it did not come to {text!r}"
         time.sleep(0.005)
 
 
@@ -461,6 +461,8 @@ def attempt(lab: Lab, index: int, tries: int) -> Outcome:
         return fault.do(lab, tries)
     except Skip as reason:
         return Outcome(skipped=str(reason))
+    except AssertionError as error:
+        return Outcome(tried=1, notes=[str(error)])
 
 
 KILL, TERM, INT = (signal.SIGKILL, KILLED), (signal.SIGTERM, RESUME), (signal.SIGINT, CTRL_C)
