@@ -11,8 +11,8 @@ from churn_jax.step import TrainState
 from churn_jax.train import Metrics, ResidentFeed
 
 
-def die_at_rename(count: int, after: bool) -> None:
-    """Kills the process right before or after its rename number `count`, from 0.
+def signal_at_rename(count: int, after: bool, number: int = signal.SIGKILL) -> None:
+    """Signals the process right before or after its rename number `count`, from 0.
 
     Whatever is written is written beside and renamed, so these are the moments at which
     checkpoints, predictions, reports and the rest come into being.
@@ -22,17 +22,18 @@ def die_at_rename(count: int, after: bool) -> None:
     def patch(name: str) -> None:
         rename = getattr(os, name)
 
-        def dying(*args: Any, **options: Any) -> Any:
+        def signalling(*args: Any, **options: Any) -> Any:
             nonlocal left
             left -= 1
-            if left < 0 and not after:
-                os.kill(os.getpid(), signal.SIGKILL)
+            here = left == -1
+            if here and not after:
+                os.kill(os.getpid(), number)
             result = rename(*args, **options)
-            if left < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if here and after:
+                os.kill(os.getpid(), number)
             return result
 
-        setattr(os, name, dying)
+        setattr(os, name, signalling)
 
     patch("rename")
     patch("replace")

@@ -189,7 +189,7 @@ def killed_at_renames(
         while ended == KILLED:
             if outcome.tried + hits < tries:
                 count, after = lab.random.randrange(RENAMES), lab.random.random() < 0.5
-                command = start(workdir, functools.partial(sabotage.die_at_rename, count, after))
+                command = start(workdir, functools.partial(sabotage.signal_at_rename, count, after))
             else:
                 command = start(workdir)
             ended = command.wait()
@@ -371,9 +371,10 @@ def two_writers(lab: Lab, tries: int) -> Outcome:
     outcome = Outcome()
     for _ in range(tries):
         workdir = lab.fresh()
-        first = lab.train(workdir)
+        # It stays until the second has come and gone.
+        stop = functools.partial(sabotage.signal_at_rename, 0, True, signal.SIGSTOP)
+        first = lab.train(workdir, stop)
         _await(workdir / "config.json")
-        first.kill(signal.SIGSTOP)  # it stays until the second has come and gone
         second = lab.train(workdir)
         fine = second.wait() == BAD_INPUT
         fine &= f"is being written by process {first.pid} on " in second.said()
