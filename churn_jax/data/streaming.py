@@ -9,6 +9,7 @@ to resume, and neither threads nor worker processes nor prefetching can change w
 import dataclasses
 import functools
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
@@ -254,6 +255,10 @@ def _read_ahead(batches: grain.MapDataset, workers: int) -> Iterator[Batch]:
 
 
 def _confine_worker(index: int, count: int) -> None:
-    """Keeps JAX in a worker process off the accelerator, which belongs to the main process."""
+    """Keeps JAX in a worker process off the accelerator, which belongs to the main process.
+
+    A terminal's Ctrl-C reaches workers too; the main process still needs them for its last step.
+    """
     del index, count
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     jax.config.update("jax_platforms", "cpu")
