@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import random
@@ -19,6 +20,7 @@ from tests.faults import damages, results, sabotage
 from tests.faults.commands import Command, evaluate_command, study_command, train_command
 
 KILLED = 128 + signal.SIGKILL
+_COUNT = itertools.count()  # of the folders of this process, whichever fault they are for
 RENAMES = 12  # a process that shall die at a rename dies at one of its first so many
 
 STUDY = """
@@ -65,7 +67,7 @@ class Lab:
 
     def __init__(self, root: Path, seed: int, study: bool):
         """Makes the training and the evaluation, and the study if `study` is set."""
-        self.root, self.seed, self.random, self._count = root, seed, random.Random(seed), 0
+        self.root, self.seed, self.random = root, seed, random.Random(seed)
         self.study_file = root / "configs" / "studies" / "two.py"
         self.study_file.parent.mkdir(parents=True)
         self.study_file.write_text(STUDY)
@@ -84,8 +86,7 @@ class Lab:
 
     def fresh(self) -> Path:
         """The path of a folder that isn't there."""
-        self._count += 1
-        return self.root / f"try_{os.getpid()}_{self._count:04d}"
+        return self.root / f"try_{os.getpid()}_{next(_COUNT):04d}"
 
     def log(self) -> Path:
         """The path of a file that isn't there."""
