@@ -6,7 +6,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-
 # Columns of a convolution's output that one product computes on CPU: see `_banded_convolution`.
 _WIDEST_TILE = 5
 
@@ -112,9 +111,9 @@ def _convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def _banded_convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """The same as `_convolution`: bands of `size` image rows times a block-Toeplitz matrix.
 
-    A band is cut into tiles of `columns` columns of the output. The matrix [size · width of a tile's
-    input · channels, columns · filters] holds the kernel once a column; its zeros cost some times
-    the arithmetic, at a matrix product's speed.
+    A band is cut into tiles of `columns` columns of the output. The matrix [size · width of a
+    tile's input · channels, columns · filters] holds the kernel once a column; its zeros cost some
+    times the arithmetic, at a matrix product's speed.
     """
     size, _, channels, filters = kernel.shape
     examples, height, width, _ = x.shape
