@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=16, help=f"of {BATCH}, each turn")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--contenders", default=",".join(CONTENDERS))
+    parser.add_argument("--out", type=Path, help="folder for pipeline.json")
     parser.add_argument("--run", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
@@ -54,6 +55,9 @@ def main() -> None:
     peers = [best[name] for name in contenders if name != "churn_jax"]
     if "churn_jax" in best and peers:
         print(f"ours to the faster peer's: {best['churn_jax'] / max(peers):.2f}")
+    if options.out:
+        report = {"pictures_per_second_and_core": best, "turns": rates}
+        (options.out / "pipeline.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
 def measure(name: str, pictures: Path, batches: int) -> float:

@@ -31,8 +31,10 @@ def refuse_unaffordable(experiment: "Experiment") -> None:
     of_run = _bytes(state) + _bytes(state.params)
     of_batch = 4 * config.batch_size * math.prod(experiment.info.image_shape)
     needed = config.runs * (of_run + of_batch)
-    available = sum(device_memory(device) for device in devices)
-    if devices[0].platform == "cpu":
+    # Other processes' devices do not tell, but are like this one's.
+    mine = next(device for device in devices if device.process_index == jax.process_index())
+    available = device_memory(mine) * len(devices)
+    if mine.platform == "cpu":
         available = host_memory() * jax.process_count()
     if needed <= available:
         return
