@@ -19,6 +19,7 @@ from churn_jax import config as config_lib
 from churn_jax import sharding
 from churn_jax.data import DatasetInfo
 from churn_jax.experiment import Experiment
+from churn_jax.planner import estimate
 
 INFO = DatasetInfo("cifar10", tuple("0123456789"), (32, 32, 3), (0.5,) * 3, (0.25,) * 3)
 CASES = [("lenet5", 2048, 2), ("resnet8", 256, 1), ("resnet8", 512, 1), ("resnet20", 256, 1)]
@@ -58,15 +59,10 @@ def measure(model: str, batch_size: int, runs: int) -> dict[str, Any]:
         experiment.abstract_state(), experiment.abstract_batch()
     )
     step = lowered.compile()
-    stats = step.memory_analysis()
-    predicted = (
-        stats.argument_size_in_bytes
-        + stats.output_size_in_bytes
-        - stats.alias_size_in_bytes
-        + stats.temp_size_in_bytes
-    )
+    needed = estimate.memory(step, available=0)
+    predicted = needed.state_and_data + needed.temporary
     experiment.init_state()  # its compilation is no part of training
-    before = _in_use(reset=True)
+    before = _in_use()
     state = experiment.init_state()
     batch = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), experiment.abstract_batch())
     for _ in range(STEPS):
@@ -83,11 +79,10 @@ def measure(model: str, batch_size: int, runs: int) -> dict[str, Any]:
     }
 
 
-def _in_use(reset: bool) -> int:
+def _in_use() -> int:
     if stats := jax.devices()[0].memory_stats():
         return stats["bytes_in_use"]
-    if reset:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins again at what there is
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins again at what there is
     return _status("VmRSS")
 
 

@@ -24,7 +24,7 @@ from etils import epath
 
 from churn_jax import integrity, processes
 from churn_jax.errors import UserError
-from churn_jax.files import writing
+from churn_jax.files import numbered, writing
 from churn_jax.progress import say
 from churn_jax.step import TrainState
 
@@ -50,9 +50,7 @@ def folder(workdir: epath.PathLike) -> epath.Path:
 
 def steps(workdir: epath.PathLike) -> list[int]:
     """The steps that have a checkpoint, ascending."""
-    if not folder(workdir).exists():
-        return []
-    return sorted(int(path.name) for path in folder(workdir).iterdir() if path.name.isdigit())
+    return numbered(folder(workdir))
 
 
 class Checkpoints:

@@ -49,6 +49,15 @@ def write_atomically(path: epath.PathLike, content: str | bytes) -> None:
             raise
 
 
+def numbered(folder: epath.PathLike) -> list[int]:
+    """The whole numbers that name something in `folder`, ascending; none if it isn't there."""
+    folder = epath.Path(folder)
+    if not folder.is_dir():
+        return []
+    names = [path.name for path in folder.iterdir()]
+    return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
+
+
 def reach(path: epath.PathLike, name: str) -> epath.Path:
     """The path of the flag or key `name`, once it is known that its storage can be asked.
 

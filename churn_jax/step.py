@@ -5,7 +5,8 @@ and examples and says itself what crosses an axis:
 
 - `member`: the logits, gathered forward. The objective is differentiated with respect to the
   logits of all members, and each member pulls its own part back through its network: that is the
-  joint update, with nothing but logits exchanged.
+  joint update, with nothing but logits exchanged, and one number a run: whether the numbers of
+  any member have gone wrong.
 - `data`: one reduction of the gradients and metrics (and of batch-norm statistics, where the
   batch is one group).
 - `run`: nothing.

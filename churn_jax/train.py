@@ -90,6 +90,18 @@ def _start(experiment: Experiment, checkpoints: Checkpoints, taught_by: Tree) ->
     return resumed or dataclasses.replace(experiment.init_state(), teachers=taught_by)
 
 
+def _refuse_other_data(
+    workdir: epath.Path, saved: Mapping[str, Any], now: Mapping[str, Any]
+) -> None:
+    """Raises a `UserError` if the data is not what the checkpoint was trained on."""
+    for key, name in (("train_fingerprint", "training"), ("data_fingerprint", "test")):
+        if saved.get(key, now[key]) != now[key]:
+            raise UserError(
+                f"--workdir={workdir} goes on with other {name} data than it began with ({key} "
+                f"{saved[key]} -> {now[key]}): give it the same files, or another --workdir"
+            )
+
+
 def _say_start(experiment: Experiment, step: int) -> None:
     config, shape = experiment.config, experiment.mesh.shape
     begun = f", resuming at step {step}" if step else ""
@@ -121,7 +133,11 @@ def _loop(
         config.batch_size * config.runs * config.method.members,
         waited=lambda: feed.waited,
     )
-    pending = _unlogged(checkpoints.meta(first)) if first else []
+    pending: list[Metrics] = []
+    if first:
+        saved = checkpoints.meta(first)
+        _refuse_other_data(workdir, saved.get("provenance", {}), meta["provenance"])
+        pending = _unlogged(saved)
     with open_log(workdir, first) as log, Interruption() as interruption:
         if first == 0:
             _log_distances(experiment, log, 0, state)

@@ -10,6 +10,7 @@ from etils import epath
 
 from churn_jax import origins, predictions
 from churn_jax.errors import UserError
+from churn_jax.files import numbered
 from churn_jax.predictions import Predictions
 
 
@@ -32,12 +33,12 @@ class Group:
 
 def prediction_steps(workdir: epath.PathLike) -> list[int]:
     """Steps whose predictions are saved, ascending."""
-    return _numbered(epath.Path(workdir) / "predictions")
+    return numbered(epath.Path(workdir) / "predictions")
 
 
 def all_steps(workdir: epath.PathLike) -> list[int]:
     """Steps whose predictions are saved or can be made from a checkpoint, ascending."""
-    checkpoints = _numbered(epath.Path(workdir) / "checkpoints")
+    checkpoints = numbered(epath.Path(workdir) / "checkpoints")
     return sorted({*prediction_steps(workdir), *checkpoints})
 
 
@@ -54,7 +55,7 @@ def load_step(workdir: epath.PathLike, step: int) -> list[Predictions]:
     try:
         return _read_all(workdir, step)
     except UserError as error:
-        if step not in _numbered(workdir / "checkpoints"):
+        if step not in numbered(workdir / "checkpoints"):
             raise
         from churn_jax import inference, progress  # JAX, which saved predictions do not need
 
@@ -198,10 +199,3 @@ def _title(run: Predictions) -> str:
         f"{provenance['group']} run {provenance['run']} "
         f"(seed {provenance['seed']}, step {provenance['step']})"
     )
-
-
-def _numbered(folder: epath.Path) -> list[int]:
-    if not folder.is_dir():
-        return []
-    names = [path.name for path in folder.iterdir()]
-    return sorted(int(name) for name in names if name.isascii() and name.isdecimal())

@@ -12,7 +12,7 @@ from churn_jax import recipes
 HYPERPARAMETERS = {
     "entropy": {"alpha": 0.2},
     "skl": {"alpha": 0.05},
-    "codistill_ce": {"beta": 0.5, "refresh_steps": 10},  # of 1,172; 50 are the paper's lengths
+    "codistill_ce": {"beta": 0.5, "refresh_steps": 10},  # short training, so fewer than 50
     "codistill_l1": {"beta": 1.0},
     "codistill_skl": {"beta": 0.5},
     "codistill_skl_entropy": {"alpha": 0.1, "beta": 0.5},

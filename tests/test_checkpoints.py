@@ -1,12 +1,13 @@
 """Damaged checkpoints are found, said, moved aside and done again; never used, never lost."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
 import jax
 import pytest
 
-from churn_jax import integrity, predictions, train
+from churn_jax import data, integrity, predictions, train
 from churn_jax.checkpoints import Checkpoints, DamagedCheckpoint, folder, steps
 from churn_jax.errors import UserError
 from tests.fixtures.experiments import assert_equal, make_config, make_experiment
@@ -139,3 +140,23 @@ def test_what_was_left_of_a_write_that_was_cut_off_is_cleared_away(workdir):
     train.train(CONFIG, workdir)
     assert not left.exists()
     assert steps(workdir) == [4, 8]
+
+
+def test_a_stray_name_is_no_step(workdir):
+    for name in ("²", "12a", "notes"):
+        (folder(workdir) / name).mkdir()
+    assert steps(workdir) == [4, 8]
+
+
+def test_other_training_data_is_refused(workdir, monkeypatch):
+    """Damage aside, a checkpoint goes on only with the data that it has seen."""
+    half_delete(Path(folder(workdir)) / "8")
+    loaded = data.load(CONFIG.data)
+    labels = loaded.train.labels.copy()
+    labels[0] = (labels[0] + 1) % 10
+    train_part = dataclasses.replace(loaded.train, labels=labels)
+    changed = dataclasses.replace(loaded, train=train_part)
+    monkeypatch.setattr(train.data, "load", lambda _: changed)
+    with pytest.raises(UserError, match="other training data than it began with"):
+        train.train(CONFIG, workdir)
+    assert steps(workdir) == [4]

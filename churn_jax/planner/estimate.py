@@ -112,7 +112,7 @@ def estimate(compiled: Compiled, chip: Chip) -> Estimate:
         chips=len({tuple(device.coords) for device in devices}),
         mesh=dict(experiment.mesh.shape),
         pipeline="resident" if compiled.resident else "streaming",
-        memory=_memory(compiled.program, chip.memory // cores),
+        memory=memory(compiled.program, chip.memory // cores),
         flops=compiled.flops,
         bytes=moved,
         collectives=_collectives(program, experiment.mesh),
@@ -126,8 +126,8 @@ def estimate(compiled: Compiled, chip: Chip) -> Estimate:
     )
 
 
-def _memory(program: jax.stages.Compiled, available: int) -> Memory:
-    """The donated state is updated in place, so it counts once."""
+def memory(program: jax.stages.Compiled, available: int) -> Memory:
+    """What a compiled step needs of `available` bytes; the donated state counts once."""
     stats: Any = program.memory_analysis()
     kept = stats.argument_size_in_bytes + stats.output_size_in_bytes - stats.alias_size_in_bytes
     return Memory(kept, stats.temp_size_in_bytes, stats.generated_code_size_in_bytes, available)
