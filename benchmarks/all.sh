@@ -6,6 +6,10 @@ out=${1:?say where the results go, for example docs/benchmarks}
 cd "$(dirname "$0")/.."
 python benchmarks/start.py --out="$out"
 python benchmarks/losses.py --out="$out"
+python benchmarks/memory.py --out="$out"
+if python -c 'import libtpu' 2> /dev/null; then
+  python benchmarks/scaling.py --out="$out"
+fi
 if command -v nvidia-smi > /dev/null; then
   layouts=torch,torch-channels_last,torch-channels_last-compile,torch-processes-channels_last-compile
   for members in 1 2; do

@@ -1,6 +1,6 @@
 """Memory that a step is predicted to need, beside what training it takes.
 
-    python benchmarks/memory.py [--json=FILE]
+    python benchmarks/memory.py --out=docs/benchmarks
 
 The prediction is the compiler's `memory_analysis()`, as `churn_jax.plan` prints it. On an
 accelerator the device counts what is in use at its peak. A CPU doesn't: there the largest resident
@@ -29,7 +29,7 @@ STEPS = 2
 def main() -> None:
     """Prints a line a case."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--out", type=Path, help="folder for memory_PLATFORM.json")
     asked = parser.parse_args()
     rows = [measure(*case) for case in CASES]
     for row in rows:
@@ -38,9 +38,10 @@ def main() -> None:
             f"predicted {row['predicted'] / 2**20:7.1f} MiB  "
             f"measured {row['measured'] / 2**20:7.1f} MiB  ratio {row['ratio']:.2f}"
         )
-    if asked.json:
+    if asked.out:
         report = {"platform": jax.default_backend(), "rows": rows}
-        asked.json.write_text(json.dumps(report, indent=2) + "\n")
+        file = asked.out / f"memory_{jax.default_backend()}.json"
+        file.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def measure(model: str, batch_size: int, runs: int) -> dict[str, Any]:

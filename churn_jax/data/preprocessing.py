@@ -19,6 +19,7 @@ DEFAULT_SIZE = 224
 _CENTRE_FRACTION = 224 / 256
 _AREA_RANGE = (0.08, 1.0)
 _RATIO_RANGE = (3 / 4, 4 / 3)
+_LOG_RATIO_RANGE = (math.log(3 / 4), math.log(4 / 3))
 _ATTEMPTS = 10
 
 # Left, top, right, bottom, in pixels of the original picture.
@@ -57,7 +58,7 @@ def random_box(height: int, width: int, rng: np.random.Generator) -> Box:
     """A random part of a picture, or its middle where ten draws did not fit in."""
     for _ in range(_ATTEMPTS):
         area = height * width * rng.uniform(*_AREA_RANGE)
-        ratio = math.exp(rng.uniform(*np.log(_RATIO_RANGE)))
+        ratio = math.exp(rng.uniform(*_LOG_RATIO_RANGE))
         box_width, box_height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < box_width <= width and 0 < box_height <= height:
             left = int(rng.integers(width - box_width + 1))

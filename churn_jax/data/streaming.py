@@ -8,7 +8,6 @@ to resume, and neither threads nor worker processes nor prefetching can change w
 
 import dataclasses
 import functools
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
@@ -24,6 +23,7 @@ from churn_jax.data.decoding import DecodedPicture, Picture, UndecodableImage
 from churn_jax.data.examples import ArrayExamples, EncodedExamples, Examples
 from churn_jax.data.preprocessing import DEFAULT_SIZE, evaluation_image, training_image
 from churn_jax.progress import say
+from churn_jax.threads import available_cores
 
 Batch = dict[str, np.ndarray]
 
@@ -119,37 +119,36 @@ class _TrainingSource:
     places: np.ndarray
 
     def __call__(self, step: int) -> Batch:
-        per_run = [self._one_run(run, step) for run in self.runs]
-        return {name: np.stack([batch[name] for batch in per_run]) for name in per_run[0]}
-
-    def _one_run(self, run: int, step: int) -> Batch:
+        shape = (len(self.runs), len(self.places))
+        # Written in place: at this size every further copy would be of memory not yet mapped.
+        batch: Batch = {
+            "image": np.empty((*shape, *_image_shape(self.examples, self.data)), np.uint8),
+            "label": np.empty(shape, np.int32),
+            "index": np.empty(shape, np.int32),
+            "key": np.empty((*shape, 2), np.uint32),
+        }
         positions = step * self.batch_size + self.places
         epochs, places = np.divmod(positions, len(self.examples))
-        rows = [
-            self._one_example(run, int(epoch), int(place))
-            for epoch, place in zip(epochs, places, strict=True)
-        ]
-        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        for i, run in enumerate(self.runs):
+            for j, (epoch, place) in enumerate(zip(epochs, places, strict=True)):
+                for name, value in self._one_example(run, int(epoch), int(place)).items():
+                    batch[name][i, j] = value
+        return batch
 
     def _one_example(self, run: int, epoch: int, place: int) -> dict[str, Any]:
         index = int(self.order(run, epoch)[place])
-        key, size = self.keys(run, epoch), _size(self.examples, self.data)
+        key, shape = self.keys(run, epoch), _image_shape(self.examples, self.data)
         picture, label = _picture(self.examples, index)
 
         def prepare(picture: Picture) -> np.ndarray:
             if self.data.crop == "resized":
-                return training_image(picture, size, self.data.flip, generator(key, index))
+                return training_image(picture, shape[0], self.data.flip, generator(key, index))
             if isinstance(picture, DecodedPicture):
                 return picture.image
-            return evaluation_image(picture, size)
+            return evaluation_image(picture, shape[0])
 
-        image = _or_blank(prepare, picture, size, self.data)
-        return {
-            "image": image,
-            "label": np.int32(label),
-            "index": np.int32(index),
-            "key": key,
-        }
+        image = _or_blank(prepare, picture, shape, self.data)
+        return {"image": image, "label": label, "index": index, "key": key}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,13 +173,13 @@ class _EvaluationSource:
     def _read(self, indices: np.ndarray) -> np.ndarray:
         if isinstance(self.examples, ArrayExamples):
             return self.examples.images[indices]
-        size = _size(self.examples, self.data)
-        prepare = functools.partial(evaluation_image, size=size)
-        images = [
-            _or_blank(prepare, _picture(self.examples, int(index))[0], size, self.data)
-            for index in indices
-        ]
-        return np.array(images, np.uint8).reshape(-1, size, size, 3)
+        shape = _image_shape(self.examples, self.data)
+        prepare = functools.partial(evaluation_image, size=shape[0])
+        images = np.empty((len(indices), *shape), np.uint8)
+        for place, index in enumerate(indices):
+            picture, _ = _picture(self.examples, int(index))
+            images[place] = _or_blank(prepare, picture, shape, self.data)
+        return images
 
 
 def _picture(examples: Examples, index: int) -> tuple[Picture, int]:
@@ -192,7 +191,10 @@ def _picture(examples: Examples, index: int) -> tuple[Picture, int]:
 
 
 def _or_blank(
-    prepare: Callable[[Picture], np.ndarray], picture: Picture, size: int, data: DataConfig
+    prepare: Callable[[Picture], np.ndarray],
+    picture: Picture,
+    shape: tuple[int, ...],
+    data: DataConfig,
 ) -> np.ndarray:
     """What `prepare` makes of `picture`; all black where that doesn't decode, if it may be."""
     try:
@@ -201,7 +203,7 @@ def _or_blank(
         if data.undecodable == "stop":
             raise
         say(f"blank, because {error}")
-        return np.zeros((size, size, 3), np.uint8)
+        return np.zeros(shape, np.uint8)
 
 
 class _Memo:
@@ -235,15 +237,16 @@ def generator(key: np.ndarray, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([*key.tolist(), index])))
 
 
-def _size(examples: Examples, data: DataConfig) -> int:
+def _image_shape(examples: Examples, data: DataConfig) -> tuple[int, ...]:
     if isinstance(examples, ArrayExamples):
-        return examples.images.shape[1]
-    return data.image_size or DEFAULT_SIZE
+        return examples.images.shape[1:]
+    size = data.image_size or DEFAULT_SIZE
+    return size, size, 3
 
 
 def _read_ahead(batches: grain.MapDataset, workers: int) -> Iterator[Batch]:
     """Iterates in order while further batches are made in threads or worker processes."""
-    threads = 1 if workers else min(_MAX_THREADS, os.cpu_count() or 1)
+    threads = 1 if workers else min(_MAX_THREADS, available_cores())
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
     dataset = batches.to_iter_dataset(ahead)
     if workers:
