@@ -15,6 +15,8 @@ the paper does not say, and what is done here:
   that students stay independent; `config.method.teachers`, `num_teachers`. Students have a seed of
   their own, or they would start from the weights of another student's teacher; `config.seed`.
 - whether the models of a 2-ensemble see the same batches: they do, and differ by initialisation.
+- over how many examples batch norm goes: a TPU core's share of the batch, as TPU programs of that
+  time had it, so that no statistics cross cores; `config.model.norm_group`.
 - SVHN's optimiser, schedule and augmentation: CIFAR's form at a tenth of its length, with a rate
   that LeNet5 can bear, clipped gradients and no flip; `configs/svhn.py` has every key.
 """

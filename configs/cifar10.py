@@ -15,6 +15,7 @@ def get_config(arg: str = "baseline"):
     config = recipes.start("cifar10")
     config.model.name = "resnet56"
     config.model.dtype = "bfloat16"
+    config.model.norm_group = 128  # a core's share of a batch on a v3-8
     config.batch_size = 1024
     config.epochs = 450.0
     config.optimizer.learning_rate = 1.0

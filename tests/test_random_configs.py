@@ -133,6 +133,7 @@ def train_two_steps(values, workdir) -> str:
 
     Every other exception is a bug.
     """
+    path = workdir / "failed_runs.json"
     try:
         config = checked(values)
         experiment = prepared(config)
@@ -140,9 +141,10 @@ def train_two_steps(values, workdir) -> str:
         train.train(config, workdir)
     except UserError as error:
         line = line_of(error)
+        if path.exists():  # too few runs are left to compare: all stop
+            return "failed"
         assert not workdir.exists(), f"refused late: {line}"
         return "refused"
-    path = workdir / "failed_runs.json"
     failed = json.loads(path.read_text()) if path.exists() else {}
     for run in experiment.runs:
         file = predictions.step_dir(workdir, 2) / predictions.file_name(int(run))

@@ -21,6 +21,7 @@ from tests.faults.commands import Command, evaluate_command, study_command, trai
 
 KILLED = 128 + signal.SIGKILL
 _COUNT = itertools.count()  # of the folders of this process, whichever fault they are for
+GRACE_SECONDS = 30  # in which a signal must have ended a command
 RENAMES = 12  # a process that shall die at a rename dies at one of its first so many
 
 STUDY = """
@@ -172,7 +173,10 @@ def interrupted(
             ended = command.wait(lab.random.uniform(0, seconds) if more else 600)
             if ended is None:
                 command.kill(number)
-                found = command.wait(600)
+                found = command.wait(GRACE_SECONDS)
+                if found is None:
+                    command.kill()
+                    command.wait()
                 ended = 0 if found == 0 else None
                 hits += found != 0
                 fine = found in (0, code)
