@@ -21,6 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from churn_jax.compilation import keep_programs
 from churn_jax.config import Config
 from churn_jax.errors import UserError
+from churn_jax.threads import available_cores
 
 _MOST_DEVICES = 512  # of one process; more than any machine has
 
@@ -51,14 +52,16 @@ def start_devices(config: Config, num_processes: int = 1) -> None:
             f"config.mesh: run × member × data are {asked} devices, more than {_MOST_DEVICES} of "
             f"each of {num_processes} processes"
         )
-    filled = (
-        max(math.gcd(config.runs, cores), math.gcd(config.runs * config.method.members, cores))
-        if (cores := len(os.sched_getaffinity(0)))
-        else 1
-    )
+    cores = available_cores()
+    filled = max(math.gcd(config.runs, cores), math.gcd(config.runs * config.method.members, cores))
+    devices = max(-(-asked // num_processes), filled)
+    if num_processes > 1 or config.runs % devices:
+        # Devices will wait for each other, each holding a thread. XLA starts as many as there are
+        # cores or devices, and where all waited, a step has been seen to hang.
+        os.environ.setdefault("PJRT_NPROC", str(2 * max(cores, devices)))
     # Where a notebook or a test has already initialised JAX, what is there is used.
     with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", max(-(-asked // num_processes), filled))
+        jax.config.update("jax_num_cpu_devices", devices)
 
 
 def choose_mesh_shape(config: Config, num_devices: int) -> tuple[int, int, int]:

@@ -1,5 +1,9 @@
 """The shape of the mesh: what the config fixes, and how the rest is filled."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from churn_jax import sharding
@@ -42,3 +46,24 @@ def test_sizes_that_divide_nothing_are_refused(sizes, fault):
     with pytest.raises(UserError) as refused:
         shape(8, **sizes)
     assert fault in str(refused.value)
+
+
+@pytest.mark.parametrize("devices", [2, 3])
+def test_devices_that_wait_for_each_other_leave_threads_for_the_rest(devices):
+    """With a thread a device, XLA's CPU collectives have been seen to hang."""
+    code = f"""
+import pathlib
+from churn_jax import config, sharding
+values = config.default()
+values.update(runs=1)
+values.method.members = values.mesh.member = {devices}
+sharding.start_devices(config.check(values))
+import jax
+assert len(jax.devices()) == {devices}
+tasks = pathlib.Path("/proc/self/task").iterdir()
+print([(task / "comm").read_text() for task in tasks].count("tf_XLAEigen\\n"))
+"""
+    environment = {**os.environ, "XLA_FLAGS": ""}
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert int(told.stdout) >= 2 * devices
