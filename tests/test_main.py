@@ -65,6 +65,7 @@ def test_imagenet_format_trains_checkpoints_evaluates_and_reports(tmp_path):
         "--config=configs/imagenet_codistill.py:tiny",
         f"--config.data.dir={tmp_path / 'data'}",
         "--config.batch_size=16",
+        "--config.epochs=0.5",
         f"--workdir={tmp_path / 'work'}",
     )
     assert finished.returncode == 0, finished.stderr
