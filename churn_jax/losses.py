@@ -9,8 +9,8 @@ How they stay accurate and cheap:
 
 - From the forward to the backward pass a loss keeps its logits and a few numbers per example; the
   probabilities are formed again where they are used, and no softmax is differentiated.
-- Nothing that cancels is subtracted: log(1 + x) is `log1p`, and p − q is
-  (p + q) · tanh(log(p / q) / 2). So a loss of 1e-9 has as many right digits as one of 10, and so
+- Nothing that cancels is subtracted: log(1 + x) is `log1p`, and x − y of two exponentials is
+  (x + y) · tanh(log(x / y) / 2). So a loss of 1e-9 has as many right digits as one of 10, and so
   has the distance between two nearly equal predictions.
 - The rules are `jax.custom_vjp`: reverse mode, `vmap`, `jit` and `shard_map` work; forward mode
   (`jvp`) does not.
@@ -296,23 +296,29 @@ _top_log_probs.defvjp(_top_log_probs_forward, _top_log_probs_backward)
 class _Pair(NamedTuple):
     """The normalisers of p = e^(a − top_a) / sum_a and q = e^(b − top_b) / sum_b, all [..., 1].
 
-    log_ratio is log(sum_a / sum_b), with the digits that a difference of logarithms would lose
-    where p ≈ q.
+    change is (sum_a − sum_b) / min(sum_a, sum_b) and log_ratio is log(sum_a / sum_b), both with the
+    digits that a difference would lose where p ≈ q.
     """
 
     top_a: Array
     sum_a: Array
     top_b: Array
     sum_b: Array
+    change: Array
     log_ratio: Array
 
 
 class _Compared(NamedTuple):
-    """Two softmaxes p and q, class by class, [..., class]."""
+    """Two softmaxes p and q, class by class, [..., class], without their normalisers.
 
-    p: Array
-    q: Array
-    difference: Array  # p − q
+    Those are left to the sums over classes, where they cost a division per example and not per
+    class: p = exp_a / sum_a, q = exp_b / sum_b and p − q = difference / larger.
+    """
+
+    exp_a: Array
+    exp_b: Array
+    difference: Array
+    larger: Array  # max(sum_a, sum_b), [..., 1]
     log_ratio: Array  # log p − log q
 
 
@@ -320,26 +326,33 @@ def _pair(a: Array, b: Array) -> _Pair:
     top_a, top_b = jnp.max(a, axis=-1, keepdims=True), jnp.max(b, axis=-1, keepdims=True)
     exp_a, exp_b = jnp.exp(a - top_a), jnp.exp(b - top_b)
     sum_a, sum_b = _sum(exp_a), _sum(exp_b)
-    change = _sum(_difference(exp_a, exp_b, _shifted_difference(a, b, top_a, top_b)))
+    difference = _difference(exp_a, exp_b, _shifted_difference(a, b, top_a, top_b))
+    change = _sum(difference) / jnp.minimum(sum_a, sum_b)
     # log1p(sum_a / sum_b − 1), seen from the smaller sum so that its argument is never below 0.
-    log_ratio = jnp.sign(change) * jnp.log1p(jnp.abs(change) / jnp.minimum(sum_a, sum_b))
-    return _Pair(top_a, sum_a, top_b, sum_b, log_ratio)
+    log_ratio = jnp.sign(change) * jnp.log1p(jnp.abs(change))
+    return _Pair(top_a, sum_a, top_b, sum_b, change, log_ratio)
 
 
 def _compared(a: Array, b: Array, pair: _Pair) -> _Compared:
     a, b = _accumulated(a), _accumulated(b)
-    p, q = jnp.exp(a - pair.top_a) / pair.sum_a, jnp.exp(b - pair.top_b) / pair.sum_b
-    log_ratio = _shifted_difference(a, b, pair.top_a, pair.top_b) - pair.log_ratio
-    return _Compared(p, q, _difference(p, q, log_ratio), log_ratio)
+    exp_a, exp_b = jnp.exp(a - pair.top_a), jnp.exp(b - pair.top_b)
+    log_ratio = _shifted_difference(a, b, pair.top_a, pair.top_b)
+    # With x and y for the exponentials, x / sum_a − y / sum_b is (x − y − y · change) / sum_a where
+    # sum_b is the smaller sum, and (x − y − x · change) / sum_b where sum_a is. Neither term is
+    # then larger than p or q, and both vanish where p = q.
+    of_smaller = jnp.where(pair.change < 0, exp_a, exp_b)
+    difference = _difference(exp_a, exp_b, log_ratio) - of_smaller * pair.change
+    larger = jnp.maximum(pair.sum_a, pair.sum_b)
+    return _Compared(exp_a, exp_b, difference, larger, log_ratio - pair.log_ratio)
 
 
 def _sum(terms: Array) -> Array:
     return jnp.sum(terms, axis=-1, keepdims=True)
 
 
-def _difference(p: Array, q: Array, log_ratio: Array) -> Array:
-    """p − q without cancellation, given log(p / q): (p − q) / (p + q) = tanh(log(p / q) / 2)."""
-    return (p + q) * jnp.tanh(log_ratio / 2)
+def _difference(x: Array, y: Array, log_ratio: Array) -> Array:
+    """x − y without cancellation, given log(x / y): (x − y) / (x + y) = tanh(log(x / y) / 2)."""
+    return (x + y) * jnp.tanh(log_ratio / 2)
 
 
 def _shifted_difference(a: Array, b: Array, top_a: Array, top_b: Array) -> Array:
@@ -361,16 +374,20 @@ def _symmetric_kl(a: Array, b: Array) -> Array:
 
 def _symmetric_kl_forward(a: Array, b: Array) -> tuple[Array, tuple]:
     pair = _pair(_accumulated(a), _accumulated(b))
-    p, q, difference, log_ratio = _compared(a, b, pair)
-    value = jnp.sum(difference * log_ratio, axis=-1)
-    return value, (a, b, pair, _sum(p * log_ratio), _sum(q * log_ratio))
+    exp_a, exp_b, difference, larger, log_ratio = _compared(a, b, pair)
+    mean_p = _sum(exp_a * log_ratio) / pair.sum_a
+    mean_q = _sum(exp_b * log_ratio) / pair.sum_b
+    value = _sum(difference * log_ratio) / larger
+    return value[..., 0], (a, b, pair, mean_p, mean_q)
 
 
 def _symmetric_kl_backward(residuals: tuple, g: Array) -> tuple:
     a, b, pair, mean_p, mean_q = residuals
-    p, q, difference, log_ratio = _compared(a, b, pair)
-    gradient_a = g[..., None] * (p * (log_ratio - mean_p) + difference)
-    gradient_b = g[..., None] * (q * (mean_q - log_ratio) - difference)
+    exp_a, exp_b, difference, larger, log_ratio = _compared(a, b, pair)
+    g = g[..., None]
+    shared = difference * (g / larger)
+    gradient_a = exp_a * (g / pair.sum_a) * (log_ratio - mean_p) + shared
+    gradient_b = exp_b * (g / pair.sum_b) * (mean_q - log_ratio) - shared
     return gradient_a.astype(a.dtype), gradient_b.astype(b.dtype)
 
 
@@ -384,17 +401,19 @@ def _l1_distance(a: Array, b: Array) -> Array:
 
 def _l1_distance_forward(a: Array, b: Array) -> tuple[Array, tuple]:
     pair = _pair(_accumulated(a), _accumulated(b))
-    p, q, difference, log_ratio = _compared(a, b, pair)
+    exp_a, exp_b, difference, larger, log_ratio = _compared(a, b, pair)
     sign = jnp.sign(log_ratio)
-    value = jnp.sum(difference * sign, axis=-1)
-    return value, (a, b, pair, _sum(p * sign), _sum(q * sign))
+    mean_p, mean_q = _sum(exp_a * sign) / pair.sum_a, _sum(exp_b * sign) / pair.sum_b
+    value = _sum(difference * sign) / larger
+    return value[..., 0], (a, b, pair, mean_p, mean_q)
 
 
 def _l1_distance_backward(residuals: tuple, g: Array) -> tuple:
     a, b, pair, mean_p, mean_q = residuals
-    p, q, _, log_ratio = _compared(a, b, pair)
-    gradient_a = g[..., None] * p * (jnp.sign(log_ratio) - mean_p)
-    gradient_b = g[..., None] * q * (mean_q - jnp.sign(log_ratio))
+    exp_a, exp_b, _, _, log_ratio = _compared(a, b, pair)
+    g, sign = g[..., None], jnp.sign(log_ratio)
+    gradient_a = exp_a * (g / pair.sum_a) * (sign - mean_p)
+    gradient_b = exp_b * (g / pair.sum_b) * (mean_q - sign)
     return gradient_a.astype(a.dtype), gradient_b.astype(b.dtype)
 
 
@@ -426,7 +445,8 @@ _skl_to_uniform.defvjp(_skl_to_uniform_forward, _skl_to_uniform_backward)
 
 def _compared_to_uniform(logits: Array, pair: _Pair) -> tuple[Array, Array, Array, Array]:
     """p; p − 1/K; log(K p), clamped; and p − 1/K where the clamp lets log p move, else 0."""
-    p, _, difference, log_ratio = _compared(logits, jnp.zeros_like(logits), pair)
+    exp, _, scaled, larger, log_ratio = _compared(logits, jnp.zeros_like(logits), pair)
+    p, difference = exp / pair.sum_a, scaled / larger
     floor = LOG_PROBABILITY_FLOOR + jnp.log(pair.sum_b)  # sum_b is K here
     counted = jnp.where(log_ratio > floor, difference, 0)
     return p, difference, jnp.maximum(log_ratio, floor), counted
