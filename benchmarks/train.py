@@ -150,10 +150,10 @@ def _ours(options: argparse.Namespace) -> dict[str, Any]:
     if options.members > 1:
         pair = methods.method("codistill_skl", {"beta": 0.01}, 1000.0)
         settings.method.update(config_lib.to_dict(pair))
+    sharding.start_devices(config_lib.check(settings))
     if jax.default_backend() != "cpu":
         settings.model.dtype = "bfloat16"
     config = config_lib.check(settings)
-    sharding.start_devices(config)
     names = tuple(map(str, range(classes)))
     info = DatasetInfo(
         "synthetic", names, (size, size, channels), (0.5,) * channels, (0.25,) * channels
