@@ -27,6 +27,7 @@ from churn_jax.data.resident import (
     take_batch,
 )
 from churn_jax.errors import UserError
+from churn_jax.models.layers import KEEP_BARRIERS
 from churn_jax.step import Batch, Recipe, TrainState
 
 LONGEST = 2**31 - 2  # steps: they are counted by an int32
@@ -264,7 +265,9 @@ class Experiment:
         )
 
     @property
-    def _compiler_options(self) -> dict[str, bool] | None:
+    def _compiler_options(self) -> dict[str, Any] | None:
+        if self.platform == "cpu":
+            return KEEP_BARRIERS
         asked = self.config.deterministic
         return divergence.DETERMINISTIC_OPTIONS.get(self.platform) if asked else None
 

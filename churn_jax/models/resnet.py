@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from churn_jax.models.layers import BatchNorm
+from churn_jax.models.layers import BatchNorm, materialised
 
 
 class Block(nn.Module):
@@ -31,11 +31,11 @@ class Block(nn.Module):
             norm = BatchNorm(self.norm_group, self.norm_axis, dtype=self.dtype, name=f"norm_{name}")
             return norm(convolution(x), train)
 
-        y = nn.relu(conv(x, 3, self.stride, "conv_0"))
+        y = materialised(nn.relu(conv(x, 3, self.stride, "conv_0")))
         y = conv(y, 3, 1, "conv_1")
         if x.shape != y.shape:
             x = conv(x, 1, self.stride, "shortcut")
-        return nn.relu(x + y)
+        return materialised(nn.relu(x + y))
 
 
 class CifarResNet(nn.Module):

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from churn_jax.models.layers import BatchNorm
+from churn_jax.models.layers import BatchNorm, materialised
 
 
 class PreactivationBlock(nn.Module):
@@ -32,7 +32,7 @@ class PreactivationBlock(nn.Module):
 
         def activate(x: jax.Array, name: str) -> jax.Array:
             norm = BatchNorm(self.norm_group, self.norm_axis, dtype=self.dtype, name=name)
-            return nn.relu(norm(x, train))
+            return materialised(nn.relu(norm(x, train)))
 
         y = activate(x, "norm_0")
         out_filters = 4 * self.filters if self.bottleneck else self.filters
@@ -46,7 +46,7 @@ class PreactivationBlock(nn.Module):
         else:
             y = activate(conv(y, self.filters, 3, self.stride, "conv_0"), "norm_1")
             y = conv(y, out_filters, 3, 1, "conv_1")
-        return shortcut + y
+        return materialised(shortcut + y)
 
 
 class ResNetV2(nn.Module):
