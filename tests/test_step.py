@@ -111,3 +111,13 @@ def test_the_streaming_step_trains_as_the_resident_one_does():
     resident, _ = train_steps(make_config(), 3)
     streamed, _ = train_steps(make_config(data__pipeline="streaming"), 3)
     assert_close(streamed.params, resident.params, rtol=1e-6)
+
+
+def test_activations_are_computed_once_on_cpu_and_left_to_the_compiler_elsewhere():
+    """XLA's CPU backend drops barriers before it fuses, unless asked: see `layers.materialised`."""
+    experiment = make_experiment(make_config(model__name="resnet8"))
+    traced = experiment.resident_step.trace(
+        experiment.abstract_state(), experiment.abstract_source()
+    )
+    assert "opt-barrier" in traced.lower().compile().as_text()
+    assert "optimization_barrier" not in traced.lower(lowering_platforms=("tpu",)).as_text()
