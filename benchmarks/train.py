@@ -28,6 +28,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from churn_jax.huge_pages import use_huge_pages
+
 SHAPES = {"lenet5": (28, 1, 10), "resnet": (32, 3, 10), "resnet_v2": (224, 3, 1000)}
 ROOT = Path(__file__).parents[1]
 # The schedule of the paper's data set of such images: (config, training examples).
@@ -43,6 +45,8 @@ def main() -> None:
     """Runs all contenders, or is one of them."""
     options = _options()
     if options.worker:
+        if options.worker == "churn_jax":
+            use_huge_pages()  # as the commands do
         print(json.dumps(_contender(options)))
         return
     results = []

@@ -8,6 +8,7 @@ from ml_collections import config_flags
 from churn_jax import interruption
 from churn_jax.arguments import parse_flags
 from churn_jax.commands import run_command
+from churn_jax.huge_pages import use_huge_pages
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, as configs/digits.py:baseline."
@@ -43,5 +44,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    use_huge_pages()
     interruption.listen()
     run_command(main)

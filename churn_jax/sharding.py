@@ -21,7 +21,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from churn_jax.compilation import keep_programs
 from churn_jax.config import Config
 from churn_jax.errors import UserError
-from churn_jax.host_memory import keep_freed_memory
 from churn_jax.threads import available_cores
 
 _MOST_DEVICES = 512  # of one process; more than any machine has
@@ -43,7 +42,6 @@ def start_devices(config: Config, num_processes: int = 1) -> None:
     Accelerators are left as they are.
     """
     keep_programs()
-    keep_freed_memory()
     if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
         return  # the user chose
     asked = math.prod(

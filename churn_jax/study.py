@@ -9,6 +9,11 @@ no other is at, or with --cell=NAME on machines of their own. Config keys are ov
 cells by --config.KEY=VALUE.
 """
 
+from churn_jax.huge_pages import use_huge_pages
+
+if __name__ == "__main__":
+    use_huge_pages()  # before the imports, which take seconds
+
 import ast
 import math
 import shlex
