@@ -324,9 +324,8 @@ class _Compared(NamedTuple):
 
 def _pair(a: Array, b: Array) -> _Pair:
     top_a, top_b = jnp.max(a, axis=-1, keepdims=True), jnp.max(b, axis=-1, keepdims=True)
-    exp_a, exp_b = jnp.exp(a - top_a), jnp.exp(b - top_b)
+    exp_a, exp_b, difference, _ = _exponentials(a, b, top_a, top_b)
     sum_a, sum_b = _sum(exp_a), _sum(exp_b)
-    difference = _difference(exp_a, exp_b, _shifted_difference(a, b, top_a, top_b))
     change = _sum(difference) / jnp.minimum(sum_a, sum_b)
     # log1p(sum_a / sum_b − 1), seen from the smaller sum so that its argument is never below 0.
     log_ratio = jnp.sign(change) * jnp.log1p(jnp.abs(change))
@@ -334,25 +333,30 @@ def _pair(a: Array, b: Array) -> _Pair:
 
 
 def _compared(a: Array, b: Array, pair: _Pair) -> _Compared:
-    a, b = _accumulated(a), _accumulated(b)
-    exp_a, exp_b = jnp.exp(a - pair.top_a), jnp.exp(b - pair.top_b)
-    log_ratio = _shifted_difference(a, b, pair.top_a, pair.top_b)
+    exp_a, exp_b, difference, log_ratio = _exponentials(
+        _accumulated(a), _accumulated(b), pair.top_a, pair.top_b
+    )
     # With x and y for the exponentials, x / sum_a − y / sum_b is (x − y − y · change) / sum_a where
     # sum_b is the smaller sum, and (x − y − x · change) / sum_b where sum_a is. Neither term is
     # then larger than p or q, and both vanish where p = q.
     of_smaller = jnp.where(pair.change < 0, exp_a, exp_b)
-    difference = _difference(exp_a, exp_b, log_ratio) - of_smaller * pair.change
     larger = jnp.maximum(pair.sum_a, pair.sum_b)
-    return _Compared(exp_a, exp_b, difference, larger, log_ratio - pair.log_ratio)
+    return _Compared(
+        exp_a, exp_b, difference - of_smaller * pair.change, larger, log_ratio - pair.log_ratio
+    )
+
+
+def _exponentials(
+    a: Array, b: Array, top_a: Array, top_b: Array
+) -> tuple[Array, Array, Array, Array]:
+    """x = e^(a − top_a), y = e^(b − top_b), and x − y and log(x / y) without cancellation."""
+    x, y = jnp.exp(a - top_a), jnp.exp(b - top_b)
+    log_ratio = _shifted_difference(a, b, top_a, top_b)
+    return x, y, (x + y) * jnp.tanh(log_ratio / 2), log_ratio  # (x − y) / (x + y) is that tanh
 
 
 def _sum(terms: Array) -> Array:
     return jnp.sum(terms, axis=-1, keepdims=True)
-
-
-def _difference(x: Array, y: Array, log_ratio: Array) -> Array:
-    """x − y without cancellation, given log(x / y): (x − y) / (x + y) = tanh(log(x / y) / 2)."""
-    return (x + y) * jnp.tanh(log_ratio / 2)
 
 
 def _shifted_difference(a: Array, b: Array, top_a: Array, top_b: Array) -> Array:
