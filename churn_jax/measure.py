@@ -9,16 +9,14 @@ The definitions are those of `churn_jax.metrics`; `churn_jax.blocks` computes th
 pairs of a block at once.
 """
 
-import collections
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from churn_jax import kernels
 from churn_jax.blocks import NUM_BINS, Block, Run, Wanted, measure_block
-from churn_jax.threads import available_cores
+from churn_jax.threads import in_order
 
 # Elements of all runs' blocks together: eight megabytes, enough that NumPy's calls cost little
 # beside their work, and few enough to stay in the last cache.
@@ -129,30 +127,14 @@ def measure(
             l1_of_pairs,
         )
 
-    # One block more than threads is in flight, and they are collected in order, so that neither
-    # memory nor the sums depend on which thread is faster.
-    with ThreadPoolExecutor(available_cores()) as pool:
-        for block in _in_order(pool, work, _slices(num_examples, rows_per_block)):
-            found.add(block)
+    for block in in_order(work, _slices(num_examples, rows_per_block)):
+        found.add(block)
     return found.measured()
 
 
 def _slices(total: int, step: int) -> Iterator[slice]:
     for start in range(0, total, step):
         yield slice(start, min(start + step, total))
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[slice], Block], slices: Iterator[slice]
-) -> Iterator[Block]:
-    """Like `pool.map`, with no more results waiting than there are threads."""
-    waiting: collections.deque[Future[Block]] = collections.deque()
-    for rows in slices:
-        waiting.append(pool.submit(work, rows))
-        if len(waiting) > available_cores() + 1:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 class _Collector:

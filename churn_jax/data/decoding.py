@@ -14,9 +14,8 @@ import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
+from churn_jax.data import jpeg
 from churn_jax.errors import UserError
-
-_JPEG_MAGIC = b"\xff\xd8\xff"
 
 
 class UndecodableImage(UserError):
@@ -38,7 +37,7 @@ class EncodedPicture:
     @functools.cached_property
     def size(self) -> tuple[int, int]:
         """(height, width), which the first bytes of the content say."""
-        if self.content.startswith(_JPEG_MAGIC):
+        if self.content.startswith(jpeg.MAGIC):
             try:
                 height, width, _, _ = simplejpeg.decode_jpeg_header(self.content, strict=False)
                 return height, width
@@ -46,6 +45,17 @@ class EncodedPicture:
                 raise self._undecodable(error) from error
         with self._open() as image:
             return image.height, image.width
+
+    def around(self, box: jpeg.Box) -> tuple["EncodedPicture", tuple[int, int]]:
+        """A part with all of `box` in it, and the (left, top) of the part in the picture.
+
+        The smallest that can be had without decoding: of a JPEG with restart markers, the few
+        squares that the box touches, of others all.
+        """
+        if self.content.startswith(jpeg.MAGIC) and (found := jpeg.part(self.content, box)):
+            content, origin = found
+            return EncodedPicture(content, self.name), origin
+        return self, (0, 0)
 
     def pixels(self, shrink: int = 1) -> np.ndarray:
         """RGB uint8 [height, width, 3]; grey, palette and CMYK convert.
@@ -56,7 +66,7 @@ class EncodedPicture:
         Raises:
           UndecodableImage: the picture is damaged or none.
         """
-        if self.content.startswith(_JPEG_MAGIC):
+        if self.content.startswith(jpeg.MAGIC):
             height, width = self.size
             least = (-(-height // shrink), -(-width // shrink)) if shrink > 1 else (0, 0)
             try:
@@ -96,6 +106,11 @@ class DecodedPicture:
     def size(self) -> tuple[int, int]:
         """(height, width)."""
         return self.image.shape[0], self.image.shape[1]
+
+    def around(self, box: jpeg.Box) -> tuple["DecodedPicture", tuple[int, int]]:
+        """The whole: there is nothing to be saved."""
+        del box
+        return self, (0, 0)
 
     def pixels(self, shrink: int = 1) -> np.ndarray:
         """The pixels as they are."""

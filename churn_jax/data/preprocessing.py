@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from churn_jax.data.decoding import Picture
+from churn_jax.data.jpeg import Box
 
 # Side length of ImageNet-like pictures where the config says nothing else.
 DEFAULT_SIZE = 224
@@ -21,9 +22,6 @@ _AREA_RANGE = (0.08, 1.0)
 _RATIO_RANGE = (3 / 4, 4 / 3)
 _LOG_RATIO_RANGE = (math.log(3 / 4), math.log(4 / 3))
 _ATTEMPTS = 10
-
-# Left, top, right, bottom, in pixels of the original picture.
-Box = tuple[int, int, int, int]
 
 # Batches are made side by side: a picture is no work to share.
 cv2.setNumThreads(0)
@@ -77,11 +75,12 @@ def centre_box(height: int, width: int) -> Box:
 
 def cut(picture: Picture, box: Box, size: int) -> np.ndarray:
     """`box` of `picture` as uint8 [size, size, channel]."""
-    left, top, right, bottom = box
-    shrink = _decoding_shrink(min(right - left, bottom - top) // size)
-    pixels = picture.pixels(shrink)
+    shrink = _decoding_shrink(min(box[2] - box[0], box[3] - box[1]) // size)
+    surroundings, (x, y) = picture.around(box)
+    left, top, right, bottom = box[0] - x, box[1] - y, box[2] - x, box[3] - y
+    pixels = surroundings.pixels(shrink)
     # What the picture was shrunk by: 1 where it can't be.
-    factor = round(picture.size[0] / pixels.shape[0]) if shrink > 1 else 1
+    factor = round(surroundings.size[0] / pixels.shape[0]) if shrink > 1 else 1
     part = pixels[top // factor : -(-bottom // factor), left // factor : -(-right // factor)]
     return resize(part, size)
 

@@ -8,15 +8,18 @@ read by `tfds.builder_from_directory` like anything that `tfds build` made.
 import collections
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from etils import epath
 
+# Serialised examples to as many, in the same order.
+Rewrite = Callable[[Iterable[bytes]], Iterable[bytes]]
+
 # One record a group: any example can be read without unpacking its neighbours.
-ARRAY_RECORD_OPTIONS = "group_size:1"
+_ARRAY_RECORD_OPTIONS = "group_size:1"
 
 
 def write_dataset(
@@ -27,6 +30,7 @@ def write_dataset(
     features: tfds.features.FeaturesDict,
     splits: Mapping[str, tuple[int, Iterable[Mapping[str, Any]]]],
     examples_per_shard: int = 10_000,
+    rewrite: Rewrite = iter,
 ) -> epath.Path:
     """Writes one data set and its metadata; shards that are there and whole are kept.
 
@@ -37,6 +41,7 @@ def write_dataset(
       features: how an example is stored.
       splits: by name, the number of examples and the examples, one value per feature each.
       examples_per_shard: at most.
+      rewrite: what the serialised examples of a shard go through before they are written.
 
     Returns:
       The version folder.
@@ -51,7 +56,9 @@ def write_dataset(
         template = tfds.core.ShardedFileTemplate(
             dataset_name=name, data_dir=target, split=split, filetype_suffix="array_record"
         )
-        infos.append(_write_split(template, features, count, iter(examples), examples_per_shard))
+        infos.append(
+            _write_split(template, features, count, iter(examples), examples_per_shard, rewrite)
+        )
     tfds.folder_dataset.write_metadata(
         data_dir=target,
         features=features,
@@ -69,6 +76,7 @@ def _write_split(
     count: int,
     examples: Iterator[Mapping[str, Any]],
     examples_per_shard: int,
+    rewrite: Rewrite,
 ) -> tfds.core.SplitInfo:
     num_shards = max(1, -(-count // examples_per_shard))
     bounds = [count * shard // num_shards for shard in range(num_shards + 1)]
@@ -80,7 +88,8 @@ def _write_split(
         if is_whole(path, length):
             collections.deque(of_shard, maxlen=0)  # on to the next shard's
         else:
-            _write_shard(path, features, of_shard, length)
+            records = (features.serialize_example(features.encode_example(e)) for e in of_shard)
+            write_shard(path, rewrite(records), length)
         num_bytes += path.stat().length
     if next(examples, None) is not None:
         raise ValueError(f"split {template.split!r} has more than the {count} examples promised")
@@ -92,18 +101,17 @@ def _write_split(
     )
 
 
-def _write_shard(
-    path: epath.Path,
-    features: tfds.features.FeaturesDict,
-    examples: Iterable[Mapping[str, Any]],
-    length: int,
-) -> None:
-    """Writes `length` examples beside `path`, then renames: a shard that exists is whole."""
+def write_shard(path: epath.Path, records: Iterable[bytes], length: int) -> None:
+    """Writes `length` records beside `path`, then renames: a shard that exists is whole.
+
+    Raises:
+      ValueError: there are more or fewer.
+    """
     partial = path.parent / f".{path.name}.partial"
-    writer = array_record_module.ArrayRecordWriter(os.fspath(partial), ARRAY_RECORD_OPTIONS)
+    writer = array_record_module.ArrayRecordWriter(os.fspath(partial), _ARRAY_RECORD_OPTIONS)
     written = 0
-    for example in examples:
-        writer.write(features.serialize_example(features.encode_example(example)))
+    for record in records:
+        writer.write(record)
         written += 1
     writer.close()
     if written != length:

@@ -140,6 +140,64 @@ def test_a_tfrecord_copy_is_converted(tmp_path):
     np.testing.assert_array_equal(dataset.test[6]["image"], expected)
 
 
+# What jpegtran does, but for being without loss.
+FAKE_JPEGTRAN = f"""#!{sys.executable}
+import io, sys
+from PIL import Image
+options = sys.argv[1:]
+assert options[:4] == ["-copy", "none", "-optimize", "-restart"] and options[4][-1] == "B"
+buffer = io.BytesIO()
+Image.open(io.BytesIO(sys.stdin.buffer.read())).save(
+    buffer, format="JPEG", quality="keep", restart_marker_blocks=int(options[4][:-1])
+)
+sys.stdout.buffer.write(buffer.getvalue())
+"""
+
+
+@pytest.fixture
+def fake_jpegtran(tmp_path, monkeypatch):
+    path = tmp_path / "bin/jpegtran"
+    path.parent.mkdir()
+    path.write_text(FAKE_JPEGTRAN)
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+
+
+def test_pictures_get_restart_markers_where_jpegtran_is(tmp_path, fake_jpegtran):
+    """In the order that they had, though several are rewritten at once."""
+    tfds_sets.write_imagenet(tmp_path / "tfds")
+    dataset = _prepared("imagenet", tmp_path / "tfds", tmp_path / "out")
+    for index in range(8):
+        picture, expected = dataset.test.encoded(index).picture, decode(tfds_sets.jpeg(index), "")
+        _, (_, top) = picture.around((20, 20, 30, 30))
+        assert top == 16
+        assert np.abs(picture.pixels().astype(int) - expected).mean() < 3
+
+
+def test_where_there_is_no_jpegtran_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    originals.write_imagenet_folders(tmp_path)
+    said = []
+    prepare("imagenet", tmp_path, tmp_path / "out", partial=True, say=said.append)
+    assert said[0].startswith("jpegtran is not installed: JPEGs stay as they are")
+
+
+def test_a_call_on_ones_own_output_prepares_nothing_anew(tmp_path):
+    originals.write_imagenet_folders(tmp_path)
+    version = prepare("imagenet", tmp_path, tmp_path, partial=True)
+    shards = {path: os.stat(path).st_mtime_ns for path in version.glob("*.array_record-*")}
+    assert prepare("imagenet", tmp_path, tmp_path, partial=True) == version
+    assert shards == {path: os.stat(path).st_mtime_ns for path in shards}
+
+
+def test_a_truncated_array_record_is_named(tmp_path):
+    tfds_sets.write_imagenet(tmp_path / "tfds")
+    shard = sorted((tmp_path / "tfds/imagenet2012/5.1.0").glob("*.array_record-*"))[0]
+    shard.write_bytes(shard.read_bytes()[:-40])
+    with pytest.raises(UserError, match="array_record-00000-of-00004 is damaged"):
+        prepare("imagenet", tmp_path / "tfds", tmp_path / "out")
+
+
 def test_a_truncated_tfrecord_is_named(tmp_path):
     tfds_sets.write_imagenet(tmp_path / "tfds")
     _as_tfrecord(tmp_path / "tfds/imagenet2012/5.1.0")

@@ -6,11 +6,12 @@ from etils import epath
 
 from churn_jax.data.prepare.archives import CHECKSUMS, check_archive, find
 from churn_jax.data.prepare.cifar import cifar10, cifar100
+from churn_jax.data.prepare.copies import convert, find_copy
 from churn_jax.data.prepare.imagenet import imagenet
 from churn_jax.data.prepare.inaturalist import inaturalist
 from churn_jax.data.prepare.original import Original, RawExample
+from churn_jax.data.prepare.restarts import rewriting
 from churn_jax.data.prepare.svhn import svhn
-from churn_jax.data.prepare.tfrecords import convert, find_tfrecords
 from churn_jax.data.sources import tfds_sets
 from churn_jax.data.tfds_writer import write_dataset
 from churn_jax.errors import UserError, suggest
@@ -32,6 +33,8 @@ COUNTS = {
     "inaturalist": {"train": 437_513, "validation": 24_426},
 }
 
+_JPEGS = ("imagenet", "inaturalist")
+
 _REPORT_EVERY = 5_000
 
 
@@ -43,7 +46,7 @@ def prepare(
     partial: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> epath.Path:
-    """Writes a data set in array_record form from its original files, or from a tfrecord copy.
+    """Writes a data set in array_record form from its original files, or from TFDS's copy.
 
     Shards that an interrupted call has finished are kept.
 
@@ -65,9 +68,10 @@ def prepare(
     source, out = epath.Path(source).expanduser(), epath.Path(out).expanduser()
     if not source.exists():
         raise UserError(f"--source: there is no {source}")
-    if folder := find_tfrecords(source, tfds_name(name)):
+    rewrite = rewriting(say) if name in _JPEGS else iter
+    if folder := find_copy(source, out, tfds_name(name)):
         say(f"{name}: converting {folder}")
-        return convert(folder, out, tfds_name(name))
+        return convert(folder, out, tfds_name(name), rewrite)
     if not partial:
         for archive in CHECKSUMS:
             if path := find(source, archive):
@@ -84,6 +88,7 @@ def prepare(
             split: (of_split.count, _reporting(of_split.examples, name, split, of_split.count, say))
             for split, of_split in original.splits.items()
         },
+        rewrite=rewrite,
     )
 
 
