@@ -10,6 +10,7 @@ numbered anew. Their pixels are exactly those of the whole (ITU-T T.81, B.2 and 
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,21 +63,32 @@ class Layout:
 
 def read_layout(content: bytes) -> Layout | None:
     """The layout of a grey or coloured JPEG; None for other kinds, and where it is damaged."""
-    frame: tuple[int, int, int, int, int, int] | None = None
-    progressive, interval, at = False, 0, 2
+    frame: _Frame | None = None
+    interval, at = 0, 2
     while at + 4 <= len(content) and content[at] == 0xFF:
         marker, body = content[at + 1], at + 4
         end = at + 2 + _two_bytes(content, at + 2)
-        if end < body or end > len(content) or marker in _OTHER_FRAMES:
+        if end <= body or end > len(content) or marker in _OTHER_FRAMES:
             return None
         if marker in _SEQUENTIAL or marker == _PROGRESSIVE:
-            progressive, frame = marker == _PROGRESSIVE, _frame(content[body:end], body)
+            if frame is not None:
+                return None
+            frame = _read_frame(marker, content[body:end], body)
         elif marker == _INTERVAL and end - body == 2:
             interval = _two_bytes(content, body)
         elif marker == _SCAN:
-            if frame is None or content[body] != frame[-1]:
+            if frame is None or content[body] != frame.components:
                 return None
-            return Layout(progressive, *frame[:4], interval, frame[4], end)
+            return Layout(
+                frame.progressive,
+                frame.height,
+                frame.width,
+                frame.mcu_height,
+                frame.mcu_width,
+                interval,
+                frame.size_at,
+                scan_at=end,
+            )
         at = end
     return None
 
@@ -116,20 +128,30 @@ def part(content: bytes, box: Box) -> tuple[bytes, tuple[int, int]] | None:
     return b"".join(pieces), (first * width, first_row * height)
 
 
-def _frame(body: bytes, at: int) -> tuple[int, int, int, int, int, int] | None:
-    """Height, width, MCU height and width, where the size is, and how many components there are."""
+class _Frame(NamedTuple):
+    """What `Layout` takes from the frame's header, and how many components each scan must have."""
+
+    progressive: bool
+    height: int
+    width: int
+    mcu_height: int
+    mcu_width: int
+    size_at: int
+    components: int
+
+
+def _read_frame(marker: int, body: bytes, at: int) -> _Frame | None:
+    """The frame whose header `body` begins at `at`; None unless of 8 bits, grey or coloured."""
     if len(body) < 6 or body[0] != 8 or body[5] not in (1, 3) or len(body) != 6 + 3 * body[5]:
         return None
     components, sampling = body[5], body[7::3]
     height, width = _two_bytes(body, 1), _two_bytes(body, 3)
-    if not height or not width:
-        return None
     # The MCU of a single component is one block of 8 × 8, whatever its sampling says.
     down = max(each & 15 for each in sampling) if components > 1 else 1
     across = max(each >> 4 for each in sampling) if components > 1 else 1
-    if not down or not across:
+    if not (height and width and down and across):
         return None
-    return height, width, 8 * down, 8 * across, at + 1, components
+    return _Frame(marker == _PROGRESSIVE, height, width, 8 * down, 8 * across, at + 1, components)
 
 
 def _interval_bounds(content: bytes, layout: Layout, count: int) -> list[int] | None:

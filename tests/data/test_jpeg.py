@@ -98,6 +98,24 @@ def test_damage_never_crashes_the_cutting(data):
     assert found is None or found[0].startswith(jpeg.MAGIC[:2])
 
 
+SCAN = b"\xff\xda"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: content.index(SCAN)] + SCAN + b"\x00\x02",  # an empty header
+        lambda content: content[: content.index(SCAN) + 4],
+        lambda content: content[: content.index(SCAN)],
+        lambda content: content[:158] + content[158:177] + content[158:],  # two frames
+    ],
+)
+def test_a_damaged_header_is_none(damage):
+    content = encode(40, 40)
+    assert content[158:160] == b"\xff\xc0"
+    assert jpeg.read_layout(damage(content)) is None
+
+
 def test_a_truncated_picture_is_taken_whole_so_that_it_is_named():
     content = encode(64, 64)[:-40]
     assert jpeg.part(content, (0, 0, 16, 16)) is None

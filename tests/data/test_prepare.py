@@ -190,6 +190,22 @@ def test_a_call_on_ones_own_output_prepares_nothing_anew(tmp_path):
     assert shards == {path: os.stat(path).st_mtime_ns for path in shards}
 
 
+@pytest.mark.parametrize("relative", [True, False])
+def test_ones_own_output_is_known_under_another_name(tmp_path, monkeypatch, relative):
+    originals.write_imagenet_folders(tmp_path)
+    version = prepare("imagenet", tmp_path, tmp_path, partial=True)
+    monkeypatch.chdir(tmp_path)
+    source, out = (".", tmp_path) if relative else (tmp_path, ".")
+    assert prepare("imagenet", source, out, partial=True).resolve() == version
+
+
+def test_a_tfrecord_copy_is_not_converted_in_place(tmp_path):
+    tfds_sets.write_imagenet(tmp_path)
+    _as_tfrecord(tmp_path / "imagenet2012/5.1.0")
+    with pytest.raises(UserError, match=r"--out: .* is where the tfrecord copy is"):
+        prepare("imagenet", tmp_path, tmp_path)
+
+
 def test_a_truncated_array_record_is_named(tmp_path):
     tfds_sets.write_imagenet(tmp_path / "tfds")
     shard = sorted((tmp_path / "tfds/imagenet2012/5.1.0").glob("*.array_record-*"))[0]

@@ -17,17 +17,20 @@ from churn_jax.data.tfds_writer import Rewrite, is_whole, write_shard
 from churn_jax.errors import UserError
 from churn_jax.files import write_atomically
 
-_FORMS = ("tfrecord", "array_record")
 _HEADER, _FOOTER = 12, 4
 _CHUNK = 64  # records of an array_record file read at once
 
 
 def find_copy(source: epath.Path, out: epath.Path, tfds_name: str) -> epath.Path | None:
-    """The newest version folder at or below `source`, if there is one that is not our own."""
+    """The newest version folder at or below `source`, if there is one that `out` does not hold.
+
+    A tfrecord copy counts also there: it can't be what an earlier call made.
+    """
     for pattern in ("dataset_info.json", "*/dataset_info.json", f"{tfds_name}/*/dataset_info.json"):
         for path in sorted(source.glob(pattern), reverse=True):
-            of_form = json.loads(path.read_text()).get("fileFormat", "tfrecord") in _FORMS
-            if of_form and path.parent.parent != out / tfds_name:
+            form = json.loads(path.read_text()).get("fileFormat", "tfrecord")
+            own = path.parent.parent.resolve() == (out / tfds_name).resolve()
+            if form == "tfrecord" or (form == "array_record" and not own):
                 return path.parent
     return None
 
@@ -53,6 +56,8 @@ def convert(
     if info.name != tfds_name:
         raise UserError(f"{folder} holds {info.name!r}, not {tfds_name!r}")
     target = out / tfds_name / str(info.version)
+    if target.resolve() == folder.resolve():
+        raise UserError(f"--out: {out} is where the tfrecord copy is; name another folder")
     target.mkdir(parents=True, exist_ok=True)
     for split in info.splits.values():
         for path, length in zip(split.filepaths, split.shard_lengths, strict=True):
