@@ -1,6 +1,7 @@
 """The command, as a user runs it: killed and resumed, on ImageNet's format, and given bad input."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from churn_jax import data, inference, sharding
 from churn_jax.checkpoints import Checkpoints
 from churn_jax.checkpoints import steps as checkpoint_steps
 from churn_jax.experiment import Experiment
+from churn_jax.predictions import read
 from tests.fixtures.experiments import ROOT, run_module
 from tests.fixtures.tfds_sets import write_imagenet
 
@@ -57,6 +59,18 @@ def test_killed_and_started_again_it_ends_bit_for_bit_the_same(tmp_path):
     assert resumed.returncode == 0, resumed.stderr
     assert results(cut) == results(whole)
     assert (cut / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
+
+
+def test_a_small_run_has_the_same_bits_whatever_runs_are_beside_it(tmp_path):
+    def predictions(runs):
+        workdir = tmp_path / str(runs)
+        command = [*DIGITS, f"--config.runs={runs}", f"--workdir={workdir}"]
+        finished = main(*command, env={**os.environ, "XLA_FLAGS": ""})  # devices as for a user
+        assert finished.returncode == 0, finished.stderr
+        files = sorted((workdir / "predictions").rglob("*.safetensors"))
+        return [np.asarray(read(path).log_probs) for path in files[:2]]
+
+    np.testing.assert_array_equal(predictions(2), predictions(5))
 
 
 def test_imagenet_format_trains_checkpoints_evaluates_and_reports(tmp_path):

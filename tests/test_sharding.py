@@ -48,6 +48,33 @@ def test_sizes_that_divide_nothing_are_refused(sizes, fault):
     assert fault in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("data", "batch", "runs", "expected"),
+    [
+        ("digits", 64, 6, 6),
+        ("digits", 64, 34, 17),  # not more than 32
+        ("cifar10", 16, 7, 7),
+        ("cifar10", 256, 7, 1),
+    ],
+)
+def test_small_runs_have_a_cpu_device_each(data, batch, runs, expected):
+    """XLA then compiles the program of one run; larger runs would all need memory at once."""
+    code = f"""
+from churn_jax import config, sharding, threads
+sharding.available_cores = lambda: 2
+values = config.default()
+values.update(runs={runs}, batch_size={batch})
+values.data.name = "{data}"
+sharding.start_devices(config.check(values))
+import jax
+print(len(jax.devices()))
+"""
+    environment = {**os.environ, "XLA_FLAGS": ""}
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert int(told.stdout) == expected
+
+
 @pytest.mark.parametrize("devices", [2, 3])
 def test_devices_that_wait_for_each_other_leave_threads_for_the_rest(devices):
     """With a thread a device, XLA's CPU collectives have been seen to hang."""

@@ -21,7 +21,7 @@ NUM_TRAIN = 597
 NUM_TEST = 1200
 SPLIT_SEED = 0
 
-_INFO = DatasetInfo(
+INFO = DatasetInfo(
     name="digits",
     class_names=tuple("0123456789"),
     image_shape=(8, 8, 1),
@@ -40,7 +40,7 @@ def load(data: DataConfig) -> Dataset:
     order = np.random.Generator(np.random.Philox(SPLIT_SEED)).permutation(len(images))
     train, test = order[:NUM_TRAIN], order[NUM_TRAIN : NUM_TRAIN + NUM_TEST]
     # Sorted, so that a table of predictions reads in scikit-learn's order.
-    return Dataset(_INFO, everything.take(np.sort(train)), everything.take(np.sort(test)))
+    return Dataset(INFO, everything.take(np.sort(train)), everything.take(np.sort(test)))
 
 
 def _file() -> Path:
