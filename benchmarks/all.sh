@@ -11,12 +11,12 @@ if python -c 'import libtpu' 2> /dev/null; then
   python benchmarks/scaling.py --out="$out"
 fi
 if command -v nvidia-smi > /dev/null; then
-  layouts=torch,torch-channels_last,torch-channels_last-compile,torch-processes-channels_last-compile
+  contenders=churn_jax,churn_jax-vmap,churn_jax-unroll,torch,torch-channels_last,torch-channels_last-compile,torch-processes-channels_last-compile
   for members in 1 2; do
     python benchmarks/train.py --models=resnet56 --batch=1024 --members=$members --steps=10 \
-      --processes=4 --contenders=churn_jax,$layouts --out="$out"
+      --processes=4 --contenders=$contenders --out="$out"
     python benchmarks/train.py --models=resnet_v2_50 --batch=256 --members=$members --runs=2 \
-      --processes=4 --contenders=churn_jax,$layouts --out="$out"
+      --processes=4 --contenders=$contenders --out="$out"
   done
 else
   python benchmarks/train.py --models=lenet5,resnet20,resnet56 --steps=1 --out="$out"

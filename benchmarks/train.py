@@ -5,11 +5,13 @@
 
 Forward, backward and SGD with Nesterov momentum and weight decay, on data that lies in memory,
 with the same networks on both sides; `--members=2` co-distils pairs with the symmetric KL loss.
-churn_jax trains all runs at once. PyTorch trains one run after another (`torch`), or one a process,
-as many at once as there are cores (`torch-processes`; on a GPU `--processes`); `-channels_last`
-says in which memory format, `-compile` that `torch.compile` made the step (on a GPU in its mode
-that records CUDA graphs). Every contender starts in a process of its own, takes a step that isn't
-counted, and is timed over several repeats. A model-step is one step of one model.
+churn_jax trains all runs at once, laid out within a device as it does by itself, or as the suffix
+says (`churn_jax-scan`, `-vmap`, `-unroll`: see `churn_jax.layout`). PyTorch trains one run after
+another (`torch`), or one a process, as many at once as there are cores (`torch-processes`; on a GPU
+`--processes`); `-channels_last` says in which memory format, `-compile` that `torch.compile` made
+the step (on a GPU in its mode that records CUDA graphs). Every contender starts in a process of its
+own, takes a step that isn't counted, and is timed over several repeats. A model-step is one step of
+one model.
 """
 
 import argparse
@@ -45,7 +47,7 @@ def main() -> None:
     """Runs all contenders, or is one of them."""
     options = _options()
     if options.worker:
-        if options.worker == "churn_jax":
+        if options.worker.startswith("churn_jax"):
             use_huge_pages()  # as the commands do
         print(json.dumps(_contender(options)))
         return
@@ -91,7 +93,7 @@ def _in_process(options: argparse.Namespace, model: str, name: str) -> dict[str,
 
 
 def _contender(options: argparse.Namespace) -> dict[str, Any]:
-    if options.worker == "churn_jax":
+    if options.worker.startswith("churn_jax"):
         return _ours(options)
     if "processes" not in options.worker:
         return _torch(options, threads=None)
@@ -141,7 +143,7 @@ def _ours(options: argparse.Namespace) -> dict[str, Any]:
     import jax.numpy as jnp
 
     from churn_jax import config as config_lib
-    from churn_jax import methods, sharding
+    from churn_jax import layout, methods, sharding
     from churn_jax.data import DatasetInfo
     from churn_jax.data.resident import ResidentSource
     from churn_jax.experiment import Experiment
@@ -157,6 +159,8 @@ def _ours(options: argparse.Namespace) -> dict[str, Any]:
     sharding.start_devices(config_lib.check(settings))
     if jax.default_backend() != "cpu":
         settings.model.dtype = "bfloat16"
+    if asked := options.worker.partition("-")[2]:
+        layout.BY_PLATFORM[jax.default_backend()] = asked
     config = config_lib.check(settings)
     names = tuple(map(str, range(classes)))
     info = DatasetInfo(
@@ -213,8 +217,9 @@ def _study(model: str, options: argparse.Namespace, rows: list[dict[str, Any]]) 
             seconds = steps * options.runs * options.members * row["model_step_ms"] / 1e3
             row["model_examples_per_second"] = 1e3 * options.batch / row["model_step_ms"]
             row["study_hours"] = (seconds + row["first_step_s"]) / 3600
-    peers = [r["model_step_ms"] for r in rows if r["name"] != "churn_jax" and "failed" not in r]
-    ours = [r["model_step_ms"] for r in rows if r["name"] == "churn_jax" and "failed" not in r]
+    done = [row for row in rows if "failed" not in row]
+    peers = [row["model_step_ms"] for row in done if row["name"].startswith("torch")]
+    ours = [row["model_step_ms"] for row in done if row["name"] == "churn_jax"]
     ratio = ours[0] / min(peers) if ours and peers else None
     return {
         "ratio": ratio,

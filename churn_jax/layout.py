@@ -9,7 +9,9 @@
 On CPU, ResNet-8 on 8×8 images, batch 64, 10 runs × 2 members on 2 cores took 6.6 ms a model-step
 unrolled, 71 ms scanned and 170 ms vmapped: XLA runs grouped convolutions, and convolutions inside
 loop bodies, in slow loops there. For a TPU v3 core the compiler estimates the same time a model for
-all three, and scanning compiles fastest. GPUs were not measured.
+all three, and scanning compiles fastest. GPUs were not measured: `benchmarks/train.py` times all
+three there. Until then they scan, because a grouped convolution's backward pass takes as long there
+as the dense one's, groups times the arithmetic (github.com/jax-ml/jax/issues/13800).
 """
 
 from collections.abc import Callable
@@ -18,12 +20,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-BY_PLATFORM = {"cpu": "unroll", "gpu": "vmap", "tpu": "scan"}
+BY_PLATFORM = {"cpu": "unroll", "gpu": "scan", "tpu": "scan"}
 
 
 def choose(platform: str) -> str:
     """The layout for a platform: cpu, gpu or tpu."""
-    return BY_PLATFORM.get(platform, "vmap")
+    return BY_PLATFORM.get(platform, "scan")
 
 
 def over_models(fn: Callable[..., Any], layout: str) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from churn_jax import hlo
+from churn_jax import hlo, layout
 from churn_jax.experiment import make_optimizer
 from churn_jax.step import Batch
 from tests.fixtures.experiments import (
@@ -35,6 +35,15 @@ def reference():
 @pytest.mark.parametrize("shape", MESHES, ids=str)
 def test_losses_and_parameters_do_not_depend_on_the_mesh(reference, shape):
     state, metrics = train_steps(on_mesh(shape), 5)
+    assert_close(state.params, reference[0].params, rtol=1e-5)
+    assert_close(metrics, reference[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["scan", "vmap"])
+def test_every_layout_within_a_device_gives_the_same(reference, monkeypatch, name):
+    """TPUs and GPUs scan; CPUs, where the reference was made, unroll."""
+    monkeypatch.setitem(layout.BY_PLATFORM, "cpu", name)
+    state, metrics = train_steps(on_mesh((1, 1, 1)), 5)
     assert_close(state.params, reference[0].params, rtol=1e-5)
     assert_close(metrics, reference[1], rtol=1e-5)
 
