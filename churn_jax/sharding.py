@@ -26,8 +26,8 @@ from churn_jax.threads import available_cores
 
 _MOST_DEVICES = 512  # of one process; more than any machine has
 
-# On CPU, runs whose batches have no more pixels than this are given a device each, up to so many:
-# see `_cpu_devices`.
+# On CPU, runs whose batches have no more pixels than this are given a device each, up to so many
+# devices: see `_cpu_devices`.
 _FEW_PIXELS = 1 << 14
 _MOST_SMALL_RUNS = 32
 
@@ -57,8 +57,8 @@ def start_devices(config: Config, num_processes: int = 1) -> None:
             f"each of {num_processes} processes"
         )
     cores = available_cores()
-    devices = max(-(-asked // num_processes), _cpu_devices(config, cores, num_processes))
-    if num_processes > 1 or config.runs % devices:
+    devices = _cpu_devices(config, -(-asked // num_processes), cores, num_processes)
+    if num_processes > 1 or choose_mesh_shape(config, devices)[0] < devices:
         # Devices will wait for each other, each holding a thread. XLA starts as many as there are
         # cores or devices, and where all waited, a step has been seen to hang.
         os.environ.setdefault("PJRT_NPROC", str(2 * max(cores, devices)))
@@ -67,8 +67,8 @@ def start_devices(config: Config, num_processes: int = 1) -> None:
         jax.config.update("jax_num_cpu_devices", devices)
 
 
-def _cpu_devices(config: Config, cores: int, num_processes: int) -> int:
-    """How many devices a CPU shows.
+def _cpu_devices(config: Config, asked: int, cores: int, num_processes: int) -> int:
+    """How many devices a CPU shows: those `asked` for, times what the mesh leaves open.
 
     XLA runs one program per device, so independent models run side by side only on several: as many
     as the cores can serve and the runs and members can fill. Small runs have one each, whatever the
@@ -76,11 +76,16 @@ def _cpu_devices(config: Config, cores: int, num_processes: int) -> int:
     of a short training's time, and a step takes as long. Larger runs would all need their memory at
     once: ten of ResNet-20 at batch 256 take 5.7 GiB instead of 1.9, and half as long again.
     """
-    members = config.runs * config.method.members
-    served = max(math.gcd(config.runs, cores), math.gcd(members, cores))
-    if num_processes > 1 or not _is_small(config):
-        return served
-    return max(served, *(n for n in range(1, _MOST_SMALL_RUNS + 1) if config.runs % n == 0))
+    runs = 1 if config.mesh.run else config.runs
+    members = 1 if config.mesh.member else config.method.members
+    filled = _largest_divisor(runs * members, max(cores // asked, 1))
+    if num_processes == 1 and _is_small(config):
+        filled = max(filled, _largest_divisor(runs, max(_MOST_SMALL_RUNS // asked, 1)))
+    return asked * filled
+
+
+def _largest_divisor(number: int, most: int) -> int:
+    return max(n for n in range(1, most + 1) if number % n == 0)
 
 
 def _is_small(config: Config) -> bool:

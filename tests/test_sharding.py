@@ -49,23 +49,34 @@ def test_sizes_that_divide_nothing_are_refused(sizes, fault):
 
 
 @pytest.mark.parametrize(
-    ("data", "batch", "runs", "expected"),
+    ("cores", "data", "batch", "runs", "members", "mesh", "expected"),
     [
-        ("digits", 64, 6, 6),
-        ("digits", 64, 34, 17),  # not more than 32
-        ("cifar10", 16, 7, 7),
-        ("cifar10", 256, 7, 1),
+        (2, "cifar10", 256, 10, 1, {}, 2),
+        (2, "cifar10", 256, 7, 1, {}, 1),
+        (16, "cifar10", 256, 10, 1, {}, 10),
+        (4, "cifar10", 256, 10, 2, {}, 4),
+        # Small runs have a device each, up to 32.
+        (2, "cifar10", 16, 7, 1, {}, 7),
+        (2, "digits", 64, 6, 2, {}, 6),
+        (2, "digits", 64, 34, 1, {}, 17),
+        # What is asked for divides them.
+        (16, "cifar10", 256, 10, 1, {"data": 4}, 8),
+        (2, "digits", 64, 10, 1, {"data": 4}, 20),
+        (2, "digits", 64, 34, 1, {"run": 2}, 2),
     ],
 )
-def test_small_runs_have_a_cpu_device_each(data, batch, runs, expected):
-    """XLA then compiles the program of one run; larger runs would all need memory at once."""
+def test_devices_of_a_cpu(cores, data, batch, runs, members, mesh, expected):
     code = f"""
-from churn_jax import config, sharding, threads
-sharding.available_cores = lambda: 2
+from churn_jax import config, sharding
+sharding.available_cores = lambda: {cores}
 values = config.default()
 values.update(runs={runs}, batch_size={batch})
 values.data.name = "{data}"
-sharding.start_devices(config.check(values))
+values.method.members = {members}
+values.mesh.update({mesh})
+checked = config.check(values)
+sharding.start_devices(checked)
+sharding.make_mesh(checked)
 import jax
 print(len(jax.devices()))
 """
@@ -75,15 +86,20 @@ print(len(jax.devices()))
     assert int(told.stdout) == expected
 
 
-@pytest.mark.parametrize("devices", [2, 3])
-def test_devices_that_wait_for_each_other_leave_threads_for_the_rest(devices):
+@pytest.mark.parametrize(
+    ("runs", "members", "mesh", "devices"),
+    [(1, 2, {"member": 2}, 2), (1, 3, {"member": 3}, 3), (4, 1, {"run": 2, "data": 2}, 4)],
+    ids=str,
+)
+def test_devices_that_wait_for_each_other_leave_threads_for_the_rest(runs, members, mesh, devices):
     """With a thread a device, XLA's CPU collectives have been seen to hang."""
     code = f"""
 import pathlib
 from churn_jax import config, sharding
 values = config.default()
-values.update(runs=1)
-values.method.members = values.mesh.member = {devices}
+values.update(runs={runs})
+values.method.members = {members}
+values.mesh.update({mesh})
 sharding.start_devices(config.check(values))
 import jax
 assert len(jax.devices()) == {devices}
