@@ -60,7 +60,9 @@ def main() -> None:
               "members": options.members, "results": results}  # fmt: skip
     if options.out:
         Path(options.out).mkdir(parents=True, exist_ok=True)
-        name = f"train_{report['platform']}" + ("_pairs" if options.members > 1 else "")
+        name = f"train_{report['platform']}"
+        name += "" if "," in options.models else f"_{options.models}"
+        name += "_pairs" if options.members > 1 else ""
         Path(options.out, f"{name}.json").write_text(json.dumps(report, indent=1) + "\n")
         text = f"{report['device']}; {report['versions']}\n\n"
         text += "\n\n".join(_table(result) for result in results)
@@ -77,7 +79,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=2, help="a repeat")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--contenders", default=",".join(("churn_jax", *TORCH)))
-    parser.add_argument("--out", help="folder for train_PLATFORM.json and .md")
+    parser.add_argument("--out", help="folder for train_PLATFORM[_MODEL][_pairs].json and .md")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -160,6 +162,8 @@ def _ours(options: argparse.Namespace) -> dict[str, Any]:
     if jax.default_backend() != "cpu":
         settings.model.dtype = "bfloat16"
     if asked := options.worker.partition("-")[2]:
+        if asked not in layout.LAYOUTS:
+            sys.exit(f"--contenders: churn_jax has no layout {asked!r}: {layout.LAYOUTS}")
         layout.BY_PLATFORM[jax.default_backend()] = asked
     config = config_lib.check(settings)
     names = tuple(map(str, range(classes)))

@@ -9,9 +9,9 @@
 On CPU, ResNet-8 on 8×8 images, batch 64, 10 runs × 2 members on 2 cores took 6.6 ms a model-step
 unrolled, 71 ms scanned and 170 ms vmapped: XLA runs grouped convolutions, and convolutions inside
 loop bodies, in slow loops there. For a TPU v3 core the compiler estimates the same time a model for
-all three, and scanning compiles fastest. GPUs were not measured: `benchmarks/train.py` times all
+all three, and scanning compiles fastest. GPUs were not measured: `benchmarks/all.sh` times all
 three there. Until then they scan, because a grouped convolution's backward pass takes as long there
-as the dense one's, groups times the arithmetic (github.com/jax-ml/jax/issues/13800).
+as a dense one's, which is `groups` times the arithmetic (github.com/jax-ml/jax/issues/13800).
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+LAYOUTS = ("vmap", "unroll", "scan")
 BY_PLATFORM = {"cpu": "unroll", "gpu": "scan", "tpu": "scan"}
 
 

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -26,9 +27,9 @@ from churn_jax.threads import available_cores
 
 _MOST_DEVICES = 512  # of one process; more than any machine has
 
-# On CPU, runs whose batches have no more pixels than this are given a device each, up to so many
-# devices: see `_cpu_devices`.
-_FEW_PIXELS = 1 << 14
+# Runs on a CPU whose batch and whose training images have no more pixels than this are given a
+# device each, up to so many devices: see `_cpu_devices`.
+_SMALL_BATCH, _SMALL_DATA = 1 << 14, 1 << 22
 _MOST_SMALL_RUNS = 32
 
 AXES = ("run", "member", "data")
@@ -40,10 +41,11 @@ LOGITS = PartitionSpec("run", "member", "data")
 REPLICATED = PartitionSpec()
 
 
-def start_devices(config: Config, num_processes: int = 1) -> None:
+def start_devices(config: Config, num_processes: int = 1, also: Sequence[Config] = ()) -> None:
     """Prepares JAX for `config`; call before anything else touches its devices.
 
-    A CPU is shown as several devices (`_cpu_devices`), accelerators are left as they are.
+    A CPU is shown as several devices (`_cpu_devices`), accelerators are left as they are. `also`
+    are other configs that will be trained on the same devices.
     """
     keep_programs()
     if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
@@ -58,7 +60,7 @@ def start_devices(config: Config, num_processes: int = 1) -> None:
         )
     cores = available_cores()
     devices = _cpu_devices(config, -(-asked // num_processes), cores, num_processes)
-    if num_processes > 1 or choose_mesh_shape(config, devices)[0] < devices:
+    if num_processes > 1 or any(_communicates(each, devices) for each in (config, *also)):
         # Devices will wait for each other, each holding a thread. XLA starts as many as there are
         # cores or devices, and where all waited, a step has been seen to hang.
         os.environ.setdefault("PJRT_NPROC", str(2 * max(cores, devices)))
@@ -68,35 +70,51 @@ def start_devices(config: Config, num_processes: int = 1) -> None:
 
 
 def _cpu_devices(config: Config, asked: int, cores: int, num_processes: int) -> int:
-    """How many devices a CPU shows: those `asked` for, times what the mesh leaves open.
+    """How many devices a CPU shows: those `asked` for, times what runs and members leave open.
 
     XLA runs one program per device, so independent models run side by side only on several: as many
-    as the cores can serve and the runs and members can fill. Small runs have one each, whatever the
-    cores: XLA then compiles the program of one run and not that of several in a row, which is most
-    of a short training's time, and a step takes as long. Larger runs would all need their memory at
-    once: ten of ResNet-20 at batch 256 take 5.7 GiB instead of 1.9, and half as long again.
+    as the cores can serve and the runs can fill, or runs and members where that at least doubles
+    them. Small runs have one each, whatever the cores: XLA then compiles the program of one run and
+    not that of several in a row, which is most of a short training's time, and a step takes as
+    long. Larger runs would all need their memory at once: ten of ResNet-20 at batch 256 take 5.7
+    GiB instead of 1.9, and half as long again.
     """
     runs = 1 if config.mesh.run else config.runs
-    members = 1 if config.mesh.member else config.method.members
-    filled = _largest_divisor(runs * members, max(cores // asked, 1))
-    if num_processes == 1 and _is_small(config):
-        filled = max(filled, _largest_divisor(runs, max(_MOST_SMALL_RUNS // asked, 1)))
-    return asked * filled
+    models = runs * (1 if config.mesh.member else config.method.members)
+    served = max(cores // asked, 1)
+    if num_processes > 1:
+        most = math.gcd(models, served)
+        fitting = (n for n in range(most, 1, -1) if _fills(config, num_processes * asked * n))
+        return asked * next(fitting, 1)
+    if _is_small(config):
+        return asked * _largest_divisor(runs, max(_MOST_SMALL_RUNS // asked, 1))
+    by_run, by_model = _largest_divisor(runs, served), _largest_divisor(models, served)
+    return asked * (by_model if by_model >= 2 * by_run else by_run)
 
 
 def _largest_divisor(number: int, most: int) -> int:
     return max(n for n in range(1, most + 1) if number % n == 0)
 
 
+def _fills(config: Config, devices: int) -> bool:
+    """Whether no device would be idle."""
+    return math.prod(choose_mesh_shape(config, devices)) == devices
+
+
+def _communicates(config: Config, devices: int) -> bool:
+    """Whether devices will wait for each other: not if each has runs of its own."""
+    return config.log_distances or choose_mesh_shape(config, devices)[0] < devices
+
+
 def _is_small(config: Config) -> bool:
-    """Whether a batch is known to have few pixels, without looking at any file."""
-    if config.data.image_size:
-        return config.batch_size * config.data.image_size**2 <= _FEW_PIXELS
-    found = published(config.data.name)
+    """Whether a batch, and the training images, of which each device has a copy, are small."""
+    found = published(config.data.name)  # looks at no files
     if found is None:
         return False
     height, width, _ = found.info.image_shape
-    return config.batch_size * height * width <= _FEW_PIXELS
+    pixels = config.data.image_size**2 or height * width
+    examples = config.data.num_train or found.num_train
+    return pixels * config.batch_size <= _SMALL_BATCH and pixels * examples <= _SMALL_DATA
 
 
 def choose_mesh_shape(config: Config, num_devices: int) -> tuple[int, int, int]:

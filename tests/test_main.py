@@ -64,11 +64,12 @@ def test_killed_and_started_again_it_ends_bit_for_bit_the_same(tmp_path):
 def test_a_small_run_has_the_same_bits_whatever_runs_are_beside_it(tmp_path):
     def predictions(runs):
         workdir = tmp_path / str(runs)
-        command = [*DIGITS, f"--config.runs={runs}", f"--workdir={workdir}"]
-        finished = main(*command, env={**os.environ, "XLA_FLAGS": ""})  # devices as for a user
+        command = [*DIGITS, "--config.model.name=resnet8", "--config.epochs=3.0"]
+        command += [f"--config.runs={runs}", f"--workdir={workdir}"]
+        finished = main(*command, env={**os.environ, "XLA_FLAGS": ""})  # optimised as for a user
         assert finished.returncode == 0, finished.stderr
         files = sorted((workdir / "predictions").rglob("*.safetensors"))
-        return [np.asarray(read(path).log_probs) for path in files[:2]]
+        return np.asarray(read(files[0]).log_probs)
 
     np.testing.assert_array_equal(predictions(2), predictions(5))
 

@@ -1,5 +1,6 @@
 """The shape of the mesh: what the config fixes, and how the rest is filled."""
 
+import math
 import os
 import subprocess
 import sys
@@ -48,42 +49,67 @@ def test_sizes_that_divide_nothing_are_refused(sizes, fault):
     assert fault in str(refused.value)
 
 
+LARGE = {"data__name": "cifar10", "batch_size": 256, "data__num_train": 0}
+SMALL = {"data__name": "digits", "batch_size": 64, "data__num_train": 150}
+
+
 @pytest.mark.parametrize(
-    ("cores", "data", "batch", "runs", "members", "mesh", "expected"),
+    ("cores", "changes", "expected"),
     [
-        (2, "cifar10", 256, 10, 1, {}, 2),
-        (2, "cifar10", 256, 7, 1, {}, 1),
-        (16, "cifar10", 256, 10, 1, {}, 10),
-        (4, "cifar10", 256, 10, 2, {}, 4),
-        # Small runs have a device each, up to 32.
-        (2, "cifar10", 16, 7, 1, {}, 7),
-        (2, "digits", 64, 6, 2, {}, 6),
-        (2, "digits", 64, 34, 1, {}, 17),
+        (2, LARGE | {"runs": 10}, (2, 1, 1)),
+        (2, LARGE | {"runs": 7}, (1, 1, 1)),
+        (16, LARGE | {"runs": 10}, (10, 1, 1)),
+        (4, LARGE | {"runs": 10, "method__members": 2}, (2, 2, 1)),
+        # Runs come first, unless members double the devices.
+        (4, LARGE | {"runs": 2, "method__members": 3}, (2, 1, 1)),
         # What is asked for divides them.
-        (16, "cifar10", 256, 10, 1, {"data": 4}, 8),
-        (2, "digits", 64, 10, 1, {"data": 4}, 20),
-        (2, "digits", 64, 34, 1, {"run": 2}, 2),
+        (16, LARGE | {"runs": 10, "mesh__data": 4}, (2, 1, 4)),
+        (2, SMALL | {"runs": 10, "mesh__data": 4}, (5, 1, 4)),
+        (2, SMALL | {"runs": 34, "mesh__run": 2}, (2, 1, 1)),
+        # Small runs have a device each, up to 32, whatever the cores and members.
+        (2, SMALL | {"runs": 6, "method__members": 2}, (6, 1, 1)),
+        (16, SMALL | {"runs": 5, "method__members": 2}, (5, 1, 1)),
+        (2, SMALL | {"runs": 1, "method__members": 2}, (1, 1, 1)),
+        (2, SMALL | {"runs": 34}, (17, 1, 1)),
+        (2, LARGE | {"runs": 7, "batch_size": 16}, (1, 1, 1)),  # each would hold all images
+        (2, LARGE | {"runs": 7, "batch_size": 16, "data__num_train": 4000}, (7, 1, 1)),
     ],
+    ids=str,
 )
-def test_devices_of_a_cpu(cores, data, batch, runs, members, mesh, expected):
+def test_the_mesh_of_a_cpu(cores, changes, expected):
     code = f"""
 from churn_jax import config, sharding
 sharding.available_cores = lambda: {cores}
 values = config.default()
-values.update(runs={runs}, batch_size={batch})
-values.data.name = "{data}"
-values.method.members = {members}
-values.mesh.update({mesh})
+values.update_from_flattened_dict({ {k.replace("__", "."): v for k, v in changes.items()} })
 checked = config.check(values)
 sharding.start_devices(checked)
-sharding.make_mesh(checked)
+print(*sharding.make_mesh(checked).devices.shape)
 import jax
 print(len(jax.devices()))
 """
     environment = {**os.environ, "XLA_FLAGS": ""}
     command = [sys.executable, "-c", code]
     told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    assert int(told.stdout) == expected
+    mesh, devices = told.stdout.splitlines()
+    assert tuple(map(int, mesh.split())) == expected
+    assert int(devices) == math.prod(expected)  # none is idle
+
+
+@pytest.mark.parametrize(
+    ("processes", "cores", "runs", "expected"),
+    [(3, 4, 3, 1), (5, 8, 5, 1), (2, 2, 10, 2), (2, 8, 2, 2), (10, 16, 10, 2)],
+)
+def test_devices_of_several_processes_are_all_used(monkeypatch, processes, cores, runs, expected):
+    monkeypatch.setattr(sharding, "available_cores", lambda: cores)
+    monkeypatch.setenv("PJRT_NPROC", "4")
+    asked = {}
+    monkeypatch.setattr(sharding.jax.config, "update", asked.__setitem__)
+    config = make_config(**LARGE, runs=runs, mesh__run=0, mesh__member=0, mesh__data=0)
+    sharding.start_devices(config, processes)
+    assert asked["jax_num_cpu_devices"] == expected
+    total = processes * expected
+    assert math.prod(sharding.choose_mesh_shape(config, total)) == total
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def outline(data: DataConfig) -> Outline:
 
 
 def published(name: str) -> Outline | None:
-    """The whole of a public data set, or None if `name` is none, all without its files."""
+    """The outline of a whole public data set, without its files; None if `name` is not one."""
     # Imported here: they bring libraries that read files.
     if name == "digits":
         from churn_jax.data.sources import digits

@@ -30,7 +30,8 @@ def start_devices(plans: Sequence[Plan]) -> None:
         return plan.config.runs * plan.config.method.members
 
     if plans:
-        sharding.start_devices(max(plans, key=models).config)
+        configs = [plan.config for plan in plans]
+        sharding.start_devices(max(plans, key=models).config, also=configs)
 
 
 def finish(
