@@ -105,6 +105,7 @@ class Experiment:
             dtype=config.model.dtype,
             norm_group=config.model.norm_group,
             norm_axis="data",
+            columns=layout.columns(self.platform),
         )
         return Recipe(
             model=model,

@@ -29,6 +29,11 @@ def choose(platform: str) -> str:
     return BY_PLATFORM.get(platform, "scan")
 
 
+def columns(platform: str) -> int:
+    """How many neighbouring pixels lie side by side in 64 channels: TPUs have 128 lanes."""
+    return 2 if platform == "tpu" else 1
+
+
 def over_models(fn: Callable[..., Any], layout: str) -> Callable[..., Any]:
     """`fn` mapped over the leading axis of every leaf of its arguments and results."""
     if layout == "vmap":

@@ -1,5 +1,6 @@
 """Networks: shapes, sizes, precision, and the layers that Flax lacks."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from churn_jax import models
 from churn_jax.errors import UserError
-from churn_jax.models import layers
+from churn_jax.models import layers, packed
+from churn_jax.models.resnet_v2 import ResNetV2
 
 # Weights of a 10-class network on 32×32×3 images; the ResNets' are those of He et al. (0.27 M,
 # 0.46 M and 0.85 M) with projection shortcuts.
@@ -75,6 +77,47 @@ def test_max_pooling_is_that_of_reduce_window():
     x = jax.random.normal(jax.random.key(0), (2, 7, 6, 3))
     expected = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
     np.testing.assert_array_equal(layers.max_pool_2x2(x), expected)
+
+
+@pytest.mark.parametrize(
+    "columns", [(1, 1), (1, 2), (2, 2), (4, 4), (2, 1), (4, 2), (2, 4)], ids=str
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_a_packed_convolution_is_the_convolution(columns, size, stride):
+    before, after = columns
+    if stride * after % before:
+        pytest.skip("blocks of the result would begin within blocks of the input")
+    x = jax.random.normal(jax.random.key(0), (2, 9, 16, 3))
+    plain = nn.Conv(5, (size, size), (stride, stride), use_bias=False)
+    layer = packed.PackedConv(5, size, stride, before, after)
+    variables = plain.init(jax.random.key(1), x)
+    expected = packed.pack(plain.apply(variables, x), after)
+    np.testing.assert_allclose(layer.apply(variables, packed.pack(x, before)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("bottleneck", [False, True])
+@pytest.mark.parametrize("train", [False, True])
+def test_a_packed_resnet_v2_is_the_same_network(bottleneck, train):
+    settings = {"num_classes": 7, "stage_sizes": (2, 2), "bottleneck": bottleneck, "norm_group": 2}
+    plain, narrow = (ResNetV2(columns=columns, **settings) for columns in (1, 2))
+    x = jax.random.normal(jax.random.key(0), (4, 32, 32, 3))
+    variables, same = (net.init(jax.random.key(1), x, train=False) for net in (plain, narrow))
+    jax.tree.map(np.testing.assert_array_equal, variables, same)
+
+    def run(net, params):
+        out = net.apply(variables | {"params": params}, x, train=train, mutable=["batch_stats"])
+        return jnp.sin(out[0]).sum(), out
+
+    for found, expected in zip(
+        *(
+            jax.tree.leaves(jax.grad(run, 1, has_aux=True)(net, variables["params"]))
+            for net in (narrow, plain)
+        ),
+        strict=True,
+    ):
+        scale = float(np.abs(expected).max())
+        np.testing.assert_allclose(found, expected, atol=1e-4 * max(scale, 1))
 
 
 @pytest.mark.parametrize("group", [0, 2, 4])

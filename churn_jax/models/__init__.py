@@ -75,6 +75,7 @@ def build(
     dtype: str = "float32",
     norm_group: int = 0,
     norm_axis: str | None = None,
+    columns: int = 1,
 ) -> Model:
     """The network called `name`.
 
@@ -85,6 +86,8 @@ def build(
       dtype: of the computation; parameters, batch statistics and logits stay float32.
       norm_group: examples a batch-norm group, 0 for the whole batch.
       norm_axis: mesh axis that the batch is split over, when called inside `shard_map`.
+      columns: neighbouring pixels that a ResNet-v2 has side by side in the channels while there are
+        few of those (`churn_jax.models.packed`): 1 or 2. The network is the same.
 
     Raises:
       UserError: no such model.
@@ -99,4 +102,6 @@ def build(
     settings: dict[str, Any] = {"num_classes": num_classes, "dtype": jnp.dtype(dtype)}
     if name != "lenet5":
         settings |= {"norm_group": norm_group, "norm_axis": norm_axis}
+    if name.startswith("resnet_v2"):
+        settings["columns"] = columns
     return Model(MODELS[name](**settings), image_shape)

@@ -1,6 +1,7 @@
 """Layers that Flax lacks, or that need more than Flax gives."""
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -21,7 +22,8 @@ class BatchNorm(nn.Module):
     the whole batch, reduced over the mesh axis `axis` where the batch is split. (The paper's TPU
     batch norm was per core: a group of 1024 / 32 examples, say.)
 
-    The running statistics are the average over groups.
+    The running statistics are the average over groups. Images may be packed by `columns`
+    (`churn_jax.models.packed`).
     """
 
     group: int = 0
@@ -30,41 +32,61 @@ class BatchNorm(nn.Module):
     epsilon: float = 1e-5
     dtype: jnp.dtype = jnp.dtype("float32")
     scale_init: Callable[..., jax.Array] = nn.initializers.ones
+    columns: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Normalises [example, height, width, channel]."""
-        channels = x.shape[-1]
+    def __call__(
+        self, x: jax.Array, train: bool, parts: tuple[jax.Array, ...] | None = None
+    ) -> Any:
+        """Normalises [example, height, width, channel]; or `parts` of it, by its statistics."""
+        channels = x.shape[-1] // self.columns
         scale = self.param("scale", self.scale_init, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
         running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
-        if not train:
-            factor = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
-            return (x * factor + (bias - running_mean.value * factor)).astype(self.dtype)
+        groups = x.shape[0] // self.group if self.group and train else 1
 
-        groups = x.shape[0] // self.group if self.group else 1
-        grouped = x.reshape(groups, -1, *x.shape[1:])
-        reduced = (1, 2, 3)
-        exact = grouped.astype(jnp.promote_types(x.dtype, jnp.float32))
-        mean = exact.mean(reduced)
-        square = jnp.square(exact).mean(reduced)
-        if self.axis and not self.group:
-            mean, square = jax.lax.pmean((mean, square), self.axis)
-        var = jnp.maximum(square - jnp.square(mean), 0)
+        def grouped(part: jax.Array) -> jax.Array:
+            part = part.reshape(groups, -1, *part.shape[1:])
+            return part.astype(jnp.promote_types(part.dtype, jnp.float32))
 
-        # Every group is on one device, but the running statistics average all groups of the batch.
-        new_mean, new_var = mean.mean(0), var.mean(0)
-        if self.axis and self.group:
-            new_mean, new_var = jax.lax.pmean((new_mean, new_var), self.axis)
-        keep = self.momentum
-        running_mean.value = keep * running_mean.value + (1 - keep) * new_mean
-        running_var.value = keep * running_var.value + (1 - keep) * new_var
-
+        exact = grouped(x)
+        if train:
+            mean, var = self._statistics(exact, channels)
+            # Every group is on one device, but the running statistics average all of the batch.
+            new_mean, new_var = mean.mean(0), var.mean(0)
+            if self.axis and self.group:
+                new_mean, new_var = jax.lax.pmean((new_mean, new_var), self.axis)
+            keep = self.momentum
+            running_mean.value = keep * running_mean.value + (1 - keep) * new_mean
+            running_var.value = keep * running_var.value + (1 - keep) * new_var
+        else:
+            mean, var = running_mean.value[None], running_var.value[None]
         factor = scale * jax.lax.rsqrt(var + self.epsilon)
         offset = bias - mean * factor
-        wide = (slice(None), None, None, None)
-        return (exact * factor[wide] + offset[wide]).astype(self.dtype).reshape(x.shape)
+
+        def normalised(exact: jax.Array) -> jax.Array:
+            f, o = factor, offset
+            if exact.shape[-1] > channels:
+                f, o = (jnp.tile(v, exact.shape[-1] // channels) for v in (f, o))
+            wide = (slice(None), None, None, None)
+            normal = (exact * f[wide] + o[wide]).astype(self.dtype)
+            return normal.reshape(-1, *exact.shape[2:])
+
+        if parts is None:
+            return normalised(exact)
+        return tuple(normalised(grouped(part)) for part in parts)
+
+    def _statistics(self, exact: jax.Array, channels: int) -> tuple[jax.Array, jax.Array]:
+        """Mean and variance [group, channel] of [group, example, height, width, channel]."""
+        reduced = (1, 2, 3)
+        mean = exact.mean(reduced)
+        square = jnp.square(exact).mean(reduced)
+        if self.columns > 1:
+            mean, square = (v.reshape(len(v), -1, channels).mean(1) for v in (mean, square))
+        if self.axis and not self.group:
+            mean, square = jax.lax.pmean((mean, square), self.axis)
+        return mean, jnp.maximum(square - jnp.square(mean), 0)
 
 
 def materialised(x: jax.Array) -> jax.Array:

@@ -1,10 +1,13 @@
 """Pre-activation residual networks for large images (He et al. 2016, "Identity Mappings")."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from churn_jax.models.layers import BatchNorm, materialised
+from churn_jax.models.packed import PackedConv, pack
 
 
 class PreactivationBlock(nn.Module):
@@ -16,36 +19,48 @@ class PreactivationBlock(nn.Module):
     dtype: jnp.dtype
     norm_group: int
     norm_axis: str | None
+    columns: int  # by which its input is packed
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        def conv(x: jax.Array, filters: int, kernel: int, stride: int, name: str) -> jax.Array:
-            return nn.Conv(
-                filters,
-                (kernel, kernel),
-                (stride, stride),
-                use_bias=False,
-                kernel_init=nn.initializers.he_normal(),
-                dtype=self.dtype,
-                name=name,
-            )(x)
+        """[example, height, width / columns, columns · channel], packed no more with a stride."""
+        columns, channels = self.columns, x.shape[-1] // self.columns
+        left = max(columns // self.stride, 1)  # columns of the result
 
-        def activate(x: jax.Array, name: str) -> jax.Array:
-            norm = BatchNorm(self.norm_group, self.norm_axis, dtype=self.dtype, name=name)
-            return materialised(nn.relu(norm(x, train)))
+        def conv(
+            x: jax.Array, filters: int, size: int, name: str, stride: int, columns: int, out: int
+        ) -> jax.Array:
+            return PackedConv(filters, size, stride, columns, out, self.dtype, name=name)(x)
 
-        y = activate(x, "norm_0")
+        def activate(
+            x: jax.Array, name: str, columns: int, parts: tuple[jax.Array, ...] | None = None
+        ) -> Any:
+            norm = BatchNorm(
+                self.norm_group, self.norm_axis, dtype=self.dtype, columns=columns, name=name
+            )
+            return jax.tree.map(lambda y: materialised(nn.relu(y)), norm(x, train, parts))
+
         out_filters = 4 * self.filters if self.bottleneck else self.filters
-        shortcut = x
-        if x.shape[-1] != out_filters or self.stride != 1:
-            shortcut = conv(y, out_filters, 1, self.stride, "shortcut")
-        if self.bottleneck:
-            y = activate(conv(y, self.filters, 1, 1, "conv_0"), "norm_1")
-            y = activate(conv(y, self.filters, 3, self.stride, "conv_1"), "norm_2")
-            y = conv(y, out_filters, 1, 1, "conv_2")
+        if left < columns:
+            # XLA would hold y in memory for the shortcut's sake, which needs a quarter of it.
+            y, seen = activate(x, "norm_0", columns, (x, x[:, ::2, :, :channels]))
+            shortcut = conv(seen, out_filters, 1, "shortcut", 1, 1, 1)
         else:
-            y = activate(conv(y, self.filters, 3, self.stride, "conv_0"), "norm_1")
-            y = conv(y, out_filters, 3, 1, "conv_1")
+            y = activate(x, "norm_0", columns)
+            shortcut = x
+            if channels != out_filters or self.stride != 1:
+                shortcut = conv(y, out_filters, 1, "shortcut", self.stride, columns, left)
+        if self.bottleneck:
+            y = activate(conv(y, self.filters, 1, "conv_0", 1, columns, columns), "norm_1", columns)
+            y = activate(
+                conv(y, self.filters, 3, "conv_1", self.stride, columns, left), "norm_2", left
+            )
+            y = conv(y, out_filters, 1, "conv_2", 1, left, left)
+        else:
+            y = activate(
+                conv(y, self.filters, 3, "conv_0", self.stride, columns, left), "norm_1", left
+            )
+            y = conv(y, out_filters, 3, "conv_1", 1, left, left)
         return materialised(shortcut + y)
 
 
@@ -58,6 +73,7 @@ class ResNetV2(nn.Module):
     dtype: jnp.dtype = jnp.dtype("float32")
     norm_group: int = 0
     norm_axis: str | None = None
+    columns: int = 1  # by which images are packed while they have 64 channels or 4 · 64: 1 or 2
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -72,6 +88,8 @@ class ResNetV2(nn.Module):
             name="conv_first",
         )(x)
         x = nn.max_pool(x, (3, 3), (2, 2), padding="SAME")
+        columns = self.columns if x.shape[2] % self.columns == 0 else 1
+        x = pack(x, columns)
         for stage, blocks in enumerate(self.stage_sizes):
             for block in range(blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
@@ -82,8 +100,10 @@ class ResNetV2(nn.Module):
                     self.dtype,
                     self.norm_group,
                     self.norm_axis,
+                    columns,
                     name=f"stage_{stage}_block_{block}",
                 )(x, train)
+                columns = max(columns // stride, 1)
         norm = BatchNorm(self.norm_group, self.norm_axis, dtype=self.dtype, name="norm_last")
         x = nn.relu(norm(x, train))
         x = x.astype(jnp.float32).mean(axis=(1, 2))
