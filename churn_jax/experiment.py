@@ -35,12 +35,16 @@ LONGEST = 2**31 - 2  # steps: they are counted by an int32
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A checked config bound to a data set's shape and a mesh; the programs are compiled lazily."""
+    """A checked config bound to a data set's shape and a mesh; the programs are compiled lazily.
+
+    `columns` is how a ResNet-v2's images are packed, by default as `churn_jax.layout` says.
+    """
 
     config: Config
     info: DatasetInfo
     num_train: int
     mesh: Mesh
+    columns: int | None = None
 
     def __post_init__(self) -> None:
         config = self.config
@@ -105,7 +109,7 @@ class Experiment:
             dtype=config.model.dtype,
             norm_group=config.model.norm_group,
             norm_axis="data",
-            columns=layout.columns(self.platform),
+            columns=self.columns or layout.columns(self.platform),
         )
         return Recipe(
             model=model,

@@ -82,8 +82,10 @@ def test_max_pooling_is_that_of_reduce_window():
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7])
 @pytest.mark.parametrize(
     ("stride", "before", "after"),
-    [(1, 1, 1), (1, 1, 2), (1, 2, 2), (1, 4, 4), (1, 2, 4), (2, 1, 1), (2, 1, 2), (2, 2, 1)]
-    + [(2, 2, 2), (2, 4, 2), (4, 1, 4), (4, 2, 1), (4, 4, 1), (4, 4, 4)],
+    [
+        *((1, 1, 1), (1, 1, 2), (1, 2, 2), (1, 4, 4), (1, 2, 4), (2, 1, 1), (2, 1, 2), (2, 2, 1)),
+        *((2, 2, 2), (2, 4, 2), (4, 1, 4), (4, 2, 1), (4, 4, 1), (4, 4, 4)),
+    ],
 )
 def test_a_packed_convolution_is_the_convolution(size, stride, before, after):
     x = jax.random.normal(jax.random.key(0), (2, 9, 16, 3))

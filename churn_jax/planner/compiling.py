@@ -78,16 +78,22 @@ def compile_step(config: Config, devices: list[Any]) -> Compiled:
     mesh = sharding.make_mesh(config, devices)
     experiment = Experiment(config, data.info, data.num_train, mesh)
     resident = is_resident(config.data, data.in_memory)
-    step: Any = experiment.resident_step if resident else experiment.streaming_step
-    source = experiment.abstract_source() if resident else experiment.abstract_batch()
-    traced = step.trace(experiment.abstract_state(), source)
+    traced = _trace(experiment, resident)
+    # Packed convolutions also multiply by zeros, which the mathematics does not need.
+    plain = _trace(dataclasses.replace(experiment, columns=1), resident)
     try:
         program = traced.lower().compile()
     except jax.errors.JaxRuntimeError as error:
         if needed := read_memory_needed(str(error)):
             raise UserError(does_not_fit(experiment, *needed)) from None
         raise
-    return Compiled(experiment, resident, arithmetic.flops(traced.jaxpr.jaxpr), program)
+    return Compiled(experiment, resident, arithmetic.flops(plain.jaxpr.jaxpr), program)
+
+
+def _trace(experiment: Experiment, resident: bool) -> Any:
+    step: Any = experiment.resident_step if resident else experiment.streaming_step
+    source = experiment.abstract_source() if resident else experiment.abstract_batch()
+    return step.trace(experiment.abstract_state(), source)
 
 
 def read_memory_needed(error: str) -> tuple[float, float] | None:
