@@ -102,6 +102,7 @@ class Experiment:
     def recipe(self) -> Recipe:
         """What is static in a step."""
         config = self.config
+        examples = config.batch_size // self.mesh.shape["data"]  # a device
         model = models.build(
             config.model.name,
             num_classes=self.info.num_classes,
@@ -109,7 +110,7 @@ class Experiment:
             dtype=config.model.dtype,
             norm_group=config.model.norm_group,
             norm_axis="data",
-            columns=self.columns or layout.columns(self.platform),
+            columns=self.columns or layout.columns(self.platform, examples),
         )
         return Recipe(
             model=model,
