@@ -25,7 +25,7 @@ class PreactivationBlock(nn.Module):
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """[example, height, width / columns, columns · channel], packed no more with a stride."""
         columns, channels = self.columns, x.shape[-1] // self.columns
-        left = max(columns // self.stride, 1)  # columns of the result
+        columns_out = max(columns // self.stride, 1)
 
         def conv(
             x: jax.Array, filters: int, size: int, name: str, stride: int, columns: int, out: int
@@ -41,7 +41,7 @@ class PreactivationBlock(nn.Module):
             return jax.tree.map(lambda y: materialised(nn.relu(y)), norm(x, train, parts))
 
         out_filters = 4 * self.filters if self.bottleneck else self.filters
-        if left < columns:
+        if columns_out < columns:
             # XLA would hold y in memory for the shortcut's sake, which needs a quarter of it.
             y, seen = activate(x, "norm_0", columns, (x, x[:, ::2, :, :channels]))
             shortcut = conv(seen, out_filters, 1, "shortcut", 1, 1, 1)
@@ -49,18 +49,22 @@ class PreactivationBlock(nn.Module):
             y = activate(x, "norm_0", columns)
             shortcut = x
             if channels != out_filters or self.stride != 1:
-                shortcut = conv(y, out_filters, 1, "shortcut", self.stride, columns, left)
+                shortcut = conv(y, out_filters, 1, "shortcut", self.stride, columns, columns_out)
         if self.bottleneck:
             y = activate(conv(y, self.filters, 1, "conv_0", 1, columns, columns), "norm_1", columns)
             y = activate(
-                conv(y, self.filters, 3, "conv_1", self.stride, columns, left), "norm_2", left
+                conv(y, self.filters, 3, "conv_1", self.stride, columns, columns_out),
+                "norm_2",
+                columns_out,
             )
-            y = conv(y, out_filters, 1, "conv_2", 1, left, left)
+            y = conv(y, out_filters, 1, "conv_2", 1, columns_out, columns_out)
         else:
             y = activate(
-                conv(y, self.filters, 3, "conv_0", self.stride, columns, left), "norm_1", left
+                conv(y, self.filters, 3, "conv_0", self.stride, columns, columns_out),
+                "norm_1",
+                columns_out,
             )
-            y = conv(y, out_filters, 3, "conv_1", 1, left, left)
+            y = conv(y, out_filters, 3, "conv_1", 1, columns_out, columns_out)
         return materialised(shortcut + y)
 
 
