@@ -40,6 +40,10 @@ RECIPES = {
     "resnet": ("cifar10", 50_000),
     "resnet_v2": ("imagenet", 1_281_167),
 }
+SUFFIXES = {
+    "churn_jax": {"scan", "vmap", "unroll"},
+    "torch": {"channels_last", "processes", "compile"},
+}
 TORCH = ("torch", "torch-channels_last", "torch-processes", "torch-processes-channels_last")
 
 
@@ -81,7 +85,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--contenders", default=",".join(("churn_jax", *TORCH)))
     parser.add_argument("--out", help="folder for train_PLATFORM[_MODEL][_pairs].json and .md")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    options = parser.parse_args()
+    for contender in options.contenders.split(","):
+        name, *suffixes = contender.split("-")
+        if name not in SUFFIXES or not SUFFIXES[name].issuperset(suffixes):
+            parser.error(f"--contenders: {contender!r} is none of NAME[-SUFFIX…] with {SUFFIXES}")
+    return options
 
 
 def _in_process(options: argparse.Namespace, model: str, name: str) -> dict[str, Any]:
@@ -145,7 +154,7 @@ def _ours(options: argparse.Namespace) -> dict[str, Any]:
     import jax.numpy as jnp
 
     from churn_jax import config as config_lib
-    from churn_jax import layout, methods, sharding
+    from churn_jax import devices, layout, methods, sharding
     from churn_jax.data import DatasetInfo
     from churn_jax.data.resident import ResidentSource
     from churn_jax.experiment import Experiment
@@ -154,16 +163,14 @@ def _ours(options: argparse.Namespace) -> dict[str, Any]:
     settings = config_lib.default()
     settings.update(runs=options.runs, batch_size=options.batch, epochs=1000.0)
     settings.model.name = options.models
-    settings.data.update(crop="none", flip=False)
+    settings.data.update(name=_recipe(options.models)[0], crop="none", flip=False)
     if options.members > 1:
         pair = methods.method("codistill_skl", {"beta": 0.01}, 1000.0)
         settings.method.update(config_lib.to_dict(pair))
-    sharding.start_devices(config_lib.check(settings))
+    devices.start_devices(config_lib.check(settings))
     if jax.default_backend() != "cpu":
         settings.model.dtype = "bfloat16"
     if asked := options.worker.partition("-")[2]:
-        if asked not in layout.LAYOUTS:
-            sys.exit(f"--contenders: churn_jax has no layout {asked!r}: {layout.LAYOUTS}")
         layout.BY_PLATFORM[jax.default_backend()] = asked
     config = config_lib.check(settings)
     names = tuple(map(str, range(classes)))
@@ -195,6 +202,10 @@ def _family(model: str) -> str:
     return "resnet_v2" if model.startswith("resnet_v2") else model.rstrip("0123456789") or model
 
 
+def _recipe(model: str) -> tuple[str, int]:
+    return RECIPES[model if model in RECIPES else _family(model)]
+
+
 def _shape(model: str) -> tuple[int, int, int]:
     """(side, channels, classes) of the images a model is timed on."""
     return SHAPES[model if model in SHAPES else _family(model)]
@@ -212,7 +223,7 @@ def _data(options: argparse.Namespace, size: int, channels: int, classes: int) -
 
 def _study(model: str, options: argparse.Namespace, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Ratios to PyTorch's best, and the hours of all runs by the schedule of the model's recipe."""
-    recipe, examples = RECIPES[model if model in RECIPES else _family(model)]
+    recipe, examples = _recipe(model)
     get_config = runpy.run_path(str(ROOT / "configs" / f"{recipe}.py"))["get_config"]
     epochs = get_config("baseline").epochs
     steps = epochs * examples / options.batch

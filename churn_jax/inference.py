@@ -7,7 +7,7 @@ import numpy as np
 from etils import epath
 
 from churn_jax import config as config_lib
-from churn_jax import data, predictions, processes, provenance, sharding
+from churn_jax import data, devices, predictions, processes, provenance, sharding
 from churn_jax.checkpoints import Checkpoints
 from churn_jax.checkpoints import steps as checkpoint_steps
 from churn_jax.config import Config
@@ -95,7 +95,7 @@ def predict_workdir(workdir: epath.PathLike, step: int) -> None:
     config = read_config(workdir)
     if step not in (there := checkpoint_steps(workdir)):
         raise UserError(f"{workdir}: no checkpoint of step {step} (there are: {there})")
-    sharding.start_devices(config)
+    devices.start_devices(config)
     dataset = data.load(config.data)
     experiment = Experiment(config, dataset.info, len(dataset.train), sharding.make_mesh(config))
     with Checkpoints(workdir) as checkpoints:

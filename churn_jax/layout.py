@@ -21,7 +21,6 @@ import jax
 import jax.numpy as jnp
 
 _LANES = 128
-LAYOUTS = ("vmap", "unroll", "scan")
 BY_PLATFORM = {"cpu": "unroll", "gpu": "scan", "tpu": "scan"}
 
 

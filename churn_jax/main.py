@@ -30,11 +30,11 @@ def main() -> None:
     values = parse_flags(flags.FLAGS, sys.argv, ("config", "workdir"))
 
     # JAX only once the flags are right.
-    from churn_jax import config, evaluate, processes, sharding, train
+    from churn_jax import config, devices, evaluate, processes, train
 
     checked = config.check(values)
     place = processes.find_place(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
-    sharding.start_devices(checked, processes.start(place, _START_TIMEOUT.value))
+    devices.start_devices(checked, processes.start(place, _START_TIMEOUT.value))
     with processes.together(place):
         train.train(checked, _WORKDIR.value)
         first = processes.is_first()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from churn_jax import compare, config, data, evaluate, sharding, study, train
+from churn_jax import compare, config, data, devices, evaluate, study, train
 from churn_jax.commands import run_command
 from tests.fixtures.experiments import ROOT, TINY, run_module
 from tests.fixtures.idx import idx_bytes, write_fashion_mnist
@@ -146,7 +146,7 @@ def test_a_million_runs_are_refused_with_the_memory_they_would_take(tmp_path, ca
 
 def test_an_absurd_mesh_is_refused_before_its_devices_are_made(capsys):
     values = flat({"mesh.run": 1000, "mesh.data": 1000, "runs": 1000})
-    assert "config.mesh" in refusal(lambda: sharding.start_devices(config.check(values)), capsys)
+    assert "config.mesh" in refusal(lambda: devices.start_devices(config.check(values)), capsys)
 
 
 # Paths, as functions of an empty folder.

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from churn_jax import sharding
+from churn_jax import devices, sharding
 from churn_jax.errors import UserError
 from tests.fixtures.experiments import make_config
 
@@ -78,12 +78,12 @@ SMALL = {"data__name": "digits", "batch_size": 64, "data__num_train": 150}
 )
 def test_the_mesh_of_a_cpu(cores, changes, expected):
     code = f"""
-from churn_jax import config, sharding
-sharding.available_cores = lambda: {cores}
+from churn_jax import config, devices, sharding
+devices.available_cores = lambda: {cores}
 values = config.default()
 values.update_from_flattened_dict({ {k.replace("__", "."): v for k, v in changes.items()} })
 checked = config.check(values)
-sharding.start_devices(checked)
+devices.start_devices(checked)
 print(*sharding.make_mesh(checked).devices.shape)
 import jax
 print(len(jax.devices()))
@@ -101,12 +101,12 @@ print(len(jax.devices()))
     [(3, 4, 3, 1), (5, 8, 5, 1), (2, 2, 10, 2), (2, 8, 2, 2), (10, 16, 10, 2)],
 )
 def test_devices_of_several_processes_are_all_used(monkeypatch, processes, cores, runs, expected):
-    monkeypatch.setattr(sharding, "available_cores", lambda: cores)
+    monkeypatch.setattr(devices, "available_cores", lambda: cores)
     monkeypatch.setenv("PJRT_NPROC", "4")
     asked = {}
-    monkeypatch.setattr(sharding.jax.config, "update", asked.__setitem__)
+    monkeypatch.setattr(devices.jax.config, "update", asked.__setitem__)
     config = make_config(**LARGE, runs=runs, mesh__run=0, mesh__member=0, mesh__data=0)
-    sharding.start_devices(config, processes)
+    devices.start_devices(config, processes)
     assert asked["jax_num_cpu_devices"] == expected
     total = processes * expected
     assert math.prod(sharding.choose_mesh_shape(config, total)) == total
@@ -121,12 +121,12 @@ def test_devices_that_wait_for_each_other_leave_threads_for_the_rest(runs, membe
     """With a thread a device, XLA's CPU collectives have been seen to hang."""
     code = f"""
 import pathlib
-from churn_jax import config, sharding
+from churn_jax import config, devices
 values = config.default()
 values.update(runs={runs})
 values.method.members = {members}
 values.mesh.update({mesh})
-sharding.start_devices(config.check(values))
+devices.start_devices(config.check(values))
 import jax
 assert len(jax.devices()) == {devices}
 tasks = pathlib.Path("/proc/self/task").iterdir()

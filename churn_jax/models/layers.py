@@ -1,7 +1,6 @@
 """Layers that Flax lacks, or that need more than Flax gives."""
 
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -34,11 +33,13 @@ class BatchNorm(nn.Module):
     scale_init: Callable[..., jax.Array] = nn.initializers.ones
     columns: int = 1
 
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Normalises [example, height, width, channel]."""
+        return self.normaliser(x, train)(x)
+
     @nn.compact
-    def __call__(
-        self, x: jax.Array, train: bool, parts: tuple[jax.Array, ...] | None = None
-    ) -> Any:
-        """Normalises [example, height, width, channel]; or `parts` of it, by its statistics."""
+    def normaliser(self, x: jax.Array, train: bool) -> Callable[[jax.Array], jax.Array]:
+        """What normalises `x`, or a part of it, packed or not, by the statistics of `x`."""
         channels = x.shape[-1] // self.columns
         scale = self.param("scale", self.scale_init, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
@@ -65,17 +66,16 @@ class BatchNorm(nn.Module):
         factor = scale * jax.lax.rsqrt(var + self.epsilon)
         offset = bias - mean * factor
 
-        def normalised(exact: jax.Array) -> jax.Array:
+        def normalise(part: jax.Array) -> jax.Array:
+            # Not grouped twice: gradients would be added in another order.
+            values = exact if part is x else grouped(part)
             f, o = factor, offset
-            if exact.shape[-1] > channels:
-                f, o = (jnp.tile(v, exact.shape[-1] // channels) for v in (f, o))
+            if values.shape[-1] > channels:
+                f, o = (jnp.tile(v, values.shape[-1] // channels) for v in (f, o))
             wide = (slice(None), None, None, None)
-            normal = (exact * f[wide] + o[wide]).astype(self.dtype)
-            return normal.reshape(-1, *exact.shape[2:])
+            return (values * f[wide] + o[wide]).astype(self.dtype).reshape(part.shape)
 
-        if parts is None:
-            return normalised(exact)
-        return tuple(normalised(grouped(part)) for part in parts)
+        return normalise
 
     def _statistics(self, exact: jax.Array, channels: int) -> tuple[jax.Array, jax.Array]:
         """Mean and variance [group, channel] of [group, example, height, width, channel]."""

@@ -21,7 +21,8 @@ class PackedConv(nn.Module):
     """A convolution with a square kernel, padded as 'SAME' and without a bias.
 
     Its input is packed by `columns`, its result by `columns_out`; with 1 and 1 it is `nn.Conv`. The
-    parameters are `nn.Conv`'s in any case.
+    parameters are `nn.Conv`'s in any case. `columns` must divide stride · columns_out, so that
+    blocks of the result begin where blocks of the input do, and `columns_out` the result's width.
     """
 
     filters: int

@@ -1,6 +1,7 @@
 """Pre-activation residual networks for large images (He et al. 2016, "Identity Mappings")."""
 
-from typing import Any
+import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -20,51 +21,45 @@ class PreactivationBlock(nn.Module):
     norm_group: int
     norm_axis: str | None
     columns: int  # by which its input is packed
+    columns_out: int  # and its result: fewer only with a stride
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """[example, height, width / columns, columns · channel], packed no more with a stride."""
-        columns, channels = self.columns, x.shape[-1] // self.columns
-        columns_out = max(columns // self.stride, 1)
+        """[example, height, width / columns, columns · channel] to the same of its filters."""
+        before, after, stride = self.columns, self.columns_out, self.stride
+        channels = x.shape[-1] // before
+        conv = functools.partial(PackedConv, dtype=self.dtype)
 
-        def conv(
-            x: jax.Array, filters: int, size: int, name: str, stride: int, columns: int, out: int
-        ) -> jax.Array:
-            return PackedConv(filters, size, stride, columns, out, self.dtype, name=name)(x)
-
-        def activate(
-            x: jax.Array, name: str, columns: int, parts: tuple[jax.Array, ...] | None = None
-        ) -> Any:
+        def activation(x: jax.Array, name: str, columns: int) -> Callable[[jax.Array], jax.Array]:
+            """Of `x`, or of a part of it."""
             norm = BatchNorm(
                 self.norm_group, self.norm_axis, dtype=self.dtype, columns=columns, name=name
             )
-            return jax.tree.map(lambda y: materialised(nn.relu(y)), norm(x, train, parts))
+            normalise = norm.normaliser(x, train)
+            return lambda part: materialised(nn.relu(normalise(part)))
 
+        def activate(x: jax.Array, name: str, columns: int) -> jax.Array:
+            return activation(x, name, columns)(x)
+
+        activate_first = activation(x, "norm_0", before)
+        y, shortcut = activate_first(x), x
         out_filters = 4 * self.filters if self.bottleneck else self.filters
-        if columns_out < columns:
-            # XLA would hold y in memory for the shortcut's sake, which needs a quarter of it.
-            y, seen = activate(x, "norm_0", columns, (x, x[:, ::2, :, :channels]))
-            shortcut = conv(seen, out_filters, 1, "shortcut", 1, 1, 1)
-        else:
-            y = activate(x, "norm_0", columns)
-            shortcut = x
-            if channels != out_filters or self.stride != 1:
-                shortcut = conv(y, out_filters, 1, "shortcut", self.stride, columns, columns_out)
+        if after < before:
+            # What it sees of y is made anew: XLA would hold all of y in memory for its sake.
+            seen = activate_first(x[:, ::2, :, :channels])
+            shortcut = conv(out_filters, 1, name="shortcut")(seen)
+        elif channels != out_filters or stride != 1:
+            shortcut = conv(out_filters, 1, stride, before, after, name="shortcut")(y)
         if self.bottleneck:
-            y = activate(conv(y, self.filters, 1, "conv_0", 1, columns, columns), "norm_1", columns)
-            y = activate(
-                conv(y, self.filters, 3, "conv_1", self.stride, columns, columns_out),
-                "norm_2",
-                columns_out,
-            )
-            y = conv(y, out_filters, 1, "conv_2", 1, columns_out, columns_out)
+            y = conv(self.filters, 1, 1, before, before, name="conv_0")(y)
+            y = activate(y, "norm_1", before)
+            y = conv(self.filters, 3, stride, before, after, name="conv_1")(y)
+            y = activate(y, "norm_2", after)
+            y = conv(out_filters, 1, 1, after, after, name="conv_2")(y)
         else:
-            y = activate(
-                conv(y, self.filters, 3, "conv_0", self.stride, columns, columns_out),
-                "norm_1",
-                columns_out,
-            )
-            y = conv(y, out_filters, 3, "conv_1", 1, columns_out, columns_out)
+            y = conv(self.filters, 3, stride, before, after, name="conv_0")(y)
+            y = activate(y, "norm_1", after)
+            y = conv(out_filters, 3, 1, after, after, name="conv_1")(y)
         return materialised(shortcut + y)
 
 
@@ -97,6 +92,7 @@ class ResNetV2(nn.Module):
         for stage, blocks in enumerate(self.stage_sizes):
             for block in range(blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
+                columns_out = max(columns // stride, 1)
                 x = PreactivationBlock(
                     64 * 2**stage,
                     stride,
@@ -105,9 +101,10 @@ class ResNetV2(nn.Module):
                     self.norm_group,
                     self.norm_axis,
                     columns,
+                    columns_out,
                     name=f"stage_{stage}_block_{block}",
                 )(x, train)
-                columns = max(columns // stride, 1)
+                columns = columns_out
         norm = BatchNorm(self.norm_group, self.norm_axis, dtype=self.dtype, name="norm_last")
         x = nn.relu(norm(x, train))
         x = x.astype(jnp.float32).mean(axis=(1, 2))

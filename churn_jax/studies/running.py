@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from etils import epath
 
-from churn_jax import locks, sharding, train
+from churn_jax import devices, locks, train
 from churn_jax.config import Config
 from churn_jax.errors import UserError
 from churn_jax.files import write_atomically
@@ -31,7 +31,7 @@ def start_devices(plans: Sequence[Plan]) -> None:
 
     if plans:
         configs = [plan.config for plan in plans]
-        sharding.start_devices(max(plans, key=models).config, also=configs)
+        devices.start_devices(max(plans, key=models).config, also=configs)
 
 
 def finish(
