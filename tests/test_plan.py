@@ -9,7 +9,7 @@ import pytest
 from churn_jax import methods, sharding
 from churn_jax.data.outline import outline
 from churn_jax.errors import UserError
-from churn_jax.planner import compiling, text
+from churn_jax.planner import arithmetic, compiling, text
 from churn_jax.planner.chips import GIB
 from churn_jax.planner.estimate import CollectiveGroup, Estimate, Memory
 from tests.fixtures.configs import data_config
@@ -40,6 +40,18 @@ def test_a_tiny_step_is_compiled_for_a_v3(tmp_path):
     assert figures["collectives"] == []
     assert "8 runs × 2 members of lenet5 on digits" in result.stdout
     assert "estimate, not a measurement" in result.stdout
+
+
+@needs_libtpu
+def test_a_packed_step_counts_the_arithmetic_of_the_plain_one():
+    """A packed kernel's zeros are work for the chip, and none that the mathematics needs."""
+    config = make_config(model__name="resnet_v2_18", runs=1, batch_size=2)
+    compiled = compiling.compile_step(config, compiling.slice_devices("v3:2x2x1"))
+    assert compiled.experiment.recipe.model.module.columns == 2
+    on_cpu = make_experiment(config)
+    assert on_cpu.recipe.model.module.columns == 1
+    traced = on_cpu.resident_step.trace(on_cpu.abstract_state(), on_cpu.abstract_source())
+    assert compiled.flops == arithmetic.flops(traced.jaxpr.jaxpr)
 
 
 @needs_libtpu
