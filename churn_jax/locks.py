@@ -18,7 +18,7 @@ from typing import Any
 from etils import epath
 
 from churn_jax.errors import UserError
-from churn_jax.files import writing
+from churn_jax.files import write_atomically, writing
 from churn_jax.progress import say
 
 # Seconds: a lease is renewed every so often, and is over after so long without; two that come at
@@ -90,14 +90,13 @@ def _rewrite(file: Any, text: str) -> None:
 def _lease(path: epath.Path) -> Iterator[None]:
     if (holder := _read(path)) and not _has_died(holder):
         say(f"{_describe(holder)} was at work here; seeing for {LEASE:g} s whether it still is")
-        time.sleep(LEASE)
-        if (now := _read(path)) and now != holder:
+        if (now := _next(path, holder)) and now != holder:
             raise _refusal(path, now)
+        holder = now
     _say_stale(holder)
     mine = _myself() | {"renewed": 0}
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(mine))
+    # In one piece, always: a lease read half-written would look like one that was given back.
+    write_atomically(path, json.dumps(mine))
     time.sleep(SETTLE)
     if (now := _read(path)) != mine:
         raise _refusal(path, now)
@@ -106,8 +105,8 @@ def _lease(path: epath.Path) -> Iterator[None]:
     def renew() -> None:
         while not ended.wait(RENEWAL):
             mine["renewed"] += 1
-            with contextlib.suppress(OSError):  # storage has a bad moment: there is time for more
-                path.write_text(json.dumps(mine))
+            with contextlib.suppress(UserError):  # storage has a bad moment: time for more is left
+                write_atomically(path, json.dumps(mine))
 
     renewer = threading.Thread(target=renew, daemon=True)
     renewer.start()
@@ -116,8 +115,16 @@ def _lease(path: epath.Path) -> Iterator[None]:
     finally:
         ended.set()
         renewer.join()
-        with contextlib.suppress(OSError):
-            path.write_text("")
+        with contextlib.suppress(UserError):
+            write_atomically(path, "")
+
+
+def _next(path: epath.Path, holder: dict[str, Any]) -> dict[str, Any]:
+    """What the lease says once that is no longer `holder`, or at the latest when it is over."""
+    over = time.monotonic() + LEASE
+    while (now := _read(path)) == holder and (left := over - time.monotonic()) > 0:
+        time.sleep(min(left, RENEWAL / 2))
+    return now
 
 
 def _myself() -> dict[str, Any]:

@@ -6,17 +6,19 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from churn_jax import locks
 from churn_jax.errors import UserError
+from churn_jax.files import write_atomically
 from tests.fixtures.experiments import ROOT
 
 HOLDER = """
 import sys
 from churn_jax import locks
-locks.LEASE, locks.RENEWAL, locks.SETTLE = 1.0, 0.1, 0.1
+locks.RENEWAL, locks.SETTLE = 0.1, 0.1
 with locks.hold(sys.argv[1]):
     print("holding", flush=True)
     sys.stdin.readline()
@@ -28,7 +30,6 @@ def kind(request, monkeypatch):
     """On a local file system, and on one without locks."""
     if request.param == "lease":
         monkeypatch.setattr(locks, "_is_remote", lambda path: True)
-        monkeypatch.setattr(locks, "LEASE", 1.0)
         monkeypatch.setattr(locks, "RENEWAL", 0.1)
         monkeypatch.setattr(locks, "SETTLE", 0.1)
     return request.param
@@ -79,7 +80,29 @@ def test_what_a_dead_process_leaves_behind_is_taken_over(another, tmp_path, caps
     assert "was cut off here; taking over" in said
 
 
-def test_the_lease_of_a_dead_machine_runs_out(kind, tmp_path, capsys):
+def test_a_lease_is_never_read_half_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "_is_remote", lambda path: True)
+    monkeypatch.setattr(locks, "RENEWAL", 0.0)
+    monkeypatch.setattr(locks, "SETTLE", 0.0)
+    with locks.hold(tmp_path):
+        renewals = {json.loads((tmp_path / "lock").read_text())["renewed"] for _ in range(5000)}
+    assert len(renewals) > 10
+
+
+def test_a_lease_given_back_while_another_waits_is_free_at_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(locks, "_is_remote", lambda path: True)
+    monkeypatch.setattr(locks, "RENEWAL", 0.1)
+    monkeypatch.setattr(locks, "SETTLE", 0.1)
+    lock = tmp_path / "lock"
+    lock.write_text(json.dumps({"host": "elsewhere", "pid": 1, "since": "then"}))
+    threading.Timer(0.3, write_atomically, (lock, "")).start()
+    with locks.hold(tmp_path):
+        pass
+    assert "cut off" not in capsys.readouterr().err
+
+
+def test_the_lease_of_a_dead_machine_runs_out(kind, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(locks, "LEASE", 1.0)
     (tmp_path / "lock").write_text(json.dumps({"host": "elsewhere", "pid": 1, "since": "then"}))
     with locks.hold(tmp_path):
         pass
