@@ -16,6 +16,7 @@ _INSTRUCTION = re.compile(r"\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][\w\-]*)\((.
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _SOURCE = re.compile(r'op_name="([^"]*)"')
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
+_DILATION = re.compile(r"\blhs_dilate=([\dx]+)")
 _ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
 _CONVOLUTIONS = {"convolution", "dot"}
 _COPIES = {"copy", "transpose", "reshape", "bitcast-convert", "pad", "slice", "concatenate"}
@@ -101,6 +102,19 @@ class Program:
             if _CYCLES.search(instruction.rest)
         ]
 
+    def largest_convolution(self) -> int:
+        """Bytes of both operands of the convolution that has most, its input's holes filled in."""
+        return max(
+            (
+                sum(beside[name].size for name in each.operands if name in beside)
+                + _holes(each, beside)
+                for beside in self._computations.values()
+                for each in beside.values()
+                if each.opcode == "convolution"
+            ),
+            default=0,
+        )
+
     def _walk(self, computation: str, times: int) -> Iterator[tuple[Instruction, str, int]]:
         for instruction in self._computations[computation].values():
             if instruction.opcode == "while":
@@ -183,6 +197,14 @@ class Program:
                 size = 0
             total += size
         return total
+
+
+def _holes(convolution: Instruction, beside: dict[str, Instruction]) -> int:
+    """Bytes of the zeros that lie between the pixels of an input that is dilated."""
+    match = _DILATION.search(convolution.rest)
+    times = math.prod(map(int, match[1].split("x"))) if match else 1
+    image = beside.get(convolution.operands[0])
+    return (times - 1) * image.size if image else 0
 
 
 def _written(instruction: Instruction, body: list[Instruction]) -> int:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from churn_jax.planner.program import Program
@@ -45,3 +47,19 @@ def test_bytes_are_those_read_and_written(timeline):
 def test_instructions_are_found_wherever_they_run():
     times = {each.name: times for each, times in Program(HLO).executed()}
     assert times["all-reduce.1"] == 5
+
+
+def test_the_largest_convolution_counts_the_holes_of_what_it_dilates():
+    """A strided convolution's gradient, on CPU, which copies both operands."""
+
+    def strided(x):
+        return jax.lax.conv_general_dilated(
+            x, jnp.ones((3, 3, 8, 5)), (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+
+    transposed = jax.linear_transpose(strided, jax.ShapeDtypeStruct((4, 8, 8, 8), jnp.float32))
+    cotangent = jax.ShapeDtypeStruct((4, 4, 4, 5), jnp.float32)
+    program = Program(jax.jit(transposed).lower(cotangent).compile().as_text())
+    image, kernel = 4 * 4 * 4 * 5 * 4, 3 * 3 * 8 * 5 * 4
+    assert program.largest_convolution() == 2 * 2 * image + kernel
+    assert Program("").largest_convolution() == 0
