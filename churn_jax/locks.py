@@ -2,7 +2,8 @@
 
 The operating system lets go of a lock when its process ends, however it ends, so what a dead
 process leaves behind keeps nobody out. On storage without locks (gs://) the file is a lease: its
-writer renews it every few seconds, and one that isn't renewed any more is a dead writer's.
+writer renews it every few seconds, and one that isn't renewed any more is a dead writer's. A writer
+that only stood still, and finds its lease taken over when it goes on, ends.
 """
 
 import contextlib
@@ -13,10 +14,11 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from etils import epath
 
+from churn_jax.commands import report
 from churn_jax.errors import UserError
 from churn_jax.files import write_atomically, writing
 from churn_jax.progress import say
@@ -104,6 +106,8 @@ def _lease(path: epath.Path) -> Iterator[None]:
 
     def renew() -> None:
         while not ended.wait(RENEWAL):
+            if not _is_held(path, mine):
+                _give_up(path)
             mine["renewed"] += 1
             with contextlib.suppress(UserError):  # storage has a bad moment: time for more is left
                 write_atomically(path, json.dumps(mine))
@@ -115,8 +119,9 @@ def _lease(path: epath.Path) -> Iterator[None]:
     finally:
         ended.set()
         renewer.join()
-        with contextlib.suppress(UserError):
-            write_atomically(path, "")
+        if _is_held(path, mine):
+            with contextlib.suppress(UserError):
+                write_atomically(path, "")
 
 
 def _next(path: epath.Path, holder: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +130,19 @@ def _next(path: epath.Path, holder: dict[str, Any]) -> dict[str, Any]:
     while (now := _read(path)) == holder and (left := over - time.monotonic()) > 0:
         time.sleep(min(left, RENEWAL / 2))
     return now
+
+
+def _is_held(path: epath.Path, mine: dict[str, Any]) -> bool:
+    """Whether the lease is still this process's, as far as it can be read."""
+    now = _read(path)
+    return not now or all(now.get(key) == mine[key] for key in ("host", "pid", "since"))
+
+
+def _give_up(path: epath.Path) -> NoReturn:
+    """Ends the process at once, before it writes anything between what another one writes."""
+    lost = f"stood still for more than {LEASE:g} s, and {_describe(_read(path))} took over"
+    code = report(UserError(f"{path.parent}: this process {lost}"))
+    os._exit(code)
 
 
 def _myself() -> dict[str, Any]:
@@ -155,6 +173,8 @@ def _has_died(holder: dict[str, Any]) -> bool:
 
 
 def _describe(holder: dict[str, Any]) -> str:
+    if not holder:  # it has begun this moment
+        return "another process"
     known = {key: holder.get(key, "unknown") for key in ("host", "pid", "since")}
     return "process {pid} on {host} (since {since})".format(**known)
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -49,6 +50,7 @@ def another(kind):
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         started.append(process)
         assert process.stdout.readline() == "holding\n"
@@ -99,6 +101,20 @@ def test_a_lease_given_back_while_another_waits_is_free_at_once(tmp_path, monkey
     with locks.hold(tmp_path):
         pass
     assert "cut off" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["lease"], indirect=True)
+def test_a_writer_whose_lease_was_taken_over_ends(another, tmp_path):
+    """As after it stood still for too long: a machine asleep, or moved while it runs."""
+    first = another(tmp_path)
+    mine = json.dumps({"host": "elsewhere", "pid": 1, "since": "now", "renewed": 0})
+    while json.loads((tmp_path / "lock").read_text() or mine)["host"] != "elsewhere":
+        write_atomically(tmp_path / "lock", mine)  # it may be renewing this moment
+        time.sleep(0.2)
+    _, errors = first.communicate(timeout=300)
+    assert first.returncode == 2
+    assert "and process 1 on elsewhere (since now) took over" in errors
+    assert (tmp_path / "lock").read_text() == mine
 
 
 def test_the_lease_of_a_dead_machine_runs_out(kind, tmp_path, capsys, monkeypatch):
