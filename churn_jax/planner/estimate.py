@@ -16,7 +16,8 @@ from churn_jax.planner.program import Instruction, Program, Timed
 PAPER_HOURS = {"cifar10": (0, 1), "cifar100": (0, 1), "imagenet": (6, 8)}
 
 LEFT_OUT = (
-    "The step time is the TPU compiler's own estimate, not a measurement. It leaves out the time "
+    "The step time is the TPU compiler's own estimate, not a measurement; the few instructions it "
+    "gives no time for are reckoned by their bytes. It leaves out the time "
     "of collectives, the input pipeline, evaluation and checkpoints."
 )
 
@@ -52,10 +53,10 @@ class Estimate:
     Attributes:
       flops: that the mathematics needs.
       bytes: that the program's instructions read and write.
-      step_seconds: the compiler's cycles at the chip's clock.
+      step_seconds: the compiler's cycles at the chip's clock, and what is reckoned beside them.
       compute_seconds: `flops` at the peak.
       memory_seconds: `bytes` at the full bandwidth.
-      seconds_by_kind: of the step: convolutions, elementwise, copies.
+      seconds_by_kind: of the step: convolutions, elementwise, copies, reckoned.
       hours: of the whole schedule of all runs of the config.
     """
 

@@ -1,9 +1,12 @@
 """Reads a program that the TPU compiler has made: how long it says each instruction takes.
 
-The text of a compiled program holds the compiler's own estimate, `"estimated_cycles"`, for every
-instruction that works on arrays. One core runs a program's instructions one after another, so the
-estimate of the whole is their sum, with the bodies of loops counted as often as they run. Copies
-and collectives that run beside other work have no cycles of their own, and add none.
+The text of a compiled program holds the compiler's own estimate, `"estimated_cycles"`, for nearly
+every instruction that works on arrays. One core runs a program's instructions one after another,
+so the estimate of the whole is their sum, with the bodies of loops counted as often as they run.
+Copies and collectives that run beside other work have no cycles of their own, and add none.
+
+A few that do take time have none either: pad, select-and-scatter, some reshapes. They are reckoned:
+what they read and write, at the rate of the program's own elementwise instructions.
 """
 
 import dataclasses
@@ -20,6 +23,10 @@ _DILATION = re.compile(r"\blhs_dilate=([\dx]+)")
 _ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
 _CONVOLUTIONS = {"convolution", "dot"}
 _COPIES = {"copy", "transpose", "reshape", "bitcast-convert", "pad", "slice", "concatenate"}
+_FREE = re.compile(  # or beside other work, or not the core's
+    r"(parameter|constant|iota|tuple|get-tuple-element|bitcast|custom-call|after-all"
+    r"|(partition|replica)-id|(all|collective|reduce-scatter)-?.*|.*-(start|done|update))$"
+)
 _SLICING = {"dynamic-slice", "gather", "slice"}
 
 
@@ -55,13 +62,13 @@ class Instruction:
 
 @dataclasses.dataclass(frozen=True)
 class Timed:
-    """An instruction that the compiler estimates, and how often it runs.
+    """An instruction that takes time, and how often it runs.
 
     Attributes:
       kind: convolutions (and matrix products, with what is fused to them), copies, or elementwise
-        (reductions, gathers and all else).
+        (reductions, gathers and all else); or reckoned.
       source: where in the Python program it came from.
-      cycles: of one execution.
+      cycles: of one execution, at least 1.
       bytes: read and written by one execution.
       times: how often it runs a step.
     """
@@ -96,11 +103,21 @@ class Program:
 
     def timeline(self) -> list[Timed]:
         """What takes time, in the order of the program."""
-        return [
+        timed = [
             self._timed(instruction, computation, times)
             for instruction, computation, times in self._walk(self._entry, 1)
-            if _CYCLES.search(instruction.rest)
+            if _CYCLES.search(instruction.rest) or _moves_arrays(instruction)
         ]
+        bytes_a_cycle = _elementwise_rate(timed)
+        reckoned = [
+            each
+            if each.cycles
+            else dataclasses.replace(
+                each, kind="reckoned", cycles=round(each.bytes / bytes_a_cycle)
+            )
+            for each in timed
+        ]
+        return [each for each in reckoned if each.cycles]
 
     def largest_convolution(self) -> int:
         """Bytes of both operands of the convolution that has most, its input's holes filled in."""
@@ -197,6 +214,17 @@ class Program:
                 size = 0
             total += size
         return total
+
+
+def _moves_arrays(instruction: Instruction) -> bool:
+    return "[]" not in instruction.shape and not _FREE.match(instruction.opcode)
+
+
+def _elementwise_rate(timed: list[Timed]) -> float:
+    """Bytes a cycle, by the compiler; infinite where it estimates no elementwise instruction."""
+    elementwise = [each for each in timed if each.cycles and each.kind == "elementwise"]
+    cycles = sum(each.cycles * each.times for each in elementwise)
+    return sum(each.bytes * each.times for each in elementwise) / cycles if cycles else math.inf
 
 
 def _holes(convolution: Instruction, beside: dict[str, Instruction]) -> int:
