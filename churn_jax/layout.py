@@ -33,9 +33,9 @@ def columns(platform: str, examples: int) -> int:
     """How many neighbouring pixels lie side by side in 64 channels, for `examples` a device.
 
     TPUs have 128 lanes. XLA lays the examples in them if there are as many, else the channels, and
-    then two pixels fill them (`churn_jax.models.packed`). By the compiler's estimate an ImageNet
-    step of a v3 core with 64 examples takes 69.7 ms so instead of 73.3; a v5e core's with 128 takes
-    64.4 instead of 63.2.
+    then two pixels fill them (`churn_jax.models.packed`). An ImageNet step of a v3 core with 64
+    examples takes 71.3 ms so instead of 74.2 (docs/benchmarks/plan.md); a v5e core's with 128 gains
+    nothing.
     """
     return 2 if platform == "tpu" and examples < _LANES else 1
 
