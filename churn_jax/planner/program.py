@@ -24,7 +24,7 @@ _ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
 _CONVOLUTIONS = {"convolution", "dot"}
 _COPIES = {"copy", "transpose", "reshape", "bitcast-convert", "pad", "slice", "concatenate"}
 _FREE = re.compile(  # or beside other work, or not the core's
-    r"(parameter|constant|iota|tuple|get-tuple-element|bitcast|custom-call|after-all"
+    r"(parameter|constant|iota|tuple|get-tuple-element|bitcast|opt-barrier|custom-call|after-all"
     r"|(partition|replica)-id|(all|collective|reduce-scatter)-?.*|.*-(start|done|update))$"
 )
 _SLICING = {"dynamic-slice", "gather", "slice"}
@@ -217,7 +217,8 @@ class Program:
 
 
 def _moves_arrays(instruction: Instruction) -> bool:
-    return "[]" not in instruction.shape and not _FREE.match(instruction.opcode)
+    is_scalar = not any(sides for _, sides in _ARRAY.findall(instruction.shape))
+    return not is_scalar and not _FREE.match(instruction.opcode)
 
 
 def _elementwise_rate(timed: list[Timed]) -> float:
