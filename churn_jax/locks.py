@@ -127,7 +127,9 @@ def _lease(path: epath.Path) -> Iterator[None]:
 def _next(path: epath.Path, holder: dict[str, Any]) -> dict[str, Any]:
     """What the lease says once that is no longer `holder`, or at the latest when it is over."""
     over = time.monotonic() + LEASE
-    while (now := _read(path)) == holder and (left := over - time.monotonic()) > 0:
+    while (now := _read(path, unreadable=holder)) == holder and (
+        left := over - time.monotonic()
+    ) > 0:
         time.sleep(min(left, RENEWAL / 2))
     return now
 
@@ -150,12 +152,14 @@ def _myself() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
 
 
-def _read(path: epath.Path) -> dict[str, Any]:
-    """Who the file says writes here; {} if nobody, or nobody that can be read."""
+def _read(path: epath.Path, unreadable: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Who the file says writes here, {} for nobody; `unreadable` if storage does not say."""
     try:
         holder = json.loads(path.read_text() or "{}")
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return {}
+    except OSError:
+        return unreadable or {}
     return holder if isinstance(holder, dict) else {}
 
 

@@ -58,7 +58,7 @@ def proceed(process, *, lines):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, RESUME), (signal.SIGINT, CTRL_C)])
 def test_with_nothing_to_save_it_ends_at_once(loop, number, code):
     loop.send_signal(number)
-    assert loop.wait(timeout=300) == code
+    assert loop.wait(timeout=30) == code
     assert loop.stderr.read() == "interrupted; the same command goes on\n"
 
 
@@ -69,7 +69,7 @@ def test_the_step_under_way_is_finished_and_saved(loop, number, code):
     loop.send_signal(number)
     assert "finishing the step" in loop.stderr.readline()
     proceed(loop, lines=1)
-    assert loop.wait(timeout=300) == code
+    assert loop.wait(timeout=30) == code
     assert loop.stdout.read() == "saved\n"
 
 
@@ -79,11 +79,11 @@ def test_a_second_ctrl_c_ends_at_once(loop):
     loop.send_signal(signal.SIGINT)
     assert "finishing the step" in loop.stderr.readline()
     loop.send_signal(signal.SIGINT)
-    assert loop.wait(timeout=300) == CTRL_C
+    assert loop.wait(timeout=30) == CTRL_C
     assert loop.stdout.read() == ""
 
 
 def test_without_signals_it_finishes(loop):
     proceed(loop, lines=7)
-    assert loop.wait(timeout=300) == 0
+    assert loop.wait(timeout=30) == 0
     assert loop.stdout.read().endswith("finished\n")

@@ -144,7 +144,7 @@ def test_when_one_is_killed_all_end_and_a_restart_resumes(tmp_path):
         if "step 20/" in line:
             break
     os.kill(_children(process.pid)[1], signal.SIGKILL)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=60)
     assert "[0] error: process 1 of 2 is gone" in output
     assert process.returncode in (LOST_PROCESS, 128 + signal.SIGKILL)
 
@@ -158,7 +158,7 @@ def test_when_one_is_killed_all_end_and_a_restart_resumes(tmp_path):
 
     # A preemption notice to both: they stop at one step and save it.
     resumed.terminate()
-    output, _ = resumed.communicate(timeout=300)
+    output, _ = resumed.communicate(timeout=60)
     assert resumed.returncode == RESUME, output
     (stopped,) = re.findall(r"stopped after step (\d+)/", output)
     assert steps(tmp_path)[-1] == int(stopped) > began

@@ -27,7 +27,7 @@ index, port, act = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 if index == 0:
     watch = Watch.listen(socket.create_server(("127.0.0.1", port)), 3)
 else:
-    for _ in range(600):
+    for _ in range(100):
         try:
             watch = Watch.connect("127.0.0.1", port, index, 3)
             break
@@ -41,7 +41,7 @@ if act == "fail":
 if act == "finish":
     watch.tell_done()
     sys.exit(0)
-time.sleep(600)
+time.sleep(60)
 """
 
 
@@ -140,7 +140,7 @@ def test_all_end_when_one_is_killed(companions, killed):
     started = companions("wait", "wait", "wait")
     started[killed].kill()
     for index, process in enumerate(started):
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=30)
         if index != killed:
             assert process.returncode == LOST_PROCESS
             assert f"error: process {killed} of 3 is gone" in errors
@@ -150,14 +150,14 @@ def test_all_end_when_one_is_killed(companions, killed):
 def test_all_end_when_one_fails_and_say_why(companions):
     first, second, _ = companions("wait", "wait", "fail")
     for process in (first, second):
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=30)
         assert process.returncode == 2
         assert errors == "error: process 2 of 3 failed: no such folder\n"
 
 
 def test_one_that_is_done_leaves_the_others_alone(companions):
     first, second, third = companions("wait", "finish", "wait")
-    second.wait(timeout=300)
+    second.wait(timeout=30)
     with pytest.raises(subprocess.TimeoutExpired):
         third.wait(timeout=1)
     assert first.poll() is None

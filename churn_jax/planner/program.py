@@ -6,13 +6,16 @@ so the estimate of the whole is their sum, with the bodies of loops counted as o
 Copies and collectives that run beside other work have no cycles of their own, and add none.
 
 A few that do take time have none either: pad, select-and-scatter, some reshapes. They are reckoned:
-what they read and write, at the rate of the program's own elementwise instructions.
+what they read and write, at the rate of the program's own elementwise instructions. Custom calls,
+mostly notes to the compiler, add none.
 """
 
 import dataclasses
 import math
 import re
 from collections.abc import Iterator
+
+from churn_jax.hlo import COLLECTIVES
 
 _COMPUTATION = re.compile(r"(ENTRY )?%?([\w.\-]+) \(.*\{$")
 _INSTRUCTION = re.compile(r"\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][\w\-]*)\((.*)")
@@ -23,10 +26,12 @@ _DILATION = re.compile(r"\blhs_dilate=([\dx]+)")
 _ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
 _CONVOLUTIONS = {"convolution", "dot"}
 _COPIES = {"copy", "transpose", "reshape", "bitcast-convert", "pad", "slice", "concatenate"}
-_FREE = re.compile(  # or beside other work, or not the core's
-    r"(parameter|constant|iota|tuple|get-tuple-element|bitcast|opt-barrier|custom-call|after-all"
-    r"|(partition|replica)-id|(all|collective|reduce-scatter)-?.*|.*-(start|done|update))$"
-)
+_FREE = {  # or not the core's
+    *("parameter", "constant", "iota", "tuple", "get-tuple-element", "bitcast", "opt-barrier"),
+    *("after-all", "partition-id", "replica-id", "custom-call"),
+    *COLLECTIVES,
+}
+_BESIDE_OTHER_WORK = ("-start", "-update", "-done")
 _SLICING = {"dynamic-slice", "gather", "slice"}
 
 
@@ -109,18 +114,14 @@ class Program:
             if _CYCLES.search(instruction.rest) or _moves_arrays(instruction)
         ]
         bytes_a_cycle = _elementwise_rate(timed)
-        reckoned = [
-            each
-            if each.cycles
-            else dataclasses.replace(
-                each, kind="reckoned", cycles=round(each.bytes / bytes_a_cycle)
-            )
-            for each in timed
-        ]
-        return [each for each in reckoned if each.cycles]
+        complete = [each if each.cycles else _reckoned(each, bytes_a_cycle) for each in timed]
+        return [each for each in complete if each.cycles]
 
     def largest_convolution(self) -> int:
-        """Bytes of both operands of the convolution that has most, its input's holes filled in."""
+        """Bytes of both operands of the convolution that has most, its input's holes filled in.
+
+        XLA's CPU backend copies them so, which its count of memory leaves out.
+        """
         return max(
             (
                 sum(beside[name].size for name in each.operands if name in beside)
@@ -217,8 +218,14 @@ class Program:
 
 
 def _moves_arrays(instruction: Instruction) -> bool:
-    is_scalar = not any(sides for _, sides in _ARRAY.findall(instruction.shape))
-    return not is_scalar and not _FREE.match(instruction.opcode)
+    """Whether it takes time, for all that its name and result tell."""
+    has_arrays = any(sides for _, sides in _ARRAY.findall(instruction.shape))
+    free = instruction.opcode in _FREE or instruction.opcode.endswith(_BESIDE_OTHER_WORK)
+    return has_arrays and not free
+
+
+def _reckoned(timed: Timed, bytes_a_cycle: float) -> Timed:
+    return dataclasses.replace(timed, kind="reckoned", cycles=round(timed.bytes / bytes_a_cycle))
 
 
 def _elementwise_rate(timed: list[Timed]) -> float:
