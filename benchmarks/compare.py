@@ -117,14 +117,14 @@ def _peak_gib() -> float:
 
 
 def _churn_jax(files, labels):
-    from churn_jax import kernels
-    from churn_jax.alignment import align
-    from churn_jax.blocks import Wanted
-    from churn_jax.judge import Judge
-    from churn_jax.measure import measure
-    from churn_jax.readers import read, read_labels
+    from churn_jax.analysis import pair_distances
+    from churn_jax.analysis.blocks import Wanted
+    from churn_jax.analysis.one_pass import measure
+    from churn_jax.analysis.samples import Judge
+    from churn_jax.predictions.alignment import align
+    from churn_jax.predictions.readers import read, read_labels
 
-    kernels.choose(1 << 60)(np.zeros((2, 1, 2), np.float32))  # starts the compiler
+    pair_distances.choose(1 << 60)(np.zeros((2, 1, 2), np.float32))  # starts the compiler
 
     def run():
         sources = [source for file in files for source in read(file)]

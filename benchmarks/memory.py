@@ -21,11 +21,11 @@ import jax
 import jax.numpy as jnp
 
 from churn_jax import config as config_lib
-from churn_jax import sharding
 from churn_jax.data import DatasetInfo
-from churn_jax.experiment import Experiment
+from churn_jax.parallel import sharding
 from churn_jax.planner import estimate
 from churn_jax.planner.program import Program
+from churn_jax.training.experiment import Experiment
 
 INFO = DatasetInfo("cifar10", tuple("0123456789"), (32, 32, 3), (0.5,) * 3, (0.25,) * 3)
 CASES = [

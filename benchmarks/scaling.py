@@ -17,8 +17,8 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 import matplotlib.pyplot as plt
 
 from churn_jax import config as config_lib
-from churn_jax.files import write_atomically
 from churn_jax.planner import chips, compiling, estimate
+from churn_jax.storage.files import write_atomically
 
 TOPOLOGY = "v3-8"
 MODELS_A_CORE = (1, 2, 4, 8)

@@ -3,16 +3,15 @@
     python benchmarks/train.py --models=lenet5,resnet20,resnet56 --out=docs/benchmarks
     python benchmarks/train.py --models=resnet56 --batch=1024 --members=2   # on a GPU: bfloat16
 
-Forward, backward and SGD with Nesterov momentum and weight decay, on data that lies in memory,
-with the same networks on both sides; `--members=2` co-distils pairs with the symmetric KL loss.
+Forward, backward and SGD with Nesterov momentum and weight decay, on data that lies in memory, with
+the same networks on both sides; `--members=2` co-distils pairs with the symmetric KL loss.
 churn_jax trains all runs at once, laid out within a device as it does by itself, or as the suffix
-says (`churn_jax-scan`, `-vmap`, `-unroll`: see `churn_jax.layout`). PyTorch trains one run after
-another (`torch`), or one a process, as many at once as there are cores (`torch-processes`; on a GPU
-`--processes`); `-channels_last` says in which memory format, `-compile` that `torch.compile` made
-the step (on a GPU in its mode that records CUDA graphs). Every contender starts in a process of its
-own, takes a step that isn't counted, and is timed over several repeats. A model-step is one step of
-one model.
-"""
+says (`churn_jax-scan`, `-vmap`, `-unroll`: see `churn_jax.parallel.stacking`). PyTorch trains one
+run after another (`torch`), or one a process, as many at once as there are cores
+(`torch-processes`; on a GPU `--processes`); `-channels_last` says in which memory format,
+`-compile` that `torch.compile` made the step (on a GPU in its mode that records CUDA graphs). Every
+contender starts in a process of its own, takes a step that isn't counted, and is timed over several
+repeats. A model-step is one step of one model."""
 
 import argparse
 import json
@@ -30,7 +29,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from churn_jax.huge_pages import use_huge_pages
+from churn_jax.system.memory import use_huge_pages
 
 SHAPES = {"lenet5": (28, 1, 10), "resnet": (32, 3, 10), "resnet_v2": (224, 3, 1000)}
 ROOT = Path(__file__).parents[1]
@@ -154,10 +153,12 @@ def _ours(options: argparse.Namespace) -> dict[str, Any]:
     import jax.numpy as jnp
 
     from churn_jax import config as config_lib
-    from churn_jax import devices, layout, methods, sharding
     from churn_jax.data import DatasetInfo
     from churn_jax.data.resident import ResidentSource
-    from churn_jax.experiment import Experiment
+    from churn_jax.methods import catalogue
+    from churn_jax.parallel import sharding, stacking
+    from churn_jax.training import devices
+    from churn_jax.training.experiment import Experiment
 
     size, channels, classes = _shape(options.models)
     settings = config_lib.default()
@@ -165,13 +166,13 @@ def _ours(options: argparse.Namespace) -> dict[str, Any]:
     settings.model.name = options.models
     settings.data.update(name=_recipe(options.models)[0], crop="none", flip=False)
     if options.members > 1:
-        pair = methods.method("codistill_skl", {"beta": 0.01}, 1000.0)
+        pair = catalogue.method("codistill_skl", {"beta": 0.01}, 1000.0)
         settings.method.update(config_lib.to_dict(pair))
     devices.start_devices(config_lib.check(settings))
     if jax.default_backend() != "cpu":
         settings.model.dtype = "bfloat16"
     if asked := options.worker.partition("-")[2]:
-        layout.BY_PLATFORM[jax.default_backend()] = asked
+        stacking.BY_PLATFORM[jax.default_backend()] = asked
     config = config_lib.check(settings)
     names = tuple(map(str, range(classes)))
     info = DatasetInfo(

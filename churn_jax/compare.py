@@ -17,13 +17,13 @@ from pathlib import Path
 from etils import epath
 
 from churn_jax import report as reports
-from churn_jax.arguments import Parser
-from churn_jax.blocks import EVERYTHING
-from churn_jax.commands import run_command
-from churn_jax.comparison import Comparison, compare
+from churn_jax.analysis.blocks import EVERYTHING
+from churn_jax.analysis.comparison import Comparison, compare
 from churn_jax.errors import UserError
-from churn_jax.files import out_folder
-from churn_jax.readers.source import KINDS
+from churn_jax.predictions.readers.source import KINDS
+from churn_jax.storage.files import out_folder
+from churn_jax.system.arguments import Parser
+from churn_jax.system.commands import run_command
 
 __all__ = ["Comparison", "compare"]
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import ml_collections
 
-from churn_jax import randomness
+from churn_jax import random_streams
 from churn_jax.errors import UserError, suggest
-from churn_jax.objectives import Objective
+from churn_jax.methods.objectives import Objective
 
 MAX_BATCH = 1 << 24
 LARGEST = 3e38  # about the largest float32, which numbers become
@@ -68,7 +68,7 @@ class OptimizerConfig:
 class RandomnessConfig:
     """Which random streams differ between runs; the others are held at run 0's."""
 
-    vary: tuple[str, ...] = tuple(randomness.STREAMS)
+    vary: tuple[str, ...] = tuple(random_streams.STREAMS)
     perturb: str = "none"  # none | one_ulp: moves one weight of every run but run 0 by one ulp
 
 
@@ -176,10 +176,10 @@ def check(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
         if (low is not None and value < low) or (high is not None and value > high):
             raise UserError(f"config.{path}: {value} is outside [{low}, {high if high else '…'}]")
     for stream in checked.randomness.vary:
-        if stream not in randomness.STREAMS:
+        if stream not in random_streams.STREAMS:
             raise UserError(
                 f"config.randomness.vary: unknown stream {stream!r}"
-                f"{suggest(stream, randomness.STREAMS)}"
+                f"{suggest(stream, random_streams.STREAMS)}"
             )
     if checked.epochs <= 0:
         raise UserError(f"config.epochs: {checked.epochs} is not positive")

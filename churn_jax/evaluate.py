@@ -13,17 +13,18 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from churn_jax import cautions, details, origins, statements, statistics, workdirs
 from churn_jax import report as reports
-from churn_jax.arguments import Parser
-from churn_jax.blocks import EVERYTHING, Run
-from churn_jax.commands import run_command
+from churn_jax.analysis import breakdowns, intervals, summaries, validity
+from churn_jax.analysis.blocks import EVERYTHING, Run
+from churn_jax.analysis.one_pass import Measured, measure
+from churn_jax.analysis.samples import Judge
 from churn_jax.errors import UserError
-from churn_jax.files import out_folder, reach
-from churn_jax.judge import Judge
-from churn_jax.mapped import in_bounded_memory
-from churn_jax.measure import Measured, measure
-from churn_jax.pictures import pictures
+from churn_jax.predictions import origins, workdirs
+from churn_jax.predictions.memory_maps import in_bounded_memory
+from churn_jax.report.thumbnails import pictures
+from churn_jax.storage.files import out_folder, reach
+from churn_jax.system.arguments import Parser
+from churn_jax.system.commands import run_command
 
 SCHEMA = 1
 
@@ -64,7 +65,7 @@ def describe(
     """The report on groups of runs, as data; `failed` are runs of `workdirs.failed_runs`."""
     runs = [run for group in groups for run in group.runs]
     if len(runs) < 2:
-        why = "".join(f"; {cautions.failure(run)}" for run in failed)
+        why = "".join(f"; {validity.failure(run)}" for run in failed)
         raise UserError(f"churn is between runs: at least 2 are needed, there is {len(runs)}{why}")
     workdirs.refuse_mismatched(runs)
     provenance = runs[0].provenance
@@ -77,11 +78,11 @@ def describe(
         "notes": [],
     }
     judge = Judge(_measure(groups), [group.name for group in groups])
-    report |= statements.judgement(judge)
+    report |= summaries.judgement(judge)
     names = [f"{group.name} {run.provenance['run']}" for group in groups for run in group.runs]
     classes = provenance.get("class_names") or [str(i) for i in range(report["num_classes"])]
-    report |= details.all_details(judge, names, runs[0].ids, classes, {})
-    cautions.add(report, judge, names, [run.provenance for run in runs], failed)
+    report |= breakdowns.all_details(judge, names, runs[0].ids, classes, {})
+    validity.add(report, judge, names, [run.provenance for run in runs], failed)
     for entry, group in zip(report["groups"], groups, strict=True):
         entry["config_hash"] = group.config_hash
         entry["step"] = group.step
@@ -133,9 +134,7 @@ def _intra_pair_churn(group: workdirs.Group) -> dict[str, Any] | None:
         [run.log_probs[0].argmax(1) != run.log_probs[1].argmax(1) for run in group.runs]
     ).astype(np.float64)
     values = differ.mean(1)
-    entry = statements.summary(
-        "intra_pair_churn", statistics.run_sample(differ, group.name), values
-    )
+    entry = summaries.summary("intra_pair_churn", intervals.run_sample(differ, group.name), values)
     return entry | {"per_run": values.tolist()}
 
 
@@ -159,7 +158,7 @@ def _over_training(
         if not whole:
             continue
         judge = Judge(_measure(whole), [group.name for group in whole])
-        entries = [statements.describe_group(judge, index) for index in range(len(whole))]
+        entries = [summaries.describe_group(judge, index) for index in range(len(whole))]
         for group, entry in zip(whole, entries, strict=True):
             point = {"step": step, "accuracy": entry["accuracy"], "churn": entry["churn"]}
             history[names[group.config_hash]].append(point)

@@ -5,10 +5,10 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from churn_jax import interruption
-from churn_jax.arguments import parse_flags
-from churn_jax.commands import run_command
-from churn_jax.huge_pages import use_huge_pages
+from churn_jax.system import interruption
+from churn_jax.system.arguments import parse_flags
+from churn_jax.system.commands import run_command
+from churn_jax.system.memory import use_huge_pages
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, as configs/digits.py:baseline."
@@ -30,13 +30,15 @@ def main() -> None:
     values = parse_flags(flags.FLAGS, sys.argv, ("config", "workdir"))
 
     # JAX only once the flags are right.
-    from churn_jax import config, devices, evaluate, processes, train
+    from churn_jax import config, evaluate
+    from churn_jax.parallel import processes
+    from churn_jax.training import devices, loop
 
     checked = config.check(values)
     place = processes.find_place(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
     devices.start_devices(checked, processes.start(place, _START_TIMEOUT.value))
     with processes.together(place):
-        train.train(checked, _WORKDIR.value)
+        loop.train(checked, _WORKDIR.value)
         first = processes.is_first()
     if checked.runs > 1 and first:
         report = evaluate.evaluate([_WORKDIR.value], _WORKDIR.value)

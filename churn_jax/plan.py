@@ -15,8 +15,8 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from churn_jax.arguments import parse_flags
-from churn_jax.commands import run_command
+from churn_jax.system.arguments import parse_flags
+from churn_jax.system.commands import run_command
 
 _FLAGS = flags.FlagValues()
 config_flags.DEFINE_config_file(
@@ -33,8 +33,8 @@ def main() -> None:
     # JAX only once the flags are right, and without looking for a TPU of this machine.
     os.environ["JAX_PLATFORMS"] = "cpu"
     from churn_jax import config as config_lib
-    from churn_jax.files import write_atomically
     from churn_jax.planner import chips, compiling, estimate, text
+    from churn_jax.storage.files import write_atomically
 
     config = config_lib.check(values)
     chip, topology = chips.find(str(_FLAGS["topology"].value))

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import ml_collections
 
 from churn_jax import config as config_lib
-from churn_jax import methods
 from churn_jax.errors import UserError, suggest
+from churn_jax.methods import catalogue
 
 OPTIONS = ("tiny",)
 
@@ -41,7 +41,7 @@ def finish(
       UserError: unknown method or option.
     """
     name, *options = (part.strip() for part in arg.split(","))
-    chosen = methods.method(name, hyperparameters.get(name, {}), config.epochs, top_k)
+    chosen = catalogue.method(name, hyperparameters.get(name, {}), config.epochs, top_k)
     config.method.update(dataclasses.asdict(chosen))
     if chosen.taught:
         config.seed += 1  # a student starts from other weights than any teacher; see `teachers`

@@ -9,7 +9,7 @@ no other is at, or with --cell=NAME on machines of their own. Config keys are ov
 cells by --config.KEY=VALUE.
 """
 
-from churn_jax.huge_pages import use_huge_pages
+from churn_jax.system.memory import use_huge_pages
 
 if __name__ == "__main__":
     use_huge_pages()  # before the imports, which take seconds
@@ -24,14 +24,14 @@ from typing import Any
 
 from etils import epath
 
-from churn_jax import interruption
-from churn_jax.arguments import Parser
-from churn_jax.commands import run_command
 from churn_jax.errors import UserError, suggest
-from churn_jax.files import out_folder
+from churn_jax.storage.files import out_folder
 from churn_jax.studies import output, planning, results, running
 from churn_jax.studies.design import Options, Study, restrict
 from churn_jax.studies.planning import Plan
+from churn_jax.system import interruption
+from churn_jax.system.arguments import Parser
+from churn_jax.system.commands import run_command
 
 _OVERRIDE = "--config."
 _MOST_RUNS = 10_000

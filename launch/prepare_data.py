@@ -28,9 +28,9 @@ import os
 import subprocess
 import sys
 
-from churn_jax.commands import run_command
 from churn_jax.data.prepare import ORIGINALS, prepare, tfds_name
 from churn_jax.errors import UserError
+from churn_jax.system.commands import run_command
 
 
 def main() -> int:

@@ -13,9 +13,9 @@ from scipy import special
 
 from churn_jax import compare as command
 from churn_jax import metrics
-from churn_jax.commands import run_command
-from churn_jax.comparison import compare
+from churn_jax.analysis.comparison import compare
 from churn_jax.errors import UserError
+from churn_jax.system.commands import run_command
 from tests.test_evaluate import make_workdir
 
 NAMES = ("cat", "dog", "owl")
@@ -232,7 +232,7 @@ def test_one_run_is_refused():
 
 def test_results_do_not_depend_on_the_block_size(monkeypatch):
     whole = compare({"old": OLD, "new": NEW}, LABELS).report
-    monkeypatch.setattr("churn_jax.measure._BLOCK_ELEMENTS", 1)
+    monkeypatch.setattr("churn_jax.analysis.one_pass._BLOCK_ELEMENTS", 1)
     in_blocks = compare({"old": OLD, "new": NEW}, LABELS).report
     assert json.dumps(whole["groups"]) == json.dumps(in_blocks["groups"])
     assert whole["between"][0]["churn"] == in_blocks["between"][0]["churn"]

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import pytest
 
 from churn_jax import config as config_lib
-from churn_jax import methods, sharding
 from churn_jax.data import DatasetInfo
-from churn_jax.experiment import Experiment
-from churn_jax.step import Batch
+from churn_jax.methods import catalogue
+from churn_jax.parallel import sharding
+from churn_jax.training.experiment import Experiment
+from churn_jax.training.step import Batch
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 DATASETS = ["digits", "fashion_mnist", "cifar10", "cifar100", "svhn", "imagenet", "inaturalist"]
@@ -22,7 +23,7 @@ def get(name, arg):
 
 
 @pytest.mark.parametrize("name", DATASETS)
-@pytest.mark.parametrize("method", methods.METHODS)
+@pytest.mark.parametrize("method", catalogue.METHODS)
 def test_every_method_of_every_config_is_valid_tiny_or_not(name, method):
     config, tiny = get(name, method), get(name, f"{method},tiny")
     assert config.data.name == tiny.data.name == name

@@ -7,10 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from churn_jax import evaluate, metrics, predictions
-from churn_jax.commands import run_command
+from churn_jax import evaluate, metrics
 from churn_jax.errors import UserError
-from churn_jax.predictions import Predictions
+from churn_jax.predictions import prediction_file
+from churn_jax.predictions.prediction_file import Predictions
+from churn_jax.system.commands import run_command
 
 EXAMPLES, CLASSES = 300, 5
 
@@ -44,7 +45,9 @@ def make_workdir(path, group="baseline", runs=3, step=10, noise=1.0, members=1, 
             changes.get("ids", np.array([f"{i:04d}" for i in range(EXAMPLES)])),
             provenance,
         )
-        predictions.write(predictions.step_dir(path, step) / predictions.file_name(run), made)
+        prediction_file.write(
+            prediction_file.step_dir(path, step) / prediction_file.file_name(run), made
+        )
     return path
 
 
@@ -64,7 +67,7 @@ def test_report_holds_the_measures_of_the_definitions(two_groups, tmp_path):
     assert (second["name"], second["num_runs"]) == ("codistill_skl", 4)
 
     files = sorted((two_groups[0] / "predictions/00000010").iterdir())
-    runs = [predictions.read(path) for path in files]
+    runs = [prediction_file.read(path) for path in files]
     labels = runs[0].labels
     probs = [metrics.from_log_probs(run.counted()) for run in runs]
     pairs = [(0, 1), (0, 2), (1, 2)]
@@ -96,7 +99,7 @@ def test_intra_pair_churn_stands_beside_churn(two_groups, tmp_path):
     files = sorted((two_groups[1] / "predictions/00000010").iterdir())
     expected = [
         (log_probs[0].argmax(1) != log_probs[1].argmax(1)).mean()
-        for log_probs in (predictions.read(path).log_probs for path in files)
+        for log_probs in (prediction_file.read(path).log_probs for path in files)
     ]
     np.testing.assert_allclose(second["intra_pair_churn"]["per_run"], expected)
 
@@ -222,11 +225,11 @@ def test_bad_runs_are_refused_with_exit_code_2(tmp_path, capsys):
 
 def test_a_diverged_run_is_named(tmp_path):
     workdir = make_workdir(tmp_path / "a")
-    path = predictions.step_dir(workdir, 10) / predictions.file_name(1)
-    run = predictions.read(path)
+    path = prediction_file.step_dir(workdir, 10) / prediction_file.file_name(1)
+    run = prediction_file.read(path)
     log_probs = np.array(run.log_probs)
     log_probs[0, 17] = np.nan
-    predictions.write(path, Predictions(log_probs, run.labels, run.ids, run.provenance))
+    prediction_file.write(path, Predictions(log_probs, run.labels, run.ids, run.provenance))
     with pytest.raises(UserError, match=r"baseline run 1: example 17 .* diverge"):
         evaluate.evaluate([workdir], tmp_path / "out")
 

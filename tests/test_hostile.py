@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from churn_jax import compare, config, data, devices, evaluate, study, train
-from churn_jax.commands import run_command
+from churn_jax import compare, config, data, evaluate, study
+from churn_jax.system.commands import run_command
+from churn_jax.training import devices, loop
 from tests.fixtures.experiments import ROOT, TINY, run_module
 from tests.fixtures.idx import idx_bytes, write_fashion_mnist
 from tests.test_evaluate import make_workdir
@@ -132,14 +133,14 @@ def name_of(case):
 def test_absurd_configs(case, tmp_path, capsys):
     values, key = case
     workdir = tmp_path / "work"
-    line = refusal(lambda: train.train(config.check(flat(values)), workdir), capsys)
+    line = refusal(lambda: loop.train(config.check(flat(values)), workdir), capsys)
     assert key in line
     assert not workdir.exists()
 
 
 def test_a_million_runs_are_refused_with_the_memory_they_would_take(tmp_path, capsys):
     values = flat({"runs": HUGE})
-    line = refusal(lambda: train.train(config.check(values), tmp_path / "w"), capsys)
+    line = refusal(lambda: loop.train(config.check(values), tmp_path / "w"), capsys)
     assert "config.runs: 1000000 would take at least " in line
     assert "GiB of memory" in line
 
@@ -199,7 +200,7 @@ def test_workdirs_that_cannot_be(name, tmp_path, capsys):
     path = BAD_PATHS[name](tmp_path)
     before = contents(tmp_path)
     values = config.check(flat({}))
-    assert "--workdir" in refusal(lambda: train.train(values, path), capsys)
+    assert "--workdir" in refusal(lambda: loop.train(values, path), capsys)
     assert contents(tmp_path) == before
 
 
@@ -266,7 +267,7 @@ FRIENDLY = [
 @pytest.mark.parametrize("name", FRIENDLY)
 def test_odd_names_are_as_good_as_any(name, tmp_path, capsys):
     folder = tmp_path / name
-    train.train(config.check(flat({"epochs": 0.25, "runs": 2})), folder / "work")
+    loop.train(config.check(flat({"epochs": 0.25, "runs": 2})), folder / "work")
     if "," not in name:  # separates workdirs
         evaluate.main([f"--runs={folder / 'work'}", f"--out={folder / 'out'}"])
         assert json.loads((folder / "out/report.json").read_text())["num_examples"] == 1200
@@ -341,7 +342,7 @@ def test_damaged_configs_of_workdirs(text, tmp_path, capsys):
     (tmp_path / "checkpoints" / "5").mkdir(parents=True)
     arguments = [f"--runs={tmp_path}", f"--out={tmp_path / 'out'}"]
     refusal(lambda: evaluate.main(arguments), capsys)
-    refusal(lambda: train.train(config.check(flat({})), tmp_path), capsys)
+    refusal(lambda: loop.train(config.check(flat({})), tmp_path), capsys)
 
 
 STUDY_FILES = {

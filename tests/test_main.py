@@ -11,11 +11,13 @@ import jax
 import numpy as np
 import pytest
 
-from churn_jax import data, inference, sharding
-from churn_jax.checkpoints import Checkpoints
-from churn_jax.checkpoints import steps as checkpoint_steps
-from churn_jax.experiment import Experiment
-from churn_jax.predictions import read
+from churn_jax import data
+from churn_jax.parallel import sharding
+from churn_jax.predictions.prediction_file import read
+from churn_jax.training import inference
+from churn_jax.training.checkpoints import Checkpoints
+from churn_jax.training.checkpoints import steps as checkpoint_steps
+from churn_jax.training.experiment import Experiment
 from tests.fixtures.experiments import ROOT, run_module
 from tests.fixtures.tfds_sets import write_imagenet
 

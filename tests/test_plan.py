@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from churn_jax import methods, sharding
 from churn_jax.data.outline import outline
 from churn_jax.errors import UserError
+from churn_jax.methods import catalogue
+from churn_jax.parallel import sharding
 from churn_jax.planner import arithmetic, compiling, text
 from churn_jax.planner.chips import GIB
 from churn_jax.planner.estimate import CollectiveGroup, Estimate, Memory
@@ -149,7 +150,7 @@ def test_both_ways_in_which_libtpu_says_so_are_read(message):
 
 
 def test_the_table_for_a_person():
-    config = dataclasses.replace(make_config(), method=methods.method("baseline", {}, 2.0))
+    config = dataclasses.replace(make_config(), method=catalogue.method("baseline", {}, 2.0))
     shown = text.describe(ESTIMATE, config, "v3:2x2x1")
     assert "6.00 of 16.0 GiB (38%)" in shown
     assert "3 all-reduce over data, 12 MB a step" in shown

@@ -12,12 +12,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from churn_jax import config as config_lib
-from churn_jax import data, predictions, sharding, train
+from churn_jax import data
 from churn_jax.config import Config
 from churn_jax.data.resident import is_resident
 from churn_jax.errors import UserError
-from churn_jax.experiment import Experiment
-from churn_jax.memory import refuse_unaffordable
+from churn_jax.parallel import sharding
+from churn_jax.predictions import prediction_file
+from churn_jax.training import loop
+from churn_jax.training.experiment import Experiment
+from churn_jax.training.memory_check import refuse_unaffordable
 from tests.fixtures.experiments import TINY
 
 # {key: (values that may well work, values that can't)}; which of them do depends on the others.
@@ -138,7 +141,7 @@ def train_two_steps(values, workdir) -> str:
         config = checked(values)
         experiment = prepared(config)
         config = dataclasses.replace(config, epochs=1.5 / experiment.steps_per_epoch)
-        train.train(config, workdir)
+        loop.train(config, workdir)
     except UserError as error:
         line = line_of(error)
         if path.exists():  # too few runs are left to compare: all stop
@@ -147,10 +150,10 @@ def train_two_steps(values, workdir) -> str:
         return "refused"
     failed = json.loads(path.read_text()) if path.exists() else {}
     for run in experiment.runs:
-        file = predictions.step_dir(workdir, 2) / predictions.file_name(int(run))
+        file = prediction_file.step_dir(workdir, 2) / prediction_file.file_name(int(run))
         assert file.exists() != (str(run) in failed)
         if file.exists():
-            assert np.isfinite(predictions.read(file).counted()).all()
+            assert np.isfinite(prediction_file.read(file).counted()).all()
     return "failed" if failed else "trained"
 
 

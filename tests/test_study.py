@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from churn_jax import predictions, study
+from churn_jax import study
 from churn_jax.config import config_hash
 from churn_jax.errors import UserError
-from churn_jax.predictions import Predictions
+from churn_jax.predictions import prediction_file
+from churn_jax.predictions.prediction_file import Predictions
 from churn_jax.studies import output, planning, results, running, tables
 from churn_jax.studies.design import Cell, Options, Study, restrict
 
@@ -44,8 +45,10 @@ def stand_in(config, folder):
                 "topology": {}, "vary": list(config.randomness.vary),
             }  # fmt: skip
             where = folder if split == "test" else folder / split
-            path = predictions.step_dir(where, 5) / predictions.file_name(run)
-            predictions.write(path, Predictions(log_probs.astype(np.float32), labels, ids, made))
+            path = prediction_file.step_dir(where, 5) / prediction_file.file_name(run)
+            prediction_file.write(
+                path, Predictions(log_probs.astype(np.float32), labels, ids, made)
+            )
 
     if config.log_distances:
         apart = float(config.randomness.perturb != "none")

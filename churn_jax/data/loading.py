@@ -10,8 +10,8 @@ from churn_jax.data.examples import ArrayExamples, Dataset, EncodedExamples, Exa
 from churn_jax.data.preprocessing import resize
 from churn_jax.data.sources import SOURCES
 from churn_jax.errors import UserError, suggest
-from churn_jax.files import reach
-from churn_jax.memory import gibibytes, host_memory
+from churn_jax.storage.files import reach
+from churn_jax.training.memory_check import gibibytes, host_memory
 
 SUBSET_SEED = 1
 

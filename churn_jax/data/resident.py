@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from churn_jax import randomness
+from churn_jax import random_streams
 from churn_jax.config import DataConfig
 from churn_jax.data.augmentation import augment
 from churn_jax.data.examples import DatasetInfo
 from churn_jax.errors import UserError
-from churn_jax.step import Batch, Leaf
+from churn_jax.training.step import Batch, Leaf
 
 
 @partial(
@@ -84,8 +84,10 @@ def epoch_window(runs: jax.Array, epoch: jax.Array, plan: ResidentPlan) -> jax.A
     """`ResidentSource.order` during `epoch`: int32 [run, examples + batch size]."""
 
     def one_run(run: jax.Array) -> jax.Array:
-        this = randomness.epoch_order(plan.seed, run, epoch, plan.vary, plan.num_examples)
-        following = randomness.epoch_order(plan.seed, run, epoch + 1, plan.vary, plan.num_examples)
+        this = random_streams.epoch_order(plan.seed, run, epoch, plan.vary, plan.num_examples)
+        following = random_streams.epoch_order(
+            plan.seed, run, epoch + 1, plan.vary, plan.num_examples
+        )
         return jnp.concatenate([this, following[: plan.batch_size]])
 
     return jax.vmap(one_run)(runs)
@@ -102,7 +104,7 @@ def take_batch(source: ResidentSource, step: jax.Array, plan: ResidentPlan) -> B
         epochs = source.epoch + places // plan.num_examples
 
         def one_example(example: jax.Array, epoch: jax.Array) -> jax.Array:
-            key = randomness.epoch_augmentation_key(plan.seed, run, epoch, plan.vary)
+            key = random_streams.epoch_augmentation_key(plan.seed, run, epoch, plan.vary)
             image = source.images[example].reshape(plan.info.image_shape)
             return augment(jax.random.fold_in(key, example), image, plan.data)
 

@@ -9,13 +9,13 @@ from typing import Any
 import jax
 from jax.experimental import topologies
 
-from churn_jax import sharding
 from churn_jax.config import Config
 from churn_jax.data.outline import outline
 from churn_jax.data.resident import is_resident
 from churn_jax.errors import UserError
-from churn_jax.experiment import Experiment
+from churn_jax.parallel import sharding
 from churn_jax.planner import arithmetic, chips
+from churn_jax.training.experiment import Experiment
 
 # libtpu would ask a TPU VM's metadata server, and refuse to be loaded by two processes.
 _LIBTPU = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from churn_jax import hlo
+from churn_jax.planner import collectives
 from churn_jax.planner.chips import Chip
 from churn_jax.planner.compiling import Compiled
 from churn_jax.planner.program import Instruction, Program, Timed
@@ -135,9 +135,9 @@ def memory(program: jax.stages.Compiled, available: int) -> Memory:
 
 
 def _collectives(program: Program, mesh: jax.sharding.Mesh) -> tuple[CollectiveGroup, ...]:
-    counts: collections.Counter[hlo.Collective] = collections.Counter()
+    counts: collections.Counter[collectives.Collective] = collections.Counter()
     for instruction, times in program.executed():
-        for found in hlo.collectives(_as_line(instruction), mesh):
+        for found in collectives.collectives(_as_line(instruction), mesh):
             counts[found] += times
     groups = [CollectiveGroup(c.kind, c.axes, c.bytes, n) for c, n in counts.items()]
     return tuple(sorted(groups, key=lambda group: -group.bytes * group.count))

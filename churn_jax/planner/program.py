@@ -15,7 +15,7 @@ import math
 import re
 from collections.abc import Iterator
 
-from churn_jax.hlo import COLLECTIVES
+from churn_jax.planner.collectives import COLLECTIVES
 
 _COMPUTATION = re.compile(r"(ENTRY )?%?([\w.\-]+) \(.*\{$")
 _INSTRUCTION = re.compile(r"\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][\w\-]*)\((.*)")

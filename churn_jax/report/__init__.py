@@ -7,13 +7,13 @@ from typing import Any
 
 from etils import epath
 
-from churn_jax.files import write_atomically
 from churn_jax.report import page
 from churn_jax.report.table import verdict
 from churn_jax.report.text import junit as to_junit
 from churn_jax.report.text import markdown as to_markdown
 from churn_jax.report.text import records as to_records
 from churn_jax.report.text import terminal as to_terminal
+from churn_jax.storage.files import write_atomically
 
 __all__ = [
     "to_html",
@@ -35,7 +35,7 @@ def write(
     """Writes report.json, report.md, report.html and, if there is a gate, junit.xml into `out`.
 
     Args:
-      report: as in DESIGN's schema; see `churn_jax.evaluate` and `churn_jax.comparison`.
+      report: as in DESIGN's schema; see `churn_jax.evaluate` and `churn_jax.analysis.comparison`.
       out: a folder, made if it is not there.
       pictures: a data: URI for the ids of examples whose picture is known.
     """

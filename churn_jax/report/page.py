@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from churn_jax.measures import DEFINITIONS, definition
+from churn_jax.metrics.definitions import DEFINITIONS, definition
 from churn_jax.report import figures, table, text
 
 Report = dict[str, Any]

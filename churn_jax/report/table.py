@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from churn_jax.measures import DEFINITIONS, definition
+from churn_jax.metrics.definitions import DEFINITIONS, definition
 
 Report = dict[str, Any]
 

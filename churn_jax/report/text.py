@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from churn_jax.measures import DEFINITIONS
+from churn_jax.metrics.definitions import DEFINITIONS
 from churn_jax.report import table
 
 Report = dict[str, Any]

@@ -84,7 +84,7 @@ class Table:
       name: of its files.
       title: above it.
       columns: of the rows' labels.
-      measures: keys of `churn_jax.measures`; each gets our column and the paper's.
+      measures: keys of `churn_jax.metrics.definitions`; each gets our column and the paper's.
       rows: in the paper's order.
       source: what the paper's columns are of.
       settings: keys of `Objective` to show instead; `published` then has them as they are.

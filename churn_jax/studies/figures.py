@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from churn_jax import measures
+from churn_jax.metrics import definitions
 from churn_jax.studies import analytic
 from churn_jax.studies.design import (
     Analytic,
@@ -174,10 +174,10 @@ def _arms(key: str, entries: Sequence[dict[str, Any]]) -> np.ndarray:
 
 
 def _scale(key: str, value: float) -> float:
-    return 100 * value if measures.definition(key).percent else value
+    return 100 * value if definitions.definition(key).percent else value
 
 
 def _axis(key: str) -> str:
-    found = measures.definition(key)
+    found = definitions.definition(key)
     unit = "%" if found.percent else "nats" if key in ("entropy", "nll") else ""
     return f"{found.title} ({unit})" if unit else found.title

@@ -8,7 +8,7 @@ import jinja2
 from etils import epath
 
 from churn_jax import report as reports
-from churn_jax.files import write_atomically
+from churn_jax.storage.files import write_atomically
 from churn_jax.studies import figures, tables
 from churn_jax.studies.design import Study
 from churn_jax.studies.results import Report

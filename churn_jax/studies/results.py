@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from churn_jax import cautions, statements, statistics, workdirs
-from churn_jax.blocks import Run, Wanted
+from churn_jax.analysis import intervals, summaries, validity
+from churn_jax.analysis.blocks import Run, Wanted
+from churn_jax.analysis.one_pass import measure
+from churn_jax.analysis.samples import Judge
 from churn_jax.errors import UserError
-from churn_jax.judge import Judge
-from churn_jax.measure import measure
+from churn_jax.predictions import workdirs
 from churn_jax.studies.design import Divergence, Histogram, Selection, Study, Sweep, Tradeoff
 from churn_jax.studies.planning import Plan
 
@@ -107,15 +108,15 @@ def _describe(plans: Sequence[Plan], pairs: Iterable[tuple[str, str]], split: st
             key: provenance[key] for key in ("code_version", "versions", "platform", "topology")
         },
         "groups": [
-            _without_pairs(statements.describe_group(judge, place))
+            _without_pairs(summaries.describe_group(judge, place))
             | _of_the_config(plan)
             | {"confidence_histogram": _histogram(measured.values["gap"][judge.members(place)])}
             for place, plan in enumerate(plans)
         ],
-        "contrasts": statements.contrasts(judge, [(places[a], places[b]) for a, b in pairs]),
+        "contrasts": summaries.contrasts(judge, [(places[a], places[b]) for a, b in pairs]),
     }
     made_by = [run.provenance for runs in loaded for run in runs]
-    cautions.add(report, judge, [run.name for run in everyone], made_by, failed)
+    validity.add(report, judge, [run.name for run in everyone], made_by, failed)
     return report
 
 
@@ -124,7 +125,7 @@ def _predictions(plan: Plan, split: str) -> list[workdirs.Predictions]:
     steps = workdirs.prediction_steps(folder)
     runs = workdirs.load_step(folder, steps[-1]) if steps else []
     if len(runs) < 2:
-        failed = [cautions.failure(run) for run in workdirs.failed_runs(plan.folder)]
+        failed = [validity.failure(run) for run in workdirs.failed_runs(plan.folder)]
         why = "; ".join(failed) or f"{folder} has no more predictions"
         raise UserError(f"cell {plan.cell.name}: {len(runs)} runs, at least 2 are needed: {why}")
     return runs
@@ -183,7 +184,7 @@ def _histogram(gaps: np.ndarray) -> dict[str, Any]:
     """How γ [run, example] is distributed: the share of examples in each bin, mean and interval."""
     edges = np.linspace(0, 1, BINS + 1)
     shares = np.stack([np.histogram(run, edges)[0] / len(run) for run in gaps])
-    bins = [statistics.interval(statistics.Sample(share, {}), 0, 1) for share in shares.T]
+    bins = [intervals.interval(intervals.Sample(share, {}), 0, 1) for share in shares.T]
     return {
         "edges": edges.tolist(),
         "share": shares.mean(0).tolist(),

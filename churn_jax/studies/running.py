@@ -1,6 +1,6 @@
 """Trains the cells of a study that aren't finished; several processes may share a workdir.
 
-A cell belongs to the process that holds its lock (`churn_jax.locks`).
+A cell belongs to the process that holds its lock (`churn_jax.storage.locks`).
 """
 
 import json
@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 
 from etils import epath
 
-from churn_jax import devices, locks, train
 from churn_jax.config import Config
 from churn_jax.errors import UserError
-from churn_jax.files import write_atomically
-from churn_jax.progress import clock, say
+from churn_jax.storage import locks
+from churn_jax.storage.files import write_atomically
 from churn_jax.studies.planning import Plan
+from churn_jax.training import devices, loop
+from churn_jax.training.progress import clock, say
 
 POLL_SECONDS = 2.0
 
@@ -35,7 +36,7 @@ def start_devices(plans: Sequence[Plan]) -> None:
 
 
 def finish(
-    plans: Sequence[Plan], trainer: Callable[[Config, epath.Path], None] = train.train
+    plans: Sequence[Plan], trainer: Callable[[Config, epath.Path], None] = loop.train
 ) -> None:
     """Trains what isn't finished, teachers before students, and waits for what others train.
 

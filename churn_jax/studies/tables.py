@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from churn_jax import measures
+from churn_jax.metrics import definitions
 from churn_jax.studies.design import Study, Table
 from churn_jax.studies.results import Report, contrast, group
 
@@ -76,7 +76,7 @@ def best_rows(table: Table, key: str, report: Report) -> set[str]:
     A tie is a difference whose 95 % interval includes 0, uncorrected for the number of rows. A cell
     with runs that never learned is no candidate.
     """
-    better = measures.definition(key).better
+    better = definitions.definition(key).better
     entries = {row.cell: group(report, row.cell) for row in table.rows}
     means = {cell: entry[key] for cell, entry in entries.items() if not entry["never_learned"]}
     if not better or not means or any(entry is None for entry in means.values()):
@@ -221,7 +221,7 @@ def _notes(table: Table, report: Report) -> list[str]:
 
 
 def _title(key: str) -> str:
-    return measures.definition(key).title
+    return definitions.definition(key).title
 
 
 def _ours(key: str, entry: dict[str, Any] | None) -> str:
@@ -250,7 +250,7 @@ def _scaled(key: str, value: float | None) -> float | None:
     """In percent where the measure is shown so."""
     if value is None or value != value:
         return None
-    return 100 * value if measures.definition(key).percent else value
+    return 100 * value if definitions.definition(key).percent else value
 
 
 def _row(cells: list[str]) -> str:

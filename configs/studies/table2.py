@@ -3,7 +3,8 @@
 python -m churn_jax.study --study=configs/studies/table2.py --dataset=digits --workdir=DIR
 """
 
-from churn_jax import methods, paper
+from churn_jax import paper
+from churn_jax.methods import catalogue
 from churn_jax.studies.design import (
     Options,
     Row,
@@ -36,7 +37,7 @@ def get_study(options: Options) -> Study:
     with_ensemble = published["table7_with_ensemble"] | published["table2_and_5"]
 
     def cost_rows(names: tuple[str, ...], rows: dict) -> tuple[Row, ...]:
-        costs = {name: methods.METHODS[name] for name in names}
+        costs = {name: catalogue.METHODS[name] for name in names}
         return tuple(
             Row((name, f"{o.training_cost}×", f"{o.inference_cost}×"), name, rows.get(name, {}))
             for name, o in costs.items()

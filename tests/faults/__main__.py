@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def _try_all(folder: Path, options: argparse.Namespace) -> tuple[list[str], list[str]]:
-    from churn_jax import provenance
+    from churn_jax.training import provenance
     from tests.faults import suite
 
     provenance.code_version()  # remembered: it stays the same while the suite runs

@@ -13,8 +13,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from churn_jax import commands, evaluate, interruption, main, study
-from churn_jax import train as train  # JAX, Orbax and all, once for all forks
+from churn_jax import evaluate, main, study
+from churn_jax.system import commands, interruption
 
 TIMEOUT = 600
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import jax
 
-from churn_jax.step import TrainState
-from churn_jax.train import Metrics, ResidentFeed
+from churn_jax.training.loop import Metrics, ResidentFeed
+from churn_jax.training.step import TrainState
 
 
 def signal_at_rename(count: int, after: bool, number: int = signal.SIGKILL) -> None:

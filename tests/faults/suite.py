@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from churn_jax.commands import BAD_INPUT
-from churn_jax.interruption import CTRL_C, RESUME
+from churn_jax.system.commands import BAD_INPUT
+from churn_jax.system.interruption import CTRL_C, RESUME
 from tests.faults import damages, results, sabotage
 from tests.faults.commands import Command, evaluate_command, study_command, train_command
 

@@ -8,7 +8,8 @@ from scipy import special, stats
 from scipy.spatial import distance
 from sklearn import metrics as sklearn_metrics
 
-from churn_jax import linearised, metrics, statistics
+from churn_jax import metrics
+from churn_jax.analysis import influence, intervals
 from churn_jax.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -20,11 +21,11 @@ LABELS = (SHARED + RNG.normal(size=SHARED.shape)).argmax(1)
 def test_kappa_is_that_of_scikit_learn():
     expected = sklearn_metrics.cohen_kappa_score(A.argmax(1), B.argmax(1))
     assert metrics.cohens_kappa(A, B) == pytest.approx(expected, abs=1e-12)
-    assert linearised.kappa(A.argmax(1), B.argmax(1)[None], 7).mean() == pytest.approx(expected)
+    assert influence.kappa(A.argmax(1), B.argmax(1)[None], 7).mean() == pytest.approx(expected)
     assert metrics.cohens_kappa(A, A) == pytest.approx(1)
     one_class = np.tile([[0.9, 0.1]], (5, 1))
     assert metrics.cohens_kappa(one_class, one_class) == 1
-    assert linearised.kappa(np.zeros(5, int), np.zeros((1, 5), int), 2).tolist() == [[1] * 5]
+    assert influence.kappa(np.zeros(5, int), np.zeros((1, 5), int), 2).tolist() == [[1] * 5]
 
 
 def test_jensen_shannon_is_that_of_scipy():
@@ -111,18 +112,18 @@ def test_ties_in_top_probability_count_together():
 def test_linearised_calibration_has_the_error_of_a_bootstrap():
     overconfident = special.softmax(3 * np.log(A), axis=1)  # so that no bin is right by chance
     top, right = overconfident.max(1), A.argmax(1) == LABELS
-    values = linearised.calibration_equal_width(top, right)
+    values = influence.calibration_equal_width(top, right)
     repeats = []
     for _ in range(400):
         rows = RNG.integers(0, 500, 500)
-        repeats.append(linearised.calibration_equal_width(top[rows], right[rows]).mean())
+        repeats.append(influence.calibration_equal_width(top[rows], right[rows]).mean())
     assert stats.sem(values) == pytest.approx(np.std(repeats), rel=0.3)
 
 
 def test_mcnemar_is_the_exact_binomial_test():
     a, b = A.argmax(1) == LABELS, B.argmax(1) == LABELS
-    found = statistics.mcnemar(a, b)
+    found = intervals.mcnemar(a, b)
     only_a, only_b = found["only_a_right"], found["only_b_right"]
     assert (only_a, only_b) == ((a & ~b).sum(), (b & ~a).sum())
     assert found["p"] == pytest.approx(stats.binomtest(int(only_a), int(only_a + only_b)).pvalue)
-    assert statistics.mcnemar(a, a)["p"] == 1
+    assert intervals.mcnemar(a, a)["p"] == 1

@@ -7,7 +7,7 @@ import tempfile
 import numpy as np
 import pytest
 
-from churn_jax.comparison import compare
+from churn_jax.analysis.comparison import compare
 
 pytestmark = pytest.mark.browser
 

@@ -15,7 +15,7 @@ from etils import epath
 
 from churn_jax.data.tfds_writer import Rewrite, is_whole, write_shard
 from churn_jax.errors import UserError
-from churn_jax.files import write_atomically
+from churn_jax.storage.files import write_atomically
 
 _HEADER, _FOOTER = 12, 4
 _CHUNK = 64  # records of an array_record file read at once

@@ -15,7 +15,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from churn_jax.data import jpeg
 from churn_jax.data.tfds_writer import Rewrite
-from churn_jax.threads import in_order
+from churn_jax.system.threads import in_order
 
 _TOOL = "jpegtran"
 # MCUs between two markers, at most: fewer cut closer, but a marker costs about three bytes.

@@ -1,0 +1,345 @@
+"""All measures of a block of examples, for all runs and pairs at once.
+
+The work for n runs and K classes is n·K exponentials an example, and n(n−1)/2·K differences for
+each measure of pairs: every run is normalised once, not once for each pair it is in. Arrays are
+float32, [run, row, class]; sums over classes are exact to about 1e-7 of their value, and sums over
+examples are taken in float64.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from churn_jax.analysis.buffers import scratch
+from churn_jax.analysis.pair_distances import PairKernel, pairs_of
+from churn_jax.errors import UserError
+from churn_jax.metrics import bin_indices
+
+# Rows of half-precision probabilities add up to 1 only roughly; logits miss by far more than this.
+_SUM_TOLERANCE = 0.02
+NUM_BINS = 15
+# In a logarithm a probability below e^−87, float32's smallest, counts as that.
+_LEAST = float(np.finfo(np.float32).tiny)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The predictions of one model for all examples, read a block at a time.
+
+    Attributes:
+      rows: maps a slice of examples to values [example, class] of any float type, or to the
+        predicted classes [example].
+      kind: 'probs', 'log_probs', 'logits' or 'classes'. Logits are normalised; the others are taken
+        at their word.
+      group: index of the group of runs it belongs to.
+      name: what to call it when its values are at fault.
+    """
+
+    rows: Callable[[slice], np.ndarray]
+    kind: str
+    group: int = 0
+    name: str = "run"
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """Which measures need work beyond what all of them share.
+
+    Attributes:
+      alphas: the α of each SChurn_α.
+      scores: entropy and Brier score.
+      distances: which of `DISTANCES`.
+      classwise: the classwise calibration error.
+    """
+
+    alphas: Sequence[float] = (1.0,)
+    scores: bool = False
+    distances: Sequence[str] = ()
+    classwise: bool = False
+
+    @property
+    def logs(self) -> bool:
+        """Whether the logarithm of every probability is needed."""
+        return self.scores or any(alpha != 1 for alpha in self.alphas)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassBins:
+    """Sums of (label is the class) − probability, for the classwise calibration error.
+
+    Nearly all probabilities are in the first bin, so that is summed by class, `first` [run, class],
+    and the rest listed: `weights` to be added at the flat places `index` of [run, class, bin].
+    """
+
+    first: np.ndarray
+    index: np.ndarray
+    weights: np.ndarray
+
+    def add_to(self, bins: np.ndarray) -> None:
+        """Adds this block to the sums [run, class, bin]."""
+        bins[:, :, 0] += self.first
+        np.add.at(bins.reshape(-1), self.index, self.weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A block's results: as in `one_pass.Measured`, with pairs as [run, run, row]."""
+
+    rows: slice
+    predictions: np.ndarray
+    values: dict[str, np.ndarray]
+    pairs: dict[str, np.ndarray]
+    bins: ClassBins | None
+    lemma2_holds: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class _Softmax:
+    """The probabilities of a block, p = top · relative, with relative = p / max p = exp(logs).
+
+    `relative` and `logs` are [run, row, class] float32, `logs` None if nobody wants them; the
+    others are [run, row]: `total` is the sum of `relative`, and `label_logs` log p_y, or NaN.
+    """
+
+    relative: np.ndarray
+    logs: np.ndarray | None
+    prediction: np.ndarray
+    top: np.ndarray
+    total: np.ndarray
+    label_logs: np.ndarray
+
+    @property
+    def probs(self) -> np.ndarray:
+        return self.relative * self.top[:, :, None].astype(np.float32)
+
+    def power(self, alpha: float) -> np.ndarray:
+        """relative^α."""
+        if alpha == 1:
+            return self.relative
+        assert self.logs is not None
+        return np.exp(np.float32(alpha) * self.logs)
+
+
+def schurn_key(alpha: float) -> str:
+    """The name of SChurn_α among the pair measures: 'schurn' for α = 1, else like 'schurn@2'."""
+    return "schurn" if alpha == 1 else f"schurn@{alpha:g}"
+
+
+def measure_block(
+    runs: Sequence[Run],
+    rows: slice,
+    labels: np.ndarray | None,
+    num_classes: int,
+    wanted: Wanted,
+    l1_of_pairs: PairKernel,
+) -> Block:
+    """Measures one block; `labels` are those of its rows."""
+    if any(run.kind == "classes" for run in runs):
+        predictions = np.stack([_predicted(run, rows) for run in runs])
+        everywhere = np.ones((len(runs), len(runs)), bool)
+        return Block(rows, predictions, {}, {"churn": _differ(predictions)}, None, everywhere)
+    block = _softmax(runs, rows, labels, num_classes, wanted.logs)
+    values = _run_values(block, labels is not None, wanted.scores)
+    pairs = {"churn": _differ(block.prediction)}
+    for alpha in wanted.alphas:
+        pairs[schurn_key(alpha)] = 0.5 * l1_of_pairs(block.power(alpha))
+    for name in wanted.distances:
+        pairs[name] = l1_of_pairs(block.probs) if name == "l1" else _DIVERGENCES[name](block)
+    if "l1" in pairs:
+        least_gap = np.minimum(values["gap"][:, None], values["gap"][None])
+        pairs["lemma2"] = (pairs["l1"] >= least_gap).astype(np.float32)
+    return Block(
+        rows=rows,
+        predictions=block.prediction,
+        values=values,
+        pairs=pairs,
+        bins=_class_bins(block, labels) if wanted.classwise and labels is not None else None,
+        lemma2_holds=_lemma2_holds(block, values["gap"]),
+    )
+
+
+def _predicted(run: Run, rows: slice) -> np.ndarray:
+    values = np.asarray(run.rows(rows))
+    return values if run.kind == "classes" else values.argmax(1)
+
+
+def _softmax(
+    runs: Sequence[Run], rows: slice, labels: np.ndarray | None, num_classes: int, logs: bool
+) -> _Softmax:
+    shape = (len(runs), rows.stop - rows.start, num_classes)
+    relative = scratch("relative", shape)
+    all_logs = scratch("logs", shape) if logs else None
+    prediction = np.empty(shape[:2], np.int64)
+    largest, label_logs = np.empty(shape[:2]), np.full(shape[:2], np.nan)
+    row, ones = np.arange(shape[1]), np.ones(num_classes, np.float32)
+    for i, run in enumerate(runs):
+        values = np.asarray(run.rows(rows))
+        prediction[i] = values.argmax(1)
+        largest[i] = values[row, prediction[i]]
+        # In the values' own precision: a difference of large logits would lose its digits.
+        shift = largest[i][:, None].astype(values.dtype)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            if run.kind == "probs":
+                np.multiply(values, 1 / shift, out=relative[i], casting="same_kind")
+                if all_logs is not None:
+                    np.log(np.maximum(relative[i], _LEAST), out=all_logs[i])
+            else:
+                shifted = relative[i] if all_logs is None else all_logs[i]
+                np.subtract(values, shift, out=shifted, casting="same_kind")
+                np.exp(shifted, out=relative[i])
+            if labels is not None:
+                label_logs[i] = values[row, labels]
+    # A product with ones is the fastest sum there is.
+    total = (relative @ ones).astype(np.float64)
+    top = _top(runs, largest, total)
+    _refuse_impossible(runs, rows, relative, top * total)
+    if labels is not None:
+        label_logs = _label_logs(runs, label_logs, largest, top)
+    return _Softmax(relative, all_logs, prediction, top, total, label_logs)
+
+
+def _top(runs: Sequence[Run], largest: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """The largest probability, [run, row]."""
+    kinds = np.array([run.kind for run in runs])[:, None]
+    with np.errstate(over="ignore"):
+        exponential = np.exp(largest)
+    return np.where(kinds == "probs", largest, np.where(kinds == "logits", 1 / total, exponential))
+
+
+def _label_logs(
+    runs: Sequence[Run], at_label: np.ndarray, largest: np.ndarray, top: np.ndarray
+) -> np.ndarray:
+    """log p_y from the values at the labels, [run, row]."""
+    logs = at_label.copy()
+    for i, run in enumerate(runs):
+        if run.kind == "probs":
+            with np.errstate(divide="ignore"):
+                logs[i] = np.log(at_label[i])
+        elif run.kind == "logits":
+            logs[i] = at_label[i] - largest[i] + np.log(top[i])
+    return logs
+
+
+def _refuse_impossible(
+    runs: Sequence[Run], rows: slice, relative: np.ndarray, sums: np.ndarray
+) -> None:
+    """Raises UserError for values that are no prediction."""
+    lowest = relative.min(2)
+    # Written so that NaN is faulty.
+    faulty = ~((np.abs(sums - 1) <= _SUM_TOLERANCE) & (lowest >= 0))
+    if not faulty.any():
+        return
+    i, row = np.argwhere(faulty)[0]
+    where = f"{runs[i].name}: example {rows.start + row}"
+    if not np.isfinite(sums[i, row]):
+        raise UserError(f"{where} has values that are not numbers: did the training diverge?")
+    if lowest[i, row] < 0:
+        raise UserError(f"{where} has a negative probability")
+    raise UserError(f"{where} has probabilities that sum to {sums[i, row]:.3g}, not to 1")
+
+
+def _run_values(block: _Softmax, with_labels: bool, scores: bool) -> dict[str, np.ndarray]:
+    """Measures of each run, [run, row] float64."""
+    values = {"top": block.top, "gap": block.top * (1 - _second_largest(block))}
+    if with_labels:
+        values["nll"] = -block.label_logs
+    if not scores:
+        return values
+    assert block.logs is not None
+    # Where relative is 0 its logarithm is −inf or far below; 0 · log 0 = 0.
+    weighted = np.einsum("nrk,nrk->nr", block.relative, np.maximum(block.logs, np.float32(-1e30)))
+    entropy = -block.top * (weighted + block.total * np.log(block.top))
+    values["entropy"] = np.maximum(entropy, 0)
+    if with_labels:
+        squares = np.einsum("nrk,nrk->nr", block.relative, block.relative)
+        values["brier"] = squares * block.top**2 - 2 * np.exp(block.label_logs) + 1
+    return values
+
+
+def _second_largest(block: _Softmax) -> np.ndarray:
+    """The second-largest relative probability, [run, row] float64; the largest is 1."""
+    n, num_rows = block.prediction.shape
+    place = (np.arange(n)[:, None], np.arange(num_rows), block.prediction)
+    block.relative[place] = -1
+    second = block.relative.max(2)
+    block.relative[place] = 1
+    return second.astype(np.float64)
+
+
+def _differ(predictions: np.ndarray) -> np.ndarray:
+    return (predictions[:, None] != predictions[None]).astype(np.float32)
+
+
+def _log_probs(block: _Softmax) -> np.ndarray:
+    return np.log(np.maximum(block.probs, _LEAST))
+
+
+def _symmetric_kl(block: _Softmax) -> np.ndarray:
+    """Σ (p − q) (log p − log q)."""
+    probs, logs = block.probs, _log_probs(block)
+    return pairs_of(
+        probs.shape,
+        lambda i: np.einsum("nrk,nrk->nr", probs[:i] - probs[i], logs[:i] - logs[i]),
+    )
+
+
+def _jensen_shannon(block: _Softmax) -> np.ndarray:
+    """½ KL(p‖m) + ½ KL(q‖m) with m = (p + q) / 2, in nats."""
+    probs, logs = block.probs, _log_probs(block)
+
+    def distances_to(i: int) -> np.ndarray:
+        middle = np.log(np.maximum(0.5 * (probs[:i] + probs[i]), _LEAST))
+        ours = np.einsum("rk,nrk->nr", probs[i], logs[i] - middle)
+        theirs = np.einsum("nrk,nrk->nr", probs[:i], logs[:i] - middle)
+        return np.maximum(0.5 * (ours + theirs), 0)
+
+    return pairs_of(probs.shape, distances_to)
+
+
+_DIVERGENCES: dict[str, Callable[[_Softmax], np.ndarray]] = {
+    "jensen_shannon": _jensen_shannon,
+    "symmetric_kl": _symmetric_kl,
+}
+DISTANCES = ("l1", *_DIVERGENCES)
+
+# With SChurn's curve towards churn.
+EVERYTHING = Wanted((1.0, 2.0, 4.0, 8.0, 16.0, 32.0), True, DISTANCES, True)
+
+
+def _class_bins(block: _Softmax, labels: np.ndarray) -> ClassBins:
+    probs = block.probs.astype(np.float64)
+    n, num_rows, num_classes = probs.shape
+    run, row, cls = np.nonzero(probs > 1 / NUM_BINS)
+    large = probs[run, row, cls]
+    of_label = probs[:, np.arange(num_rows), labels]
+    places = (run * num_classes + cls) * NUM_BINS
+    label_places = (np.arange(n)[:, None] * num_classes + labels) * NUM_BINS
+    return ClassBins(
+        first=-probs.sum(1),
+        # A large probability leaves the first bin for its own; the label counts in its bin.
+        index=np.concatenate(
+            [
+                places,
+                places + bin_indices(large, NUM_BINS),
+                (label_places + bin_indices(of_label, NUM_BINS)).ravel(),
+            ]
+        ),
+        weights=np.concatenate([large, -large, np.ones(label_places.size)]),
+    )
+
+
+def _lemma2_holds(block: _Softmax, gap: np.ndarray) -> np.ndarray:
+    """[run, run] whether ‖p¹ − p²‖₁ ≥ min(γ¹, γ²) wherever the predictions differ.
+
+    The distance is at least its part from the two predicted classes, which is what the lemma's
+    proof uses, so four numbers an example verify it.
+    """
+    n, num_rows = block.prediction.shape
+    run, row = np.arange(n)[:, None, None], np.arange(num_rows)
+    # [i, j, row]: what run i gives the class that run j predicts.
+    of_theirs = block.relative[run, row, block.prediction[None]] * block.top[:, None]
+    distance = np.abs(block.top[:, None] - of_theirs.transpose(1, 0, 2))
+    distance += np.abs(block.top[None] - of_theirs)
+    same = block.prediction[:, None] == block.prediction[None]
+    return (same | (distance >= np.minimum(gap[:, None], gap[None]))).all(2)

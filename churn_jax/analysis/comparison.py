@@ -1,0 +1,248 @@
+"""Comparing predictions as a library: one function, and its result.
+
+The command `python -m churn_jax.compare` is a thin front-end of this.
+"""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from etils import epath
+from numpy.typing import ArrayLike
+
+from churn_jax import report as reports
+from churn_jax.analysis import breakdowns, gate, summaries, validity
+from churn_jax.analysis.blocks import DISTANCES, EVERYTHING, Wanted
+from churn_jax.analysis.one_pass import measure
+from churn_jax.analysis.samples import Judge
+from churn_jax.errors import UserError
+from churn_jax.predictions import origins, workdirs
+from churn_jax.predictions.alignment import Aligned, align
+from churn_jax.predictions.readers import Kind, Source, read, read_labels
+from churn_jax.predictions.readers.slices import read_slices
+from churn_jax.predictions.readers.values import settle
+from churn_jax.report.thumbnails import pictures
+from churn_jax.storage.files import reach
+
+SCHEMA = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """The result of `compare`.
+
+    Attributes:
+      report: everything, as it is in report.json.
+      verdicts: what became of each condition of the gate.
+      provenance: what made the predictions, where their files say it.
+    """
+
+    report: dict[str, Any]
+    verdicts: Sequence[gate.Verdict] = ()
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether no condition of the gate is true."""
+        return not any(verdict.failed for verdict in self.verdicts)
+
+    def verdict(self) -> str:
+        """The gate's verdict in one line, or what changed where there is no gate."""
+        return reports.verdict(self.report)
+
+    def to_json(self) -> str:
+        """report.json."""
+        return reports.to_json(self.report)
+
+    def to_html(self) -> str:
+        """The self-contained page."""
+        return reports.to_html(self.report, self._pictures())
+
+    def to_markdown(self) -> str:
+        """report.md."""
+        return reports.to_markdown(self.report)
+
+    def to_junit(self) -> str:
+        """The gate's conditions as a JUnit file, one test case each."""
+        return reports.to_junit(self.report)
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One flat record for each measure: group, measure, mean, low, high, covers."""
+        return reports.to_records(self.report)
+
+    def to_pandas(self) -> Any:
+        """`to_records` as a pandas DataFrame; needs pandas."""
+        import pandas
+
+        return pandas.DataFrame.from_records(self.to_records())
+
+    def write(self, out: epath.PathLike) -> None:
+        """Writes report.json, report.md, report.html and, with a gate, junit.xml into a folder."""
+        reports.write(self.report, out, self._pictures())
+
+    def _pictures(self) -> dict[str, str]:
+        return pictures(self.provenance, [row["id"] for row in self.report["ledger"]])
+
+
+def compare(
+    groups: Mapping[str, Any],
+    labels: ArrayLike | epath.PathLike | None = None,
+    *,
+    kind: Kind | None = None,
+    alphas: Sequence[float] = EVERYTHING.alphas,
+    everything: bool = True,
+    slices: epath.PathLike | Mapping[str, ArrayLike] | None = None,
+    fail_if: str | None = None,
+    confident: bool = False,
+) -> Comparison:
+    """Compares the predictions of groups of runs: within each group and from group to group.
+
+        compare({"old": probs_old, "new": probs_new}, labels, fail_if="churn>0.05")
+        compare({"old": ["a/0.npz", "a/1.npz"], "new": ["b/0.npz", "b/1.npz"]})
+
+    Args:
+      groups: for each group's name its runs: a path or an array, or a list of them. Arrays are
+        [example, class] values or [example] predicted classes, and are paired by position.
+      labels: [example] true classes, or a file of them; else those inside the files.
+      kind: what the values are: 'probs', 'log_probs', 'logits' or 'classes'; else the name of the
+        array in the file says it, or it is detected and noted in the report.
+      alphas: the α of SChurn_α.
+      everything: whether to measure entropy, Brier score, distances of probabilities and classwise
+        calibration too, which takes several times as long for many classes.
+      slices: a .csv file, or for each way of slicing the slice of every example.
+      fail_if: the gate's conditions; see `churn_jax.analysis.gate`.
+      confident: whether the gate fails only where the interval leaves no doubt.
+
+    Raises:
+      UserError: files are damaged or do not belong together, or a condition cannot be decided.
+    """
+    sources = {name: _sources(name, runs, kind) for name, runs in groups.items()}
+    if sum(len(runs) for runs in sources.values()) < 2:
+        raise UserError("churn is between models: give at least 2 runs")
+    _refuse_mixtures(sources)
+    aligned = align(sources, _label_source(labels))
+    wanted = Wanted(alphas, everything, DISTANCES if everything else (), everything)
+    judge = _judge(aligned, wanted)
+    given = _slices(slices, aligned.ids)
+    report = _report(aligned, judge, given, _failed(groups))
+    verdicts = gate.check(fail_if, judge, confident) if fail_if is not None else []
+    report["gate"] = {"confident": confident, "conditions": [v.to_dict() for v in verdicts]}
+    return Comparison(report, verdicts, aligned.provenance)
+
+
+def _sources(name: str, runs: Any, kind: Kind | None) -> list[Source]:
+    """The runs of a group, from paths or arrays."""
+    found: list[Source] = []
+    for index, run in enumerate(_listed(runs)):
+        if _is_path(run):
+            found += read(run, kind)
+        else:
+            values = np.asarray(run)
+            found.append(settle(Source(f"{name}[{index}]", values), kind))
+    if not found:
+        raise UserError(f"the group {name!r} has no runs")
+    return found
+
+
+def _refuse_mixtures(groups: Mapping[str, Sequence[Source]]) -> None:
+    """Raises UserError where our own files do not belong together, as far as they say so."""
+    first: Source | None = None
+    for sources in groups.values():
+        seen: dict[Any, str] = {}
+        for source in sources:
+            if not source.provenance:
+                continue
+            first = first or source
+            for key in ("dataset", "split", "data_fingerprint"):
+                ours, theirs = first.provenance[key], source.provenance[key]  # type: ignore[index]
+                if ours != theirs:
+                    raise UserError(
+                        f"{first.name} and {source.name} differ in {key}: {ours!r} and {theirs!r}"
+                    )
+            own = origins.identity(source.provenance)
+            if own in seen:
+                raise UserError(
+                    f"{seen[own]} and {source.name} are one training (same config, seed and run "
+                    f"{source.provenance['run']}), which a group cannot count twice"
+                )
+            seen[own] = source.name
+
+
+def _failed(groups: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The runs that trainings gave up, of all run folders."""
+    paths = [(name, p) for name, runs in groups.items() for p in _listed(runs) if _is_path(p)]
+    return [
+        {**run, "group": name}
+        for name, path in paths
+        if epath.Path(path).is_dir()
+        for run in workdirs.failed_runs(path)
+    ]
+
+
+def _listed(runs: Any) -> Sequence[Any]:
+    return runs if isinstance(runs, list | tuple) else [runs]
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str | epath.Path) or hasattr(value, "__fspath__")
+
+
+def _label_source(labels: ArrayLike | epath.PathLike | None) -> Source | None:
+    if labels is None:
+        return None
+    if _is_path(labels):
+        return read_labels(labels)  # type: ignore[arg-type]
+    array = np.asarray(labels)
+    if array.ndim != 1:
+        raise UserError(f"labels must be [example], not {list(array.shape)}")
+    return Source("labels", array, labels=array)
+
+
+def _slices(
+    slices: epath.PathLike | Mapping[str, ArrayLike] | None, ids: np.ndarray
+) -> dict[str, np.ndarray]:
+    if slices is None:
+        return {}
+    if not isinstance(slices, Mapping):
+        return read_slices(reach(slices, "--slices"), ids)
+    given = {name: np.asarray(values).astype(np.str_) for name, values in slices.items()}
+    for name, values in given.items():
+        if values.shape != ids.shape:
+            raise UserError(f"the slices {name!r} have shape {list(values.shape)}, not {len(ids)}")
+    return given
+
+
+def _judge(aligned: Aligned, wanted: Wanted) -> Judge:
+    measured = measure(aligned.runs, aligned.labels, len(aligned.ids), aligned.num_classes, wanted)
+    return Judge(measured, aligned.groups)
+
+
+def _report(
+    aligned: Aligned,
+    judge: Judge,
+    given: dict[str, np.ndarray],
+    failed: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    provenance = aligned.provenance
+    report = {
+        "schema": SCHEMA,
+        "dataset": provenance.get("dataset", ""),
+        "split": provenance.get("split", ""),
+        "num_examples": len(aligned.ids),
+        "num_classes": aligned.num_classes,
+        "notes": aligned.notes,
+    }
+    report |= summaries.judgement(judge)
+    names = _short_names([run.name for run in aligned.runs])
+    validity.add(report, judge, names, aligned.origins, failed)
+    return report | breakdowns.all_details(judge, names, aligned.ids, aligned.class_names, given)
+
+
+def _short_names(paths: Sequence[str]) -> list[str]:
+    """Paths without the folder that they share; as they are where only some are absolute."""
+    if len({os.path.isabs(path) for path in paths}) > 1:
+        return list(paths)
+    shared = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return [os.path.relpath(path, shared) if shared else path for path in paths]

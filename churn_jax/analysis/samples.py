@@ -1,0 +1,165 @@
+"""From measurements to statements: the groups, steps and contrasts of a report.
+
+A *group* is a set of independent runs of one thing. Within a group, churn says what a retraining
+changes; between two groups, what the step from one to the other changes; a contrast says whether
+one group's measure is lower than the other's by more than chance.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from churn_jax.analysis import influence, intervals
+from churn_jax.analysis.intervals import Interval, Sample
+from churn_jax.analysis.one_pass import Measured, PairMeasure
+from churn_jax.metrics.definitions import Scope, definition, of_scope
+
+# A measure of the ordered pairs of one run with several others, as values [other, example].
+Kernel = Callable[[int, np.ndarray], np.ndarray]
+
+_STORED = {"lemma2_bound": "lemma2"}  # where the pass has another name for it
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """Gives every measure of one `Measured` as a `Sample`, for groups known by their index."""
+
+    measured: Measured
+    names: Sequence[str]
+
+    @functools.cached_property
+    def run_measures(self) -> list[str]:
+        """What can be said of one run."""
+        left_out = {"entropy", "brier"} - set(self.measured.values)
+        return [key for key in self._of_scope("run") if key not in {"ece_classwise", *left_out}]
+
+    @functools.cached_property
+    def pair_measures(self) -> list[str]:
+        """What can be said of two runs, SChurn of other α last."""
+        found = [key for key in self._of_scope("pair") if self._is_measured(key)]
+        return found + [key for key in self.measured.pairs if key.startswith("schurn@")]
+
+    @functools.cached_property
+    def step_measures(self) -> list[str]:
+        """What can be said of the step from one group to another beyond the pair measures."""
+        return [key for key in self._of_scope("step") if key != "excess_churn"]
+
+    def members(self, group: int) -> np.ndarray:
+        """Indices of the group's runs."""
+        return np.flatnonzero(self.measured.groups == group)
+
+    def run_values(self, key: str, group: int) -> np.ndarray:
+        """[run, example] values whose mean over the examples is the run's measure."""
+        rows, measured = self.members(group), self.measured
+        if key == "accuracy":
+            return measured.correct[rows].astype(np.float64)
+        calibration = {
+            "ece": influence.calibration_equal_width,
+            "ece_mass": influence.calibration_equal_mass,
+            "ece_ks": influence.calibration_without_bins,
+        }.get(key)
+        if calibration:
+            top, correct = measured.values["top"], measured.correct
+            return np.stack([calibration(top[i], correct[i]) for i in rows])
+        return measured.values["gap" if key == "confidence" else key][rows]
+
+    def run(self, key: str, group: int) -> Sample:
+        """A measure of single runs."""
+        return intervals.run_sample(self.run_values(key, group), self.names[group])
+
+    def within(self, key: str, group: int) -> Sample:
+        """A measure of pairs among the runs of a group, of which there must be two."""
+        rows = self.members(group)
+        if stored := self._stored(key):
+            means = stored.means[rows, group]
+        else:
+            kernel = self._kernel(key)
+            means = np.zeros((len(rows), self.measured.predictions.shape[1]))
+            for place, run in enumerate(rows):
+                others = np.delete(np.arange(len(rows)), place)
+                # Each order of a pair comes once, and counts half for either run.
+                values = kernel(run, rows[others]) / 2
+                means[place] += values.sum(0)
+                means[others] += values
+            means /= len(rows) - 1
+        return intervals.pair_sample(means, self.names[group])
+
+    def between(self, key: str, a: int, b: int) -> Sample:
+        """A measure over the pairs of one run of `a` (first) and one of `b` (second)."""
+        if key == "excess_churn":
+            retraining = self.within("churn", a) + self.within("churn", b)
+            return self.between("churn", a, b) - retraining * 0.5
+        rows_a, rows_b = self.members(a), self.members(b)
+        if stored := self._stored(key):
+            means_a, means_b = stored.means[rows_a, b], stored.means[rows_b, a]
+        else:
+            kernel = self._kernel(key)
+            examples = self.measured.predictions.shape[1]
+            means_a, means_b = np.zeros((len(rows_a), examples)), np.zeros((len(rows_b), examples))
+            for place, run in enumerate(rows_a):
+                values = kernel(run, rows_b)
+                means_a[place] = values.mean(0)
+                means_b += values / len(rows_a)
+        return intervals.cross_sample(means_a, means_b, self.names[a], self.names[b])
+
+    def own(self, key: str, group: int) -> Sample:
+        """A group's own measure: of its runs, or of the pairs among them."""
+        if definition(key).scope == "run":
+            return self.run(key, group)
+        return self.within(key, group)
+
+    def pair_values(self, key: str, pairs: Iterable[tuple[int, int]]) -> list[float]:
+        """The measure of each unordered pair of runs (both orders averaged)."""
+        if stored := self._stored(key):
+            return [float(stored.pairs[i, j]) for i, j in pairs]
+        kernel = self._kernel(key)
+
+        def value(i: int, j: int) -> float:
+            return float(kernel(i, np.array([j])).mean())
+
+        return [(value(i, j) + value(j, i)) / 2 for i, j in pairs]
+
+    def _kernel(self, key: str) -> Kernel:
+        """A measure of pairs that follows from predictions and labels."""
+        predictions = self.measured.predictions
+        if key == "kappa":
+            classes = self.measured.num_classes
+            return lambda i, js: influence.kappa(predictions[i], predictions[js], classes)
+        correct = self.measured.correct
+        wrong = ~correct
+
+        def differ(i: int, js: np.ndarray) -> np.ndarray:
+            return predictions[i] != predictions[js]
+
+        def error(i: int, js: np.ndarray) -> np.ndarray:
+            return (wrong[i] + wrong[js].astype(np.float64)) / 2
+
+        ratio = intervals.ratio_values
+        kernels: dict[str, Kernel] = {
+            "churn_correct": lambda i, js: ratio(differ(i, js) & correct[i], correct[i][None]),
+            "churn_incorrect": lambda i, js: ratio(differ(i, js) & wrong[i], wrong[i][None]),
+            "normalised_disagreement": lambda i, js: ratio(differ(i, js), error(i, js)),
+            "lemma1_bound": lambda i, js: 2 * error(i, js),
+            "gde_gap": lambda i, js: differ(i, js) - error(i, js),
+            "negative_flip_rate": lambda i, js: (correct[i] & wrong[js]).astype(np.float64),
+            "positive_flip_rate": lambda i, js: (wrong[i] & correct[js]).astype(np.float64),
+            "backward_trust": lambda i, js: ratio(correct[i] & correct[js], correct[i][None]),
+        }
+        return kernels[key]
+
+    def _stored(self, key: str) -> PairMeasure | None:
+        return self.measured.pairs.get(_STORED.get(key, key))
+
+    def _is_measured(self, key: str) -> bool:
+        """Whether a measure of pairs follows from predictions, or was measured in the pass."""
+        return "probs" not in definition(key).needs or self._stored(key) is not None
+
+    def _of_scope(self, scope: Scope) -> list[str]:
+        return of_scope(scope, self.measured.labels is not None, self.measured.has_probs)
+
+
+def interval_of(key: str, sample: Sample) -> Interval:
+    """The sample's 95 % interval, inside the measure's possible range."""
+    return intervals.interval(sample, *definition(key).limits)

@@ -1,0 +1,237 @@
+"""Methods as data: every method of the paper is one value of the frozen dataclass `Objective`.
+
+An objective is a pure function of the logits of all members of one run, [member, example, class],
+so one gradient with respect to the logits serves joint updates of any number of members: the
+networks never see each other, only their logits meet.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from churn_jax import losses
+from churn_jax.errors import UserError, suggest
+from churn_jax.methods import schedules
+
+REGULARIZERS = ("none", "entropy", "skl_to_uniform")
+AGREEMENTS = ("none", "symmetric_kl", "l1", "cross_entropy")
+UPDATES = ("joint", "stale")
+PREDICTIONS = ("first", "mean")
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """A weighted sum of terms; coefficients are ramped over epochs.
+
+    With L the mean cross-entropy of a member, R the regulariser and D the agreement term:
+
+        convex     (1−α)·L + α·R                     (eq. 6, 7)
+        added      L + α·R                           (eq. 19)
+        agreement  Σ_m L_m + β·mean over pairs of D  (eq. 8, 9)
+        stale      each m: L_m + β·mean over peers of D against the peers' stale copies (eq. 17, 18)
+        teacher    (1−w)·L + w·τ²·H(t, softmax(z/τ)), t the mean over teachers of softmax(z_t/τ)
+
+    R is the entropy H(p), or −SKL(p, Unif): both are small when predictions are confident.
+    """
+
+    label: str = "baseline"
+    members: int = 1
+    prediction: str = "first"  # which model counts: member 0, or the mean of all (an ensemble)
+
+    regularizer: str = "none"
+    alpha: float = 0.0
+    alpha_ramp: str = "constant"
+    alpha_ramp_epochs: float = 0.0
+    convex: bool = True
+    top_k: int = 0  # the regulariser's sums run over the k largest probabilities; 0 is all
+    renormalise: bool = False  # whether those k probabilities are scaled to sum to one
+
+    agreement: str = "none"
+    beta: float = 0.0
+    beta_ramp: str = "linear"
+    beta_ramp_epochs: float = 0.0
+    update: str = "joint"
+    refresh_steps: int = 50  # steps between refreshes of the stale copies
+
+    teacher_weight: float = 0.0
+    temperature: float = 1.0
+    teachers: str = ""  # workdirs of finished baseline runs, separated by commas
+    num_teachers: int = 2  # how many of them teach each run; they teach no other
+
+    def check(self) -> None:
+        """Raises a `UserError` that names the first value no objective can have."""
+        for name, choices in (
+            ("prediction", PREDICTIONS),
+            ("regularizer", REGULARIZERS),
+            ("agreement", AGREEMENTS),
+            ("update", UPDATES),
+            ("alpha_ramp", schedules.RAMPS),
+            ("beta_ramp", schedules.RAMPS),
+        ):
+            value = getattr(self, name)
+            if value not in choices:
+                raise UserError(
+                    f"config.method.{name}: unknown value {value!r}{suggest(value, choices)}"
+                )
+        if not self.alpha >= 0 or (self.convex and self.alpha >= 1):
+            raise UserError(f"config.method.alpha: {self.alpha} is outside [0, 1)")
+        if self.beta < 0:
+            raise UserError(f"config.method.beta: {self.beta} is negative")
+        if self.temperature <= 0:
+            raise UserError(f"config.method.temperature: {self.temperature} is not positive")
+        if not 0 <= self.teacher_weight <= 1:
+            raise UserError(
+                f"config.method.teacher_weight: {self.teacher_weight} is outside [0, 1]"
+            )
+        if self.num_teachers < 1:
+            raise UserError(f"config.method.num_teachers: {self.num_teachers} is less than 1")
+        if self.members < 1:
+            raise UserError(f"config.method.members: {self.members} is less than 1")
+        if self.members < 2 and self.agreement != "none":
+            raise UserError(
+                f"config.method.members: {self.members}, but the agreement term "
+                f"{self.agreement!r} needs 2 or more"
+            )
+        if self.refresh_steps < 1:
+            raise UserError(f"config.method.refresh_steps: {self.refresh_steps} is less than 1")
+        if self.top_k < 0:
+            raise UserError(f"config.method.top_k: {self.top_k} is negative")
+        for name in ("alpha_ramp_epochs", "beta_ramp_epochs"):
+            if getattr(self, name) < 0:
+                raise UserError(f"config.method.{name}: {getattr(self, name)} is negative")
+
+    @property
+    def stale(self) -> bool:
+        """Whether members train against stale copies of their peers."""
+        return self.agreement != "none" and self.update == "stale"
+
+    @property
+    def taught(self) -> bool:
+        """Whether members train towards trained teachers."""
+        return self.teacher_weight > 0
+
+    @property
+    def training_cost(self) -> int:
+        """Networks trained for one run, its teachers included: the paper's "training cost"."""
+        return self.members + (self.num_teachers if self.taught else 0)
+
+    @property
+    def inference_cost(self) -> int:
+        """Networks that a prediction asks."""
+        return self.members if self.prediction == "mean" else 1
+
+
+def coefficients(
+    objective: Objective, step: jax.Array, steps_per_epoch: float
+) -> dict[str, jax.Array]:
+    """The ramped α and β at `step`."""
+    return {
+        "alpha": jnp.asarray(
+            schedules.ramp(
+                objective.alpha_ramp,
+                objective.alpha,
+                round(objective.alpha_ramp_epochs * steps_per_epoch),
+            )(step),
+            jnp.float32,
+        ),
+        "beta": jnp.asarray(
+            schedules.ramp(
+                objective.beta_ramp,
+                objective.beta,
+                round(objective.beta_ramp_epochs * steps_per_epoch),
+            )(step),
+            jnp.float32,
+        ),
+    }
+
+
+def terms(
+    objective: Objective,
+    logits: jax.Array,
+    labels: jax.Array,
+    *,
+    alpha: jax.Array,
+    beta: jax.Array,
+    stale_logits: jax.Array | None = None,
+    teacher_logits: jax.Array | None = None,
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """The objective of one run, per example.
+
+    Args:
+      objective: the method.
+      logits: [member, example, class].
+      labels: int [example]; the members share them.
+      alpha, beta: coefficients at this step.
+      stale_logits: [member, example, class] of the stale copies, for `update = stale`.
+      teacher_logits: [teacher, example, class], for distillation.
+
+    Returns:
+      The total [example], summed over members (its gradient with respect to `logits` updates every
+      member jointly), and those of the terms {cross_entropy, regularizer, distillation, agreement}
+      that the objective has, each [member, example].
+    """
+    cross_entropy = losses.cross_entropy(logits, jnp.broadcast_to(labels, logits.shape[:-1]))
+    parts = {"cross_entropy": cross_entropy}
+    total = cross_entropy
+    if objective.regularizer != "none":
+        parts["regularizer"] = _regularizer(objective, logits)
+        kept = 1 - alpha if objective.convex else 1.0
+        total = kept * total + alpha * parts["regularizer"]
+    if objective.taught:
+        assert teacher_logits is not None
+        probs = jax.nn.softmax(teacher_logits / objective.temperature).mean(axis=0)
+        probs = jnp.broadcast_to(probs, logits.shape)
+        parts["distillation"] = losses.distillation(logits, probs, objective.temperature)
+        weight = objective.teacher_weight
+        total = (1 - weight) * total + weight * parts["distillation"]
+    if objective.agreement != "none":
+        parts["agreement"] = _agreement(objective, logits, stale_logits)
+        total = total + beta * parts["agreement"]
+    return total.sum(axis=0), parts
+
+
+def _regularizer(objective: Objective, logits: jax.Array) -> jax.Array:
+    top_k = objective.top_k or None
+    if objective.regularizer == "entropy":
+        return losses.entropy(logits, top_k=top_k, renormalise=objective.renormalise)
+    return -losses.skl_to_uniform(logits, top_k=top_k, renormalise=objective.renormalise)
+
+
+def _agreement(
+    objective: Objective, logits: jax.Array, stale_logits: jax.Array | None
+) -> jax.Array:
+    """[member, example]; a joint pair's value is split evenly between its two members."""
+    distance = DISTANCES[objective.agreement]
+    members = logits.shape[0]
+    per_member = [
+        jnp.zeros(logits.shape[1], jnp.promote_types(logits.dtype, jnp.float32))
+    ] * members
+    if objective.update == "stale":
+        assert stale_logits is not None
+        stale_logits = jax.lax.stop_gradient(stale_logits)
+        for own, peer in itertools.permutations(range(members), 2):
+            per_member[own] += distance(logits[own], stale_logits[peer]) / (members - 1)
+        return jnp.stack(per_member)
+    pairs = list(itertools.combinations(range(members), 2))
+    for a, b in pairs:
+        value = distance(logits[a], logits[b])
+        if objective.agreement == "cross_entropy":  # not symmetric: each is the other's peer once
+            value += distance(logits[b], logits[a])
+        per_member[a] += value / (2 * len(pairs))
+        per_member[b] += value / (2 * len(pairs))
+    return jnp.stack(per_member)
+
+
+def _peer_cross_entropy(own: jax.Array, peer: jax.Array) -> jax.Array:
+    return losses.soft_cross_entropy(own, jax.nn.softmax(peer))
+
+
+# Each takes (own logits, peer logits), [example, class], and is per example.
+DISTANCES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
+    "symmetric_kl": losses.symmetric_kl,
+    "l1": losses.l1_distance,
+    "cross_entropy": _peer_cross_entropy,
+}

@@ -1,0 +1,159 @@
+"""The prediction file of one run: log-probabilities, labels, example ids and provenance.
+
+A safetensors file (no pickle, memory-mapped) at `WORKDIR/predictions/STEP/run_003.safetensors`:
+
+    log_probs  float32  [member, example, class]   natural logarithms
+    labels     int32    [example]
+    ids        uint8    [example, width]           UTF-8, padded with zeros
+    crc32      uint8    [4]                        checksum of the others and of the provenance
+
+The header's metadata has one key, `provenance`: a JSON object that says what made the file.
+"""
+
+import dataclasses
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from etils import epath
+
+from churn_jax.errors import UserError
+from churn_jax.predictions.mapped_safetensors import read_tensors
+from churn_jax.predictions.memory_maps import in_bounded_memory
+from churn_jax.storage.files import write_atomically
+
+SCHEMA = 1
+_CHUNK = 1 << 22
+_REQUIRED = ("group", "config_hash", "run", "seed", "step", "dataset", "split", "data_fingerprint")
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What one run predicts for every example of a split.
+
+    Attributes:
+      log_probs: [member, example, class] float32; memory-mapped when it was read from a file.
+      labels: [example] int32, in [0, classes).
+      ids: [example] of str, unique.
+      provenance: what made the predictions: group, config, config_hash, run, seed, step, dataset,
+        split, data_fingerprint, class_names, prediction ('first' or 'mean'), versions and so on.
+    """
+
+    log_probs: np.ndarray
+    labels: np.ndarray
+    ids: np.ndarray
+    provenance: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        fault = _fault(self)
+        if fault:
+            raise UserError(fault)
+
+    @property
+    def counts_first(self) -> bool:
+        """Whether member 0 alone is the prediction."""
+        return self.provenance.get("prediction", "first") == "first" or len(self.log_probs) == 1
+
+    def counted(self, rows: slice = slice(None)) -> np.ndarray:
+        """Log-probabilities [rows, class] of the model that counts as this run's prediction.
+
+        Member 0 (`prediction='first'`), or the mean of the members' probabilities (`'mean'`, the
+        2-ensemble). Co-distilled pairs count their member 0 only: comparing the two members of one
+        run would flatter the method.
+        """
+        if self.counts_first:
+            return self.log_probs[0, rows]
+        members = np.asarray(self.log_probs[:, rows])
+        return np.logaddexp.reduce(members, axis=0) - np.float32(np.log(len(members)))
+
+
+def file_name(run: int) -> str:
+    """The name of run `run`'s file inside `predictions/STEP/`."""
+    return f"run_{run:03d}.safetensors"
+
+
+def step_dir(workdir: epath.PathLike, step: int) -> epath.Path:
+    """Where the prediction files of `step` are."""
+    return epath.Path(workdir) / "predictions" / f"{step:08d}"
+
+
+def write(path: epath.PathLike, predictions: Predictions) -> None:
+    """Writes the file beside `path` and renames it into place."""
+    ids = np.char.encode(np.asarray(predictions.ids, dtype=np.str_), "utf-8")
+    tensors: dict[str, np.ndarray] = {
+        "log_probs": np.ascontiguousarray(predictions.log_probs, dtype=np.float32),
+        "labels": np.ascontiguousarray(predictions.labels, dtype=np.int32),
+        "ids": np.ascontiguousarray(ids).view(np.uint8).reshape(len(ids), -1),
+    }
+    provenance = json.dumps({"schema": SCHEMA, **predictions.provenance})
+    tensors["crc32"] = _checksum(provenance, tensors)
+    write_atomically(path, safetensors.numpy.save(tensors, metadata={"provenance": provenance}))
+
+
+def read(path: epath.PathLike) -> Predictions:
+    """Opens a prediction file; the log-probabilities stay on disk until they are indexed.
+
+    Raises:
+      UserError: the file is missing, damaged, or not a prediction file of churn_jax.
+    """
+    tensors, metadata = read_tensors(path)
+    if not {"log_probs", "labels", "ids"} <= tensors.keys() or "provenance" not in metadata:
+        raise UserError(f"{path}: not a churn_jax prediction file (it has {sorted(tensors)})")
+    found = _checksum(metadata["provenance"], tensors)
+    if not np.array_equal(tensors.get("crc32", found), found):  # older files have none
+        raise UserError(f"{path}: damaged: it has other bytes than were written")
+    try:
+        provenance = json.loads(metadata["provenance"])
+        missing = [key for key in _REQUIRED if key not in provenance]
+        if missing:
+            raise ValueError(f"provenance lacks {', '.join(missing)}")
+        if provenance.get("schema") != SCHEMA:
+            raise ValueError(f"schema {provenance.get('schema')}, this version reads {SCHEMA}")
+        ids = _decode_ids(tensors["ids"])
+        return Predictions(tensors["log_probs"], np.array(tensors["labels"]), ids, provenance)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path}: damaged prediction file: {error}") from None
+
+
+def _checksum(provenance: str, tensors: Mapping[str, np.ndarray]) -> np.ndarray:
+    """CRC-32 of the provenance and the tensors' bytes, uint8 [4]."""
+    total = zlib.crc32(provenance.encode())
+    for name in ("log_probs", "labels", "ids"):
+        content = tensors[name].reshape(-1).view(np.uint8)
+        rows = in_bounded_memory(content.__getitem__, content)
+        for start in range(0, len(content), _CHUNK):
+            total = zlib.crc32(rows(slice(start, start + _CHUNK)).data, total)
+    return np.frombuffer(total.to_bytes(4), np.uint8)
+
+
+def _decode_ids(encoded: np.ndarray) -> np.ndarray:
+    if encoded.dtype != np.uint8 or encoded.ndim != 2 or encoded.shape[1] == 0:
+        raise ValueError(f"ids must be bytes [example, width], not {encoded.dtype} {encoded.shape}")
+    fixed_width = np.ascontiguousarray(encoded).view(f"S{encoded.shape[1]}").ravel()
+    return np.char.decode(fixed_width, "utf-8")
+
+
+def _fault(predictions: Predictions) -> str | None:
+    """What is wrong with the arrays, or None."""
+    log_probs, labels, ids = predictions.log_probs, predictions.labels, predictions.ids
+    if log_probs.ndim != 3 or log_probs.dtype != np.float32:
+        return (
+            "log_probs must be float32 [member, example, class], "
+            f"not {log_probs.dtype} {list(log_probs.shape)}"
+        )
+    members, examples, classes = log_probs.shape
+    if members < 1 or examples < 1 or classes < 2:
+        return f"{members} members, {examples} examples, {classes} classes: nothing to compare"
+    if labels.shape != (examples,) or labels.dtype != np.int32:
+        return f"labels must be int32 [{examples}], not {labels.dtype} {list(labels.shape)}"
+    if labels.min() < 0 or labels.max() >= classes:
+        return f"labels span {labels.min()} to {labels.max()}, outside the {classes} classes"
+    if ids.shape != (examples,):
+        return f"{len(ids)} ids for {examples} examples"
+    unique, counts = np.unique(ids, return_counts=True)
+    if len(unique) != examples:
+        return f"the id {str(unique[counts > 1][0])!r} is there {counts.max()} times"
+    return None

@@ -1,0 +1,49 @@
+"""Run folders: the workdirs of churn_jax's own trainings."""
+
+import numpy as np
+from etils import epath
+
+from churn_jax.errors import UserError
+from churn_jax.predictions import prediction_file, workdirs
+from churn_jax.predictions.prediction_file import Predictions
+from churn_jax.predictions.readers.source import Source
+from churn_jax.predictions.readers.spill import Spill
+
+_ROWS = 4096
+
+
+def read_run_folder(path: epath.Path) -> list[Source]:
+    """All runs of a workdir at its latest step that has predictions."""
+    steps = workdirs.prediction_steps(path)
+    if not steps:
+        raise UserError(f"{path}: a folder without predictions; is it a workdir of churn_jax?")
+    files = sorted(prediction_file.step_dir(path, steps[-1]).glob("run_*.safetensors"))
+    if not files:
+        raise UserError(f"{path}: no prediction files at step {steps[-1]}")
+    return [from_predictions(str(file), prediction_file.read(file)) for file in files]
+
+
+def from_predictions(name: str, run: Predictions) -> Source:
+    """One run's prediction file as a source."""
+    names = run.provenance.get("class_names")
+    return Source(
+        name=name,
+        values=_counted(run),
+        kind="log_probs",
+        labels=run.labels,
+        ids=run.ids,
+        class_names=tuple(names) if names else None,
+        group=run.provenance["group"],
+        provenance=run.provenance,
+    )
+
+
+def _counted(run: Predictions) -> np.ndarray:
+    """The log-probabilities that count; those of an ensemble are averaged to disk."""
+    if run.counts_first:
+        return run.counted()
+    _, examples, classes = run.log_probs.shape
+    with Spill() as spill:
+        for start in range(0, examples, _ROWS):
+            spill.write(run.counted(slice(start, start + _ROWS)))
+        return spill.array(np.dtype(np.float32), (examples, classes))

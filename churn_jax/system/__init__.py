@@ -1,0 +1,1 @@
+"""The process and the machine: commands, signals, threads, memory, kept programs."""

@@ -1,0 +1,1 @@
+"""From a config to trained runs: the experiment, the step, the loop, checkpoints, inference."""

@@ -1,0 +1,330 @@
+"""An experiment: everything that a config and a data set decide before the first step.
+
+The training loop, prediction from checkpoints and the ahead-of-time planner all start here, so they
+compile the same program.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from churn_jax import models, random_streams
+from churn_jax.config import Config
+from churn_jax.data import DatasetInfo
+from churn_jax.data.resident import (
+    ResidentPlan,
+    ResidentSource,
+    epoch_window,
+    normalise,
+    take_batch,
+)
+from churn_jax.errors import UserError
+from churn_jax.methods import schedules
+from churn_jax.models.layers import KEEP_BARRIERS
+from churn_jax.parallel import sharding, stacking
+from churn_jax.training import step, weight_distances
+from churn_jax.training.step import Batch, Recipe, TrainState
+
+LONGEST = 2**31 - 2  # steps: they are counted by an int32
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A checked config bound to a data set's shape and a mesh; the programs are compiled lazily.
+
+    `columns` is how a ResNet-v2's images are packed, by default as `stacking` says.
+    """
+
+    config: Config
+    info: DatasetInfo
+    num_train: int
+    mesh: Mesh
+    columns: int | None = None
+
+    def __post_init__(self) -> None:
+        config = self.config
+        if config.batch_size > self.num_train:
+            raise UserError(
+                f"config.batch_size: {config.batch_size} is larger than the training set "
+                f"({self.num_train} examples of {config.data.name})"
+            )
+        share = config.batch_size // self.mesh.shape["data"]
+        if config.model.norm_group and share % config.model.norm_group:
+            raise UserError(
+                f"config.model.norm_group: {config.model.norm_group} does not divide the {share} "
+                f"examples that a device holds of each batch"
+            )
+        method, split = config.method, self.mesh.shape["member"]
+        if method.taught and method.num_teachers % split:
+            raise UserError(
+                f"config.mesh.member: {split} does not divide {method.num_teachers} teachers"
+            )
+        height, width, _ = self.info.image_shape
+        if config.data.crop == "pad" and config.data.crop_padding > max(height, width):
+            raise UserError(
+                f"config.data.crop_padding: {config.data.crop_padding} is more than the side of "
+                f"the images ({height}×{width}): most crops would be black"
+            )
+        for key, epochs in _durations(config).items():
+            if epochs * self.steps_per_epoch > LONGEST:
+                raise UserError(
+                    f"config.{key}: {epochs:g} epochs of {self.steps_per_epoch:g} steps are more "
+                    f"than {LONGEST:,} steps"
+                )
+        if config.method.top_k > self.info.num_classes:
+            raise UserError(
+                f"config.method.top_k: {config.method.top_k} is more than the "
+                f"{self.info.num_classes} classes of {config.data.name}"
+            )
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Fractional where the batch size does not divide the training set."""
+        return self.num_train / self.config.batch_size
+
+    @property
+    def total_steps(self) -> int:
+        """Enough steps to see every example `config.epochs` times."""
+        return math.ceil(self.config.epochs * self.steps_per_epoch)
+
+    @property
+    def runs(self) -> np.ndarray:
+        """The indices of the runs trained here, int32 [run]."""
+        first = self.config.first_run
+        return np.arange(first, first + self.config.runs, dtype=np.int32)
+
+    @functools.cached_property
+    def recipe(self) -> Recipe:
+        """What is static in a step."""
+        config = self.config
+        examples = config.batch_size // self.mesh.shape["data"]  # a device
+        model = models.build(
+            config.model.name,
+            num_classes=self.info.num_classes,
+            image_shape=self.info.image_shape,
+            dtype=config.model.dtype,
+            norm_group=config.model.norm_group,
+            norm_axis="data",
+            columns=self.columns or stacking.columns(self.platform, examples),
+        )
+        return Recipe(
+            model=model,
+            objective=config.method,
+            optimizer=make_optimizer(config, self.steps_per_epoch),
+            steps_per_epoch=self.steps_per_epoch,
+            batch_size=config.batch_size,
+            layout=stacking.choose(self.platform),
+        )
+
+    @functools.cached_property
+    def plan(self) -> ResidentPlan:
+        """What is static in taking a batch of resident data."""
+        config = self.config
+        return ResidentPlan(
+            data=config.data,
+            info=self.info,
+            seed=config.seed,
+            vary=config.randomness.vary,
+            num_examples=self.num_train,
+            batch_size=config.batch_size,
+        )
+
+    def init_state(self) -> TrainState:
+        """The state before the first step, sharded."""
+        shardings = self.state_shardings()
+        state = jax.jit(
+            self._init_state, out_shardings=shardings, compiler_options=self._run_once_options
+        )()
+        if self.config.randomness.perturb == "none":
+            return state
+        # In a program of its own: within the first it would change how that one rounds.
+        move = jax.jit(jax.vmap(random_streams.move_one_ulp), out_shardings=shardings.params)
+        return dataclasses.replace(state, params=move(state.params, jnp.asarray(self.runs)))
+
+    def abstract_state(self) -> TrainState:
+        """Shapes, types and shardings of the state, without computing anything."""
+        return jax.tree.map(
+            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+            self.state_shapes(),
+            self.state_shardings(),
+        )
+
+    def state_shapes(self) -> TrainState:
+        """Shapes and types of the state alone."""
+        return jax.eval_shape(self._init_state)
+
+    def abstract_batch(self) -> Batch:
+        """Shapes and types of what `streaming_step` takes beside the state."""
+        shape = (self.config.runs, self.config.batch_size)
+        return Batch(
+            jax.ShapeDtypeStruct((*shape, *self.info.image_shape), jnp.uint8),
+            jax.ShapeDtypeStruct(shape, jnp.int32),
+        )
+
+    def abstract_source(self) -> ResidentSource:
+        """Shapes and types of what `resident_step` takes beside the state."""
+        runs, examples = self.config.runs, self.num_train
+        whole = jax.ShapeDtypeStruct((), jnp.int32)
+        return ResidentSource(
+            images=jax.ShapeDtypeStruct((examples, math.prod(self.info.image_shape)), jnp.uint8),
+            labels=jax.ShapeDtypeStruct((examples,), jnp.int32),
+            runs=jax.ShapeDtypeStruct((runs,), jnp.int32),
+            order=jax.ShapeDtypeStruct((runs, examples + self.config.batch_size), jnp.int32),
+            epoch=whole,
+            first_step=whole,
+            offset=whole,
+        )
+
+    def state_shardings(self) -> TrainState:
+        """The sharding of every leaf of the state."""
+        specs = _state_specs(self.state_shapes())
+        return jax.tree.map(functools.partial(sharding.shard, self.mesh), specs)
+
+    def _init_state(self) -> TrainState:
+        vary, seed = self.config.randomness.vary, self.config.seed
+        members = jnp.arange(self.config.method.members)
+
+        def keys_of(run: jax.Array) -> jax.Array:
+            return jax.vmap(lambda member: random_streams.init_key(seed, run, member, vary))(
+                members
+            )
+
+        return step.init_state(self.recipe, jax.vmap(keys_of)(jnp.asarray(self.runs)))
+
+    @functools.cached_property
+    def streaming_step(
+        self,
+    ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
+        """The jitted step on a batch of uint8 images; donates the state."""
+
+        def get_batch(state: TrainState, batch: Batch) -> Batch:
+            return Batch(normalise(batch.images, self.info), batch.labels)
+
+        return self._jit_step(get_batch, Batch(sharding.BATCH, sharding.BATCH))
+
+    @functools.cached_property
+    def resident_step(
+        self,
+    ) -> Callable[[TrainState, ResidentSource], tuple[TrainState, dict[str, jax.Array]]]:
+        """The jitted step that takes its own batch from resident data; donates the state."""
+        everywhere, runs = sharding.REPLICATED, sharding.RUNS
+        specs = ResidentSource(
+            everywhere, everywhere, runs, runs, everywhere, everywhere, everywhere
+        )
+        return self._jit_step(
+            lambda state, source: take_batch(source, state.step, self.plan), specs
+        )
+
+    def _jit_step(self, get_batch: Callable[[TrainState, Any], Batch], source_specs: Any) -> Any:
+        def body(state: TrainState, source: Any) -> tuple[TrainState, dict[str, jax.Array]]:
+            return step.train_step(state, get_batch(state, source), self.recipe)
+
+        state_specs = _state_specs(self.state_shapes())
+        sharded = jax.shard_map(
+            body,
+            mesh=self.mesh,
+            in_specs=(state_specs, source_specs),
+            out_specs=(state_specs, sharding.STATE),
+            check_vma=False,  # the step says itself what crosses an axis
+        )
+        place = functools.partial(jax.tree.map, functools.partial(sharding.shard, self.mesh))
+        return jax.jit(
+            sharded,
+            in_shardings=(place(state_specs), place(source_specs)),
+            out_shardings=(place(state_specs), place(sharding.STATE)),
+            donate_argnums=0,
+            compiler_options=self._compiler_options,
+        )
+
+    @functools.cached_property
+    def predict_step(self) -> Callable[[Any, Any, Any], jax.Array]:
+        """(params, batch_stats, uint8 images [example, …]) to log-probabilities, jitted."""
+
+        def body(params: Any, batch_stats: Any, images: jax.Array) -> jax.Array:
+            return step.predict_step(params, batch_stats, normalise(images, self.info), self.recipe)
+
+        sharded = jax.shard_map(
+            body,
+            mesh=self.mesh,
+            in_specs=(sharding.STATE, sharding.STATE, sharding.EXAMPLES),
+            out_specs=sharding.LOGITS,
+            check_vma=False,
+        )
+        return jax.jit(sharded, compiler_options=self._compiler_options)
+
+    @functools.cached_property
+    def distances(self) -> Callable[[Any], dict[str, jax.Array]]:
+        """Jitted `divergence.distances`."""
+        return jax.jit(weight_distances.distances)
+
+    @functools.cached_property
+    def order_window(self) -> Callable[[jax.Array, int], jax.Array]:
+        """Jitted `resident.epoch_window`."""
+        window = functools.partial(epoch_window, plan=self.plan)
+        return jax.jit(
+            window,
+            out_shardings=sharding.shard(self.mesh, sharding.RUNS),
+            compiler_options=self._run_once_options,
+        )
+
+    @property
+    def _compiler_options(self) -> dict[str, Any] | None:
+        if self.platform == "cpu":
+            return KEEP_BARRIERS
+        asked = self.config.deterministic
+        return weight_distances.DETERMINISTIC_OPTIONS.get(self.platform) if asked else None
+
+    @property
+    def _run_once_options(self) -> dict[str, int] | None:
+        """For random numbers drawn once: LLVM takes ten times longer to optimise the program."""
+        return {"xla_backend_optimization_level": 0} if self.platform == "cpu" else None
+
+    @property
+    def platform(self) -> str:
+        """cpu, gpu or tpu."""
+        return self.mesh.devices.flat[0].platform
+
+
+def make_optimizer(config: Config, steps_per_epoch: float) -> optax.GradientTransformation:
+    """Clipping, the L2 penalty's gradient, then SGD with momentum; for one model's parameters."""
+    settings = config.optimizer
+    learning_rate = schedules.learning_rate(
+        settings.learning_rate,
+        steps_per_epoch=steps_per_epoch,
+        warmup_epochs=settings.warmup_epochs,
+        decay_epochs=settings.decay_epochs,
+        decay_factor=settings.decay_factor,
+    )
+    clip = optax.clip_by_global_norm(settings.clip_norm) if settings.clip_norm else optax.identity()
+    return optax.chain(
+        clip,
+        optax.add_decayed_weights(settings.weight_decay),
+        optax.sgd(learning_rate, momentum=settings.momentum, nesterov=settings.nesterov),
+    )
+
+
+def _durations(config: Config) -> dict[str, float]:
+    """What the config counts in epochs and the programs in steps."""
+    optimizer, method = config.optimizer, config.method
+    return {
+        "epochs": config.epochs,
+        "optimizer.warmup_epochs": optimizer.warmup_epochs,
+        "optimizer.decay_epochs": max(optimizer.decay_epochs, default=0.0),
+        "method.alpha_ramp_epochs": method.alpha_ramp_epochs,
+        "method.beta_ramp_epochs": method.beta_ramp_epochs,
+    }
+
+
+def _state_specs(state: TrainState) -> TrainState:
+    """The partition of every leaf: all but the step counter have the axes [run, member]."""
+    return dataclasses.replace(
+        jax.tree.map(lambda _: sharding.STATE, state), step=sharding.REPLICATED
+    )

@@ -1,0 +1,319 @@
+"""The training loop: restore, step, log, evaluate, checkpoint, predict. No mathematics."""
+
+import collections
+import contextlib
+import dataclasses
+import functools
+import json
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+
+from churn_jax import config as config_lib
+from churn_jax import data, random_streams
+from churn_jax.config import Config
+from churn_jax.data import ArrayExamples, Dataset
+from churn_jax.data.resident import ResidentSource, is_resident, position
+from churn_jax.data.streaming import stream
+from churn_jax.errors import UserError
+from churn_jax.parallel import processes, sharding
+from churn_jax.storage import locks
+from churn_jax.storage.files import out_folder, write_atomically
+from churn_jax.system.interruption import Interruption
+from churn_jax.training import inference, provenance, teachers, weight_distances
+from churn_jax.training.checkpoints import Checkpoints
+from churn_jax.training.experiment import Experiment
+from churn_jax.training.failed_runs import Failures
+from churn_jax.training.memory_check import refuse_unaffordable
+from churn_jax.training.metrics_log import MetricsLog, NoLog, open_log
+from churn_jax.training.progress import Progress, say
+from churn_jax.training.step import Batch, TrainState, Tree
+
+Metrics = dict[str, Any]
+
+# Steps handed to the device and not finished, of streamed data: each holds a batch in memory.
+_STEPS_IN_FLIGHT = 2
+
+
+def train(config: Config, workdir: epath.PathLike) -> None:
+    """Trains `config.runs` independent runs, or finishes them, and writes their predictions.
+
+    A workdir that holds a checkpoint of the same config is resumed; a finished one is left alone.
+
+    Raises:
+      UserError: bad config, data that can't be found, or a workdir of another config or writer.
+      Interrupted: a signal asked for it, and everything is saved.
+    """
+    workdir = out_folder(workdir, "--workdir")
+    dataset = data.load(config.data)
+    experiment = Experiment(config, dataset.info, len(dataset.train), sharding.make_mesh(config))
+    # What can be refused is refused before anything is written.
+    refuse_unaffordable(experiment)
+    is_resident(config.data, dataset.train.in_memory)
+    taught_by = teachers.load(experiment)
+    with locks.hold(workdir) if processes.is_first() else contextlib.nullcontext():
+        claim(workdir, config)
+        with Checkpoints(workdir, config.keep_checkpoints) as checkpoints:
+            state = _start(experiment, checkpoints, taught_by)
+            _say_start(experiment, int(state.step))
+            state = _loop(experiment, dataset, workdir, checkpoints, state)
+        inference.write_predictions(workdir, experiment, dataset, state, experiment.total_steps)
+
+
+def claim(workdir: epath.Path, config: Config) -> None:
+    """Marks a workdir as this config's, or raises a `UserError` that says how its own differs."""
+    path = workdir / "config.json"
+    if path.exists():
+        if changed := config_lib.differences(config, inference.read_config(workdir)):
+            raise UserError(f"--workdir={workdir} was made by another config: {changed}")
+        return
+    if not processes.is_first():
+        return
+    write_atomically(path, json.dumps(config_lib.to_dict(config), indent=2) + "\n")
+
+
+def _start(experiment: Experiment, checkpoints: Checkpoints, taught_by: Tree) -> TrainState:
+    """The newest whole checkpoint, or a fresh state."""
+    resumed = checkpoints.resume(experiment.abstract_state())
+    return resumed or dataclasses.replace(experiment.init_state(), teachers=taught_by)
+
+
+def _refuse_other_data(
+    workdir: epath.Path, saved: Mapping[str, Any], now: Mapping[str, Any]
+) -> None:
+    """Raises a `UserError` if the data is not what the checkpoint was trained on."""
+    for key, name in (("train_fingerprint", "training"), ("data_fingerprint", "test")):
+        if saved.get(key, now[key]) != now[key]:
+            raise UserError(
+                f"--workdir={workdir} goes on with other {name} data than it began with ({key} "
+                f"{saved[key]} -> {now[key]}): give it the same files, or another --workdir"
+            )
+
+
+def _say_start(experiment: Experiment, step: int) -> None:
+    config, shape = experiment.config, experiment.mesh.shape
+    begun = f", resuming at step {step}" if step else ""
+    say(
+        f"{config.method.label}: {config.runs} runs × {config.method.members} members of "
+        f"{config.model.name} on {config.data.name} ({experiment.num_train} examples), "
+        f"{experiment.total_steps} steps, mesh run {shape['run']} × member {shape['member']} × "
+        f"data {shape['data']} on {jax.default_backend()}{begun}"
+    )
+    if config.deterministic:
+        say(weight_distances.note(experiment.platform))
+
+
+def _loop(
+    experiment: Experiment,
+    dataset: Dataset,
+    workdir: epath.Path,
+    checkpoints: Checkpoints,
+    state: TrainState,
+) -> TrainState:
+    config, total = experiment.config, experiment.total_steps
+    first = int(state.step)
+    meta = {"provenance": provenance.describe(config, experiment.mesh, dataset)}
+    feed = make_feed(experiment, dataset, first)
+    progress = Progress(
+        config.method.label,
+        first,
+        total,
+        config.batch_size * config.runs * config.method.members,
+        waited=lambda: feed.waited,
+    )
+    pending: list[Metrics] = []
+    if first:
+        saved = checkpoints.meta(first)
+        _refuse_other_data(workdir, saved.get("provenance", {}), meta["provenance"])
+        pending = _unlogged(saved)
+    with open_log(workdir, first) as log, Interruption() as interruption:
+        if first == 0:
+            _log_distances(experiment, log, 0, state)
+        failures = Failures(workdir, experiment, checkpoints, log, state)
+        for step in range(first + 1, total + 1):  # `step` counts finished steps
+            state, step_metrics = feed.advance(state, step - 1)
+            pending.append(step_metrics)
+            if step == first + 1:
+                jax.block_until_ready(state)
+                progress.start(step)
+                interruption.begin()
+            stop = interruption.wanted(step)
+            logs = step % config.log_every == 0 or step == total
+            evaluates = _due(step, config.eval_every, experiment)
+            saves = stop or _due(step, config.checkpoint_every, experiment)
+            if logs or evaluates or saves:
+                failures.check(state)
+            if logs:
+                means = _means(pending)
+                pending = []
+                progress.report(step, means)
+                log.write("train", step, step / experiment.steps_per_epoch, means)
+            _log_distances(experiment, log, step, state)
+            if evaluates:
+                progress.pause()
+                evaluated = failures.hide(evaluate_members(experiment, state, dataset), state)
+                log.write("eval", step, step / experiment.steps_per_epoch, evaluated)
+                progress.report(step, {f"test {name}": value for name, value in evaluated.items()})
+                progress.resume()
+            if saves:
+                progress.pause()
+                pending = [_on_host(metrics) for metrics in pending]
+                checkpoints.save(step, state, {"step": step, "unlogged": _listed(pending), **meta})
+                progress.resume()
+            if stop:
+                checkpoints.wait()
+                say(f"stopped after step {step}/{total}; the same command goes on from there")
+                raise interruption.ended()
+        checkpoints.wait()
+    return state
+
+
+def _due(step: int, every_epochs: float, experiment: Experiment) -> bool:
+    """Whether something done every so many epochs, and at the end, is due after `step` steps."""
+    interval = round(every_epochs * experiment.steps_per_epoch) if every_epochs else 0
+    return step == experiment.total_steps or (interval > 0 and step % interval == 0)
+
+
+def _log_distances(
+    experiment: Experiment, log: MetricsLog | NoLog, step: int, state: TrainState
+) -> None:
+    """Writes how far the runs have drifted apart, where the config wants it and it is due."""
+    if experiment.config.log_distances and weight_distances.due(step, experiment.total_steps):
+        found = sharding.to_host(experiment.distances(state.params))
+        log.write("distance", step, step / experiment.steps_per_epoch, found)
+
+
+def _means(pending: list[Metrics]) -> dict[str, np.ndarray]:
+    """Means over the steps since the last report, float32 [run, member]."""
+    fetched = [_on_host(metrics) for metrics in pending]
+    return jax.tree.map(lambda *values: np.mean(values, axis=0), *fetched)
+
+
+def _on_host(metrics: Metrics) -> Metrics:
+    """Metrics of one step as NumPy arrays, fetched if they aren't yet."""
+    return {
+        name: value if isinstance(value, np.ndarray) else sharding.to_host(value)
+        for name, value in metrics.items()
+    }
+
+
+def _listed(pending: list[Metrics]) -> list[dict[str, list]]:
+    """Metrics of steps since the last report, as JSON has them."""
+    return [{name: value.tolist() for name, value in metrics.items()} for metrics in pending]
+
+
+def _unlogged(meta: Mapping[str, Any]) -> list[Metrics]:
+    """What `_listed` has made of metrics, from a checkpoint."""
+    return [
+        {name: np.array(value, np.float32) for name, value in metrics.items()}
+        for metrics in meta.get("unlogged", [])
+    ]
+
+
+def evaluate_members(
+    experiment: Experiment, state: TrainState, dataset: Dataset
+) -> dict[str, np.ndarray]:
+    """Accuracy and negative log-likelihood of every member on the test split, [run, member]."""
+    log_probs = inference.predict(experiment, state, dataset.test)
+    labels = np.asarray(dataset.test.labels)
+    correct = log_probs.argmax(-1) == labels
+    own = np.take_along_axis(log_probs, labels[None, None, :, None], axis=-1)[..., 0]
+    return {"accuracy": correct.mean(-1), "nll": -own.mean(-1, dtype=np.float64)}
+
+
+class Feed(Protocol):
+    """Where batches come from."""
+
+    waited: float  # seconds spent so far waiting for data
+
+    def advance(self, state: TrainState, step: int) -> tuple[TrainState, Metrics]:
+        """Takes the batch of `step` and the step itself; must be called for successive steps."""
+
+
+def make_feed(experiment: Experiment, dataset: Dataset, first_step: int) -> Feed:
+    """The resident pipeline where the data is in memory, else the streaming one."""
+    if not is_resident(experiment.config.data, dataset.train.in_memory):
+        return StreamingFeed(experiment, dataset, first_step)
+    assert isinstance(dataset.train, ArrayExamples)
+    return ResidentFeed(experiment, dataset.train)
+
+
+class ResidentFeed:
+    """Data on the device; the host only renews the order of the examples once an epoch."""
+
+    def __init__(self, experiment: Experiment, examples: ArrayExamples):
+        self.waited = 0.0  # never: the data is there
+        self._experiment = experiment
+        self._epoch = -1
+        mesh = experiment.mesh
+        rows = examples.images.reshape(len(examples), -1)
+        self._images = sharding.put(rows, mesh, sharding.REPLICATED)
+        self._labels = sharding.put(examples.labels, mesh, sharding.REPLICATED)
+        self._runs = sharding.put(experiment.runs, mesh, sharding.RUNS)
+        self._source: ResidentSource
+
+    def advance(self, state: TrainState, step: int) -> tuple[TrainState, Metrics]:
+        epoch, offset = position(step, self._experiment.plan)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._source = ResidentSource(
+                self._images,
+                self._labels,
+                self._runs,
+                self._experiment.order_window(self._runs, jnp.int32(epoch)),
+                *(jnp.int32(value) for value in (epoch, step, offset)),
+            )
+        return self._experiment.resident_step(state, self._source)
+
+
+class StreamingFeed:
+    """Data read and augmented on the host, a few batches ahead of the device."""
+
+    def __init__(self, experiment: Experiment, dataset: Dataset, first_step: int):
+        config = experiment.config
+        seed, vary = config.seed, config.randomness.vary
+        self.waited = 0.0
+        self._in_flight: collections.deque[Metrics] = collections.deque()
+        self._experiment = experiment
+        shape = (config.runs, config.batch_size)
+        self.part = sharding.local_part(experiment.mesh, sharding.BATCH, shape)
+        runs, places = self.part.held
+        self.batches = stream(
+            dataset.train,
+            functools.partial(_order, seed, vary, experiment.num_train),
+            functools.partial(_augmentation_keys, seed, vary),
+            config.data,
+            runs=experiment.runs[runs].tolist(),
+            places=places,
+            batch_size=config.batch_size,
+            first_step=first_step,
+            num_steps=experiment.total_steps - first_step,
+            workers=config.data.workers,
+        )
+
+    def advance(self, state: TrainState, step: int) -> tuple[TrainState, Metrics]:
+        began = time.monotonic()
+        batch = next(self.batches)
+        self.waited += time.monotonic() - began
+        images, labels = (self.part.assemble(batch[name]) for name in ("image", "label"))
+        state, metrics = self._experiment.streaming_step(state, Batch(images, labels))
+        self._in_flight.append(metrics)
+        if len(self._in_flight) > _STEPS_IN_FLIGHT:
+            jax.block_until_ready(self._in_flight.popleft())
+        return state, metrics
+
+
+# Module-level, so that worker processes can be handed them.
+def _order(seed: int, vary: tuple[str, ...], num_examples: int, run: int, epoch: int) -> np.ndarray:
+    return np.asarray(random_streams.epoch_order(seed, run, epoch, vary, num_examples))
+
+
+def _augmentation_keys(seed: int, vary: tuple[str, ...], run: int, epoch: int) -> np.ndarray:
+    return np.asarray(
+        jax.random.key_data(random_streams.epoch_augmentation_key(seed, run, epoch, vary))
+    )

@@ -1,0 +1,39 @@
+"""The inner loop, compiled or not, against its definition; and maps that give their memory back."""
+
+import numpy as np
+import pytest
+
+from churn_jax.analysis import pair_distances
+from churn_jax.predictions.memory_maps import in_bounded_memory
+
+VALUES = np.random.default_rng(0).random((4, 7, 333)).astype(np.float32)
+EXPECTED = np.abs(VALUES[:, None].astype(np.float64) - VALUES[None]).sum(-1)
+
+
+def test_numpy_kernel():
+    np.testing.assert_allclose(pair_distances.choose(1)(VALUES), EXPECTED, rtol=1e-6)
+
+
+def test_compiled_kernel():
+    pytest.importorskip("numba")
+    compiled = pair_distances.choose(1 << 40)
+    assert compiled is not pair_distances.l1_of_pairs
+    np.testing.assert_allclose(compiled(VALUES), EXPECTED, rtol=1e-6)
+
+
+def test_equal_runs_have_distance_0():
+    equal = np.stack([VALUES[0], VALUES[0]])
+    assert pair_distances.l1_of_pairs(equal).max() == 0
+
+
+def test_pages_given_back_are_read_again(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", VALUES[0])
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    monkeypatch.setattr("churn_jax.predictions.memory_maps._KEPT_BYTES", 0)
+    rows = in_bounded_memory(lambda wanted: mapped[wanted], mapped)
+    for _ in range(2):
+        for start in range(0, 7, 2):
+            wanted = slice(start, start + 2)
+            np.testing.assert_array_equal(rows(wanted), VALUES[0][wanted])
+    plain = in_bounded_memory(lambda wanted: VALUES[0][wanted], VALUES[0])
+    np.testing.assert_array_equal(plain(slice(0, 3)), VALUES[0][:3])

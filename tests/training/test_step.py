@@ -1,0 +1,133 @@
+"""The stacked step: meshes agree, runs are independent, members meet in their logits alone."""
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from churn_jax.parallel import stacking
+from churn_jax.planner import collectives
+from churn_jax.training.experiment import make_optimizer
+from churn_jax.training.step import Batch
+from tests.fixtures.experiments import (
+    PAIR,
+    assert_close,
+    assert_equal,
+    digits,
+    make_config,
+    make_experiment,
+    train_steps,
+)
+
+MESHES = [(2, 1, 1), (1, 2, 1), (1, 1, 2), (2, 2, 2)]
+PAIRS = {key.replace(".", "__"): value for key, value in PAIR.items()}
+
+
+def on_mesh(shape, **overrides):
+    run, member, data = shape
+    return make_config(**PAIRS, mesh__run=run, mesh__member=member, mesh__data=data, **overrides)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return train_steps(on_mesh((1, 1, 1)), 5)
+
+
+@pytest.mark.parametrize("shape", MESHES, ids=str)
+def test_losses_and_parameters_do_not_depend_on_the_mesh(reference, shape):
+    state, metrics = train_steps(on_mesh(shape), 5)
+    assert_close(state.params, reference[0].params, rtol=1e-5)
+    assert_close(metrics, reference[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["scan", "vmap"])
+def test_every_layout_within_a_device_gives_the_same(reference, monkeypatch, name):
+    """TPUs and GPUs scan; CPUs, where the reference was made, unroll."""
+    monkeypatch.setitem(stacking.BY_PLATFORM, "cpu", name)
+    state, metrics = train_steps(on_mesh((1, 1, 1)), 5)
+    assert_close(state.params, reference[0].params, rtol=1e-5)
+    assert_close(metrics, reference[1], rtol=1e-5)
+
+
+def test_batch_norm_over_a_split_batch_is_that_of_the_whole_batch():
+    whole, _ = train_steps(on_mesh((1, 1, 1), model__name="resnet8", runs=1), 2)
+    split, _ = train_steps(on_mesh((1, 1, 2), model__name="resnet8", runs=1), 2)
+    assert_close(split.params, whole.params, rtol=1e-5)
+    assert_close(split.batch_stats, whole.batch_stats, rtol=1e-5)
+
+
+def test_batch_norm_in_groups_does_not_depend_on_the_mesh_and_reduces_nothing():
+    grouped = {"model__name": "resnet8", "model__norm_group": 8, "runs": 1}
+    whole, _ = train_steps(on_mesh((1, 1, 1), **grouped), 2)
+    split, _ = train_steps(on_mesh((1, 1, 2), **grouped), 2)
+    assert_close(split.params, whole.params, rtol=1e-5)
+    assert_close(split.batch_stats, whole.batch_stats, rtol=1e-5)
+
+
+def test_a_run_does_not_depend_on_the_runs_beside_it():
+    together, _ = train_steps(make_config(runs=8), 3)
+    alone, _ = train_steps(make_config(runs=1, first_run=3), 3)
+    assert_equal(jax.tree.map(lambda x: x[3:4], together.params), alone.params)
+
+
+def test_members_without_agreement_train_as_baselines_do():
+    """Eq. 9 with β = 0 trains exactly the baseline of each member."""
+    pair, _ = train_steps(make_config(**{**PAIRS, "method__beta": 0.0}), 3)
+    single, _ = train_steps(make_config(), 3)
+    assert_equal(jax.tree.map(lambda x: x[:, :1], pair.params), single.params)
+
+
+def test_agreement_draws_members_together(reference):
+    apart, _ = train_steps(make_config(**{**PAIRS, "method__beta": 0.0}), 5)
+    changed = jax.tree.map(lambda a, b: np.abs(a - b).max(), reference[0].params, apart.params)
+    assert all(change > 0 for change in jax.tree.leaves(changed))
+
+
+def test_only_logits_cross_members_and_nothing_crosses_runs():
+    config = on_mesh((1, 2, 4), model__name="resnet8")
+    found = collectives.collectives(_compiled_step(config).as_text(), make_experiment(config).mesh)
+    logits_bytes = config.runs * 2 * (config.batch_size // 4) * 10 * 4
+    across_members = [each for each in found if "member" in each.axes]
+    assert across_members
+    assert all(each.bytes <= logits_bytes for each in across_members), across_members
+    assert all(each.axes in {("member",), ("data",)} for each in found), found
+
+
+def _compiled_step(config):
+    experiment = make_experiment(config)
+    dataset = digits(config.data.num_train)
+    images = jax.ShapeDtypeStruct(
+        (config.runs, config.batch_size, *dataset.info.image_shape), np.uint8
+    )
+    labels = jax.ShapeDtypeStruct((config.runs, config.batch_size), np.int32)
+    state = experiment.abstract_state()
+    return experiment.streaming_step.lower(state, Batch(images, labels)).compile()
+
+
+def test_weight_decay_is_added_before_momentum_and_clipping_is_per_member():
+    config = make_config(
+        optimizer__weight_decay=0.1, optimizer__clip_norm=1.0, optimizer__nesterov=False
+    )
+    optimizer = make_optimizer(config, steps_per_epoch=4)
+    params, grads = {"w": np.array([2.0])}, {"w": np.array([10.0])}
+    state = optimizer.init(params)
+    for expected_momentum in (1.0 + 0.2, 0.9 * 1.2 + 1.0 + 0.1 * (2.0 - 0.05 * 1.2)):
+        updates, state = optimizer.update(grads, state, params)
+        np.testing.assert_allclose(updates["w"], -0.05 * expected_momentum, rtol=1e-6)
+        params = optax.apply_updates(params, updates)
+
+
+def test_the_streaming_step_trains_as_the_resident_one_does():
+    resident, _ = train_steps(make_config(), 3)
+    streamed, _ = train_steps(make_config(data__pipeline="streaming"), 3)
+    assert_close(streamed.params, resident.params, rtol=1e-6)
+
+
+def test_activations_are_computed_once_on_cpu_and_left_to_the_compiler_elsewhere():
+    """XLA's CPU backend drops barriers before it fuses, unless asked: see `layers.materialised`."""
+    experiment = make_experiment(make_config(model__name="resnet8"))
+    traced = experiment.resident_step.trace(
+        experiment.abstract_state(), experiment.abstract_source()
+    )
+    assert "opt-barrier" in traced.lower().compile().as_text()
+    assert "optimization_barrier" not in traced.lower(lowering_platforms=("tpu",)).as_text()
