@@ -8,7 +8,7 @@ import pytest
 from churn_jax import config as config_lib
 from churn_jax import paper
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 ROWS = paper.tables()["table2_and_5"]
 
 # Appendix A. SVHN's recipe is not given, so only what is the same everywhere is checked.

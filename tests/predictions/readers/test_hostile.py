@@ -21,7 +21,7 @@ from scipy import special
 from churn_jax import compare as command
 from churn_jax.predictions import prediction_file
 from churn_jax.system.commands import run_command
-from tests.test_predictions import example
+from tests.predictions.test_prediction_file import example
 
 # A warning would be a second line on the terminal.
 pytestmark = pytest.mark.filterwarnings("error")
