@@ -8,17 +8,17 @@ examples are taken in float64.
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 
-from churn_jax.analysis.buffers import scratch
+from churn_jax.analysis.buffers import lent
 from churn_jax.analysis.pair_distances import PairKernel, pairs_of
 from churn_jax.errors import UserError
 from churn_jax.metrics import bin_indices
+from churn_jax.metrics.arrays import SUM_TOLERANCE
+from churn_jax.metrics.calibration import NUM_BINS
 
-# Rows of half-precision probabilities add up to 1 only roughly; logits miss by far more than this.
-_SUM_TOLERANCE = 0.02
-NUM_BINS = 15
 # In a logarithm a probability below e^−87, float32's smallest, counts as that.
 _LEAST = float(np.finfo(np.float32).tiny)
 
@@ -99,7 +99,8 @@ class _Softmax:
     """The probabilities of a block, p = top · relative, with relative = p / max p = exp(logs).
 
     `relative` and `logs` are [run, row, class] float32, `logs` None if nobody wants them; the
-    others are [run, row]: `total` is the sum of `relative`, and `label_logs` log p_y, or NaN.
+    others are [run, row]: `total` is the sum of `relative`, `second` its second-largest value (the
+    largest is 1), and `label_logs` log p_y, or NaN.
     """
 
     relative: np.ndarray
@@ -107,6 +108,7 @@ class _Softmax:
     prediction: np.ndarray
     top: np.ndarray
     total: np.ndarray
+    second: np.ndarray
     label_logs: np.ndarray
 
     @property
@@ -139,7 +141,19 @@ def measure_block(
         predictions = np.stack([_predicted(run, rows) for run in runs])
         everywhere = np.ones((len(runs), len(runs)), bool)
         return Block(rows, predictions, {}, {"churn": _differ(predictions)}, None, everywhere)
-    block = _softmax(runs, rows, labels, num_classes, wanted.logs)
+    shape = (len(runs), rows.stop - rows.start, num_classes)
+    with lent(shape) as relative, lent(shape) if wanted.logs else nullcontext() as logs:
+        block = _softmax(runs, rows, labels, relative, logs)
+        return _measured(block, rows, labels, wanted, l1_of_pairs)
+
+
+def _measured(
+    block: _Softmax,
+    rows: slice,
+    labels: np.ndarray | None,
+    wanted: Wanted,
+    l1_of_pairs: PairKernel,
+) -> Block:
     values = _run_values(block, labels is not None, wanted.scores)
     pairs = {"churn": _differ(block.prediction)}
     for alpha in wanted.alphas:
@@ -165,14 +179,17 @@ def _predicted(run: Run, rows: slice) -> np.ndarray:
 
 
 def _softmax(
-    runs: Sequence[Run], rows: slice, labels: np.ndarray | None, num_classes: int, logs: bool
+    runs: Sequence[Run],
+    rows: slice,
+    labels: np.ndarray | None,
+    relative: np.ndarray,
+    all_logs: np.ndarray | None,
 ) -> _Softmax:
-    shape = (len(runs), rows.stop - rows.start, num_classes)
-    relative = scratch("relative", shape)
-    all_logs = scratch("logs", shape) if logs else None
+    """The block's probabilities, in the memory of `relative` and, if wanted, `all_logs`."""
+    shape = relative.shape
     prediction = np.empty(shape[:2], np.int64)
     largest, label_logs = np.empty(shape[:2]), np.full(shape[:2], np.nan)
-    row, ones = np.arange(shape[1]), np.ones(num_classes, np.float32)
+    row, ones = np.arange(shape[1]), np.ones(shape[2], np.float32)
     for i, run in enumerate(runs):
         values = np.asarray(run.rows(rows))
         prediction[i] = values.argmax(1)
@@ -196,7 +213,8 @@ def _softmax(
     _refuse_impossible(runs, rows, relative, top * total)
     if labels is not None:
         label_logs = _label_logs(runs, label_logs, largest, top)
-    return _Softmax(relative, all_logs, prediction, top, total, label_logs)
+    second = _second_largest(relative, prediction)
+    return _Softmax(relative, all_logs, prediction, top, total, second, label_logs)
 
 
 def _top(runs: Sequence[Run], largest: np.ndarray, total: np.ndarray) -> np.ndarray:
@@ -227,7 +245,7 @@ def _refuse_impossible(
     """Raises UserError for values that are no prediction."""
     lowest = relative.min(2)
     # Written so that NaN is faulty.
-    faulty = ~((np.abs(sums - 1) <= _SUM_TOLERANCE) & (lowest >= 0))
+    faulty = ~((np.abs(sums - 1) <= SUM_TOLERANCE) & (lowest >= 0))
     if not faulty.any():
         return
     i, row = np.argwhere(faulty)[0]
@@ -241,7 +259,7 @@ def _refuse_impossible(
 
 def _run_values(block: _Softmax, with_labels: bool, scores: bool) -> dict[str, np.ndarray]:
     """Measures of each run, [run, row] float64."""
-    values = {"top": block.top, "gap": block.top * (1 - _second_largest(block))}
+    values = {"top": block.top, "gap": block.top * (1 - block.second)}
     if with_labels:
         values["nll"] = -block.label_logs
     if not scores:
@@ -257,13 +275,16 @@ def _run_values(block: _Softmax, with_labels: bool, scores: bool) -> dict[str, n
     return values
 
 
-def _second_largest(block: _Softmax) -> np.ndarray:
-    """The second-largest relative probability, [run, row] float64; the largest is 1."""
-    n, num_rows = block.prediction.shape
-    place = (np.arange(n)[:, None], np.arange(num_rows), block.prediction)
-    block.relative[place] = -1
-    second = block.relative.max(2)
-    block.relative[place] = 1
+def _second_largest(relative: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """The second-largest relative probability, [run, row] float64; sets the largest to exactly 1.
+
+    With the largest out of the way a maximum is all it takes, which is faster than any sorting.
+    """
+    n, num_rows = prediction.shape
+    place = (np.arange(n)[:, None], np.arange(num_rows), prediction)
+    relative[place] = -1
+    second = relative.max(2)
+    relative[place] = 1
     return second.astype(np.float64)
 
 

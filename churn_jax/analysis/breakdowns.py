@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from churn_jax.analysis.influence import NUM_BINS
 from churn_jax.analysis.samples import Judge
 from churn_jax.analysis.summaries import estimate
 from churn_jax.metrics import bin_indices
+from churn_jax.metrics.calibration import NUM_BINS
 from churn_jax.metrics.definitions import DEFINITIONS
 
 LEDGER_LENGTH = 200

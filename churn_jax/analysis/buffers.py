@@ -1,21 +1,34 @@
-"""Arrays that a thread uses again and again: new ones would cost clearing their memory."""
+"""Memory that a thread uses again and again: new arrays would cost clearing theirs."""
 
+import contextlib
 import math
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 
-_local = threading.local()
+
+class _Free(threading.local):
+    """Flat arrays of this thread that nobody holds."""
+
+    def __init__(self) -> None:
+        self.arrays: list[np.ndarray] = []
 
 
-def scratch(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """An uninitialised float32 array, the same memory for the same name in the same thread.
+_free = _Free()
 
-    What was in it is gone once the thread asks for the name again.
+
+@contextlib.contextmanager
+def lent(shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """An uninitialised float32 array, for the length of a `with` block and no longer.
+
+    Its memory is lent again afterwards, so nothing that outlives the block may keep a view of it.
     """
     size = math.prod(shape)
-    flat: np.ndarray | None = getattr(_local, name, None)
-    if flat is None or flat.size < size:
+    flat = _free.arrays.pop() if _free.arrays else np.empty(0, np.float32)
+    if flat.size < size:
         flat = np.empty(size, np.float32)
-        setattr(_local, name, flat)
-    return flat[:size].reshape(shape)
+    try:
+        yield flat[:size].reshape(shape)
+    finally:
+        _free.arrays.append(flat)

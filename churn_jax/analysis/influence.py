@@ -8,8 +8,7 @@ its error to first order (the infinitesimal jackknife). All are [example] or [ru
 import numpy as np
 
 from churn_jax.metrics import bin_indices
-
-NUM_BINS = 15
+from churn_jax.metrics.calibration import NUM_BINS
 
 
 def calibration_equal_width(top: np.ndarray, correct: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from churn_jax.analysis.buffers import scratch
+from churn_jax.analysis.buffers import lent
 
 # [run, row, class] float32 → [run, run, row] float32.
 PairKernel = Callable[[np.ndarray], np.ndarray]
@@ -27,14 +27,15 @@ def choose(num_differences: int) -> PairKernel:
 
 def l1_of_pairs(values: np.ndarray) -> np.ndarray:
     """Σ_k |values[i, r, k] − values[j, r, k]| for all i, j, r."""
-    changes, ones = scratch("changes", values.shape), np.ones(values.shape[2], np.float32)
+    ones = np.ones(values.shape[2], np.float32)
+    with lent(values.shape) as changes:
 
-    def distances_to(i: int) -> np.ndarray:
-        np.subtract(values[:i], values[i], out=changes[:i])
-        np.abs(changes[:i], out=changes[:i])
-        return changes[:i] @ ones  # the fastest sum there is
+        def distances_to(i: int) -> np.ndarray:
+            np.subtract(values[:i], values[i], out=changes[:i])
+            np.abs(changes[:i], out=changes[:i])
+            return changes[:i] @ ones  # the fastest sum there is
 
-    return pairs_of(values.shape, distances_to)
+        return pairs_of(values.shape, distances_to)
 
 
 def pairs_of(shape: tuple[int, ...], distances_to: Callable[[int], np.ndarray]) -> np.ndarray:

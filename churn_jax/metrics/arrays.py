@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from churn_jax.errors import UserError
 
 # Rows of half-precision probabilities add up to 1 only roughly; logits miss by far more than this.
-_SUM_TOLERANCE = 0.02
+SUM_TOLERANCE = 0.02
 _BLOCK_ELEMENTS = 1 << 18  # of float64: 2 MiB, which stays in a core's cache
 
 
@@ -91,8 +91,8 @@ def from_log_probs(log_probs: ArrayLike) -> np.ndarray:
 
 def _are_probabilities(probs: np.ndarray) -> np.ndarray:
     # A NaN fails both comparisons.
-    inside = (probs >= 0).all(axis=-1) & (probs <= 1 + _SUM_TOLERANCE).all(axis=-1)
-    return inside & (np.abs(probs.sum(axis=-1) - 1) <= _SUM_TOLERANCE)
+    inside = (probs >= 0).all(axis=-1) & (probs <= 1 + SUM_TOLERANCE).all(axis=-1)
+    return inside & (np.abs(probs.sum(axis=-1) - 1) <= SUM_TOLERANCE)
 
 
 def _float64(array: Any) -> np.ndarray:

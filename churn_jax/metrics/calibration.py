@@ -9,6 +9,8 @@ from churn_jax.errors import UserError
 from churn_jax.metrics.accuracy import correct
 from churn_jax.metrics.arrays import checked_probs
 
+NUM_BINS = 15
+
 
 @dataclass(frozen=True)
 class ReliabilityBins:
@@ -19,7 +21,7 @@ class ReliabilityBins:
     confidence: np.ndarray  # the mean top probability of them; 0 where the bin is empty
 
 
-def bin_indices(top_probs: np.ndarray, num_bins: int = 15) -> np.ndarray:
+def bin_indices(top_probs: np.ndarray, num_bins: int = NUM_BINS) -> np.ndarray:
     """The bin of each top probability: `num_bins` of equal width over (0, 1], right-closed."""
     if num_bins < 1:
         raise UserError(f"num_bins must be at least 1, not {num_bins}")
@@ -28,7 +30,9 @@ def bin_indices(top_probs: np.ndarray, num_bins: int = 15) -> np.ndarray:
     return np.clip(np.searchsorted(edges, top_probs, side="left") - 1, 0, num_bins - 1)
 
 
-def reliability_bins(probs: ArrayLike, labels: ArrayLike, num_bins: int = 15) -> ReliabilityBins:
+def reliability_bins(
+    probs: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS
+) -> ReliabilityBins:
     """Groups examples by top probability and compares it with accuracy, bin by bin.
 
     Arguments and errors as in `expected_calibration_error`, which is the mean of
@@ -43,7 +47,9 @@ def reliability_bins(probs: ArrayLike, labels: ArrayLike, num_bins: int = 15) ->
     return ReliabilityBins(counts, right / members, total / members)
 
 
-def expected_calibration_error(probs: ArrayLike, labels: ArrayLike, num_bins: int = 15) -> float:
+def expected_calibration_error(
+    probs: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS
+) -> float:
     """Expected calibration error (Guo et al., 2017): the gap between confidence and accuracy.
 
         ECE = Σ_bins (n_bin / N) · | accuracy_bin − mean top probability_bin |

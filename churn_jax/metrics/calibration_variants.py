@@ -5,10 +5,12 @@ from numpy.typing import ArrayLike
 
 from churn_jax.metrics.accuracy import correct
 from churn_jax.metrics.arrays import checked_labels, checked_probs
-from churn_jax.metrics.calibration import bin_indices
+from churn_jax.metrics.calibration import NUM_BINS, bin_indices
 
 
-def equal_mass_calibration_error(probs: ArrayLike, labels: ArrayLike, num_bins: int = 15) -> float:
+def equal_mass_calibration_error(
+    probs: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS
+) -> float:
     """ECE over bins that hold equally many examples, by rank of the top probability.
 
     Bin b holds ranks [b·N/n, (b+1)·N/n); ties keep the order of the examples.
@@ -41,7 +43,9 @@ def kolmogorov_smirnov_calibration_error(probs: ArrayLike, labels: ArrayLike) ->
     return float(sums[last_of_equals].max() / len(top))
 
 
-def classwise_calibration_error(probs: ArrayLike, labels: ArrayLike, num_bins: int = 15) -> float:
+def classwise_calibration_error(
+    probs: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS
+) -> float:
     """The mean over the classes of the calibration error of each class's probability (Kull, 2019).
 
         1/K Σ_j Σ_bins n_bin/N · | frequency of j in the bin − mean p_j in the bin |

@@ -4,6 +4,8 @@ import dataclasses
 import math
 from typing import Literal
 
+from churn_jax.metrics.calibration import NUM_BINS
+
 Scope = Literal["run", "pair", "step", "set"]
 
 
@@ -77,23 +79,23 @@ DEFINITIONS: dict[str, Definition] = {
     ),
     "ece": Definition(
         "ECE",
-        "expected calibration error: Σ_bins n_bin/N · |accuracy − mean top probability| over 15 "
-        "bins of equal width, closed on the right",
+        "expected calibration error: Σ_bins n_bin/N · |accuracy − mean top probability| over "
+        f"{NUM_BINS} bins of equal width, closed on the right",
         "run",
         _GUO,
         _BOTH,
     ),
     "ece_mass": Definition(
         "ECE, equal mass",
-        "the same over 15 bins that hold the same number of examples",
+        f"the same over {NUM_BINS} bins that hold the same number of examples",
         "run",
         "Nixon et al., Measuring Calibration in Deep Learning, 2019",
         _BOTH,
     ),
     "ece_classwise": Definition(
         "ECE, classwise",
-        "the mean over the classes j of Σ_bins n_bin/N · |frequency of j − mean p_j|, 15 bins of "
-        "equal width of p_j",
+        "the mean over the classes j of Σ_bins n_bin/N · |frequency of j − mean p_j|, "
+        f"{NUM_BINS} bins of equal width of p_j",
         "run",
         "Kull et al., Beyond Temperature Scaling, 2019",
         _BOTH,
