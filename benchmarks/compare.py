@@ -120,7 +120,7 @@ def _churn_jax(files, labels):
     from churn_jax.analysis import pair_distances
     from churn_jax.analysis.blocks import Wanted
     from churn_jax.analysis.one_pass import measure
-    from churn_jax.analysis.samples import Judge
+    from churn_jax.analysis.samples import Samples
     from churn_jax.predictions.alignment import align
     from churn_jax.predictions.readers import read, read_labels
 
@@ -132,12 +132,12 @@ def _churn_jax(files, labels):
         measured = measure(
             together.runs, together.labels, len(together.ids), together.num_classes, Wanted()
         )
-        judge = Judge(measured, ["runs"])
+        samples = Samples(measured, ["runs"])
         return {
-            "churn": judge.within("churn", 0).mean,
-            "schurn": judge.within("schurn", 0).mean,
-            "ece": judge.run("ece", 0).mean,
-            "nll": judge.run("nll", 0).mean,
+            "churn": samples.within("churn", 0).mean,
+            "schurn": samples.within("schurn", 0).mean,
+            "ece": samples.run("ece", 0).mean,
+            "nll": samples.run("nll", 0).mean,
         }
 
     return run

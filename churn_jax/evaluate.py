@@ -17,7 +17,7 @@ from churn_jax import report as reports
 from churn_jax.analysis import breakdowns, intervals, summaries, validity
 from churn_jax.analysis.blocks import EVERYTHING, Run
 from churn_jax.analysis.one_pass import Measured, measure
-from churn_jax.analysis.samples import Judge
+from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UserError
 from churn_jax.predictions import origins, workdirs
 from churn_jax.predictions.memory_maps import in_bounded_memory
@@ -77,12 +77,12 @@ def describe(
         "num_classes": runs[0].log_probs.shape[2],
         "notes": [],
     }
-    judge = Judge(_measure(groups), [group.name for group in groups])
-    report |= summaries.judgement(judge)
+    samples = Samples(_measure(groups), [group.name for group in groups])
+    report |= summaries.judgement(samples)
     names = [f"{group.name} {run.provenance['run']}" for group in groups for run in group.runs]
     classes = provenance.get("class_names") or [str(i) for i in range(report["num_classes"])]
-    report |= breakdowns.all_details(judge, names, runs[0].ids, classes, {})
-    validity.add(report, judge, names, [run.provenance for run in runs], failed)
+    report |= breakdowns.all_details(samples, names, runs[0].ids, classes, {})
+    validity.add(report, samples, names, [run.provenance for run in runs], failed)
     for entry, group in zip(report["groups"], groups, strict=True):
         entry["config_hash"] = group.config_hash
         entry["step"] = group.step
@@ -157,8 +157,8 @@ def _over_training(
         whole = [group for group in found if len(group.runs) == sizes.get(group.config_hash)]
         if not whole:
             continue
-        judge = Judge(_measure(whole), [group.name for group in whole])
-        entries = [summaries.describe_group(judge, index) for index in range(len(whole))]
+        samples = Samples(_measure(whole), [group.name for group in whole])
+        entries = [summaries.describe_group(samples, index) for index in range(len(whole))]
         for group, entry in zip(whole, entries, strict=True):
             point = {"step": step, "accuracy": entry["accuracy"], "churn": entry["churn"]}
             history[names[group.config_hash]].append(point)

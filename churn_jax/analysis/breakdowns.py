@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from churn_jax.analysis.samples import Judge
+from churn_jax.analysis.samples import Samples
 from churn_jax.analysis.summaries import estimate
 from churn_jax.metrics import bin_indices
 from churn_jax.metrics.calibration import NUM_BINS
@@ -17,7 +17,7 @@ _GAP_BINS = 10
 
 
 def all_details(
-    judge: Judge,
+    samples: Samples,
     run_names: Sequence[str],
     ids: np.ndarray,
     class_names: Sequence[str],
@@ -25,11 +25,11 @@ def all_details(
 ) -> dict[str, Any]:
     """Everything here, under the report's keys; arguments as of the functions below."""
     return {
-        "reliability": reliability(judge),
-        "near_ties": near_ties(judge),
-        "matrix": matrix(judge, run_names),
-        "ledger": ledger(judge, ids, class_names),
-        "slices": slices(judge, class_names, given),
+        "reliability": reliability(samples),
+        "near_ties": near_ties(samples),
+        "matrix": matrix(samples, run_names),
+        "ledger": ledger(samples, ids, class_names),
+        "slices": slices(samples, class_names, given),
         "definitions": {
             key: {"title": found.title, "text": found.text, "source": found.source}
             for key, found in DEFINITIONS.items()
@@ -37,22 +37,22 @@ def all_details(
     }
 
 
-def pairs_in_question(judge: Judge) -> list[tuple[int, int]]:
+def pairs_in_question(samples: Samples) -> list[tuple[int, int]]:
     """The pairs a report is about: across the first and the last group, or within the one."""
-    last = len(judge.names) - 1
+    last = len(samples.names) - 1
     if last == 0:
-        return list(itertools.combinations(judge.members(0).tolist(), 2))
-    return list(itertools.product(judge.members(0).tolist(), judge.members(last).tolist()))
+        return list(itertools.combinations(samples.members(0).tolist(), 2))
+    return list(itertools.product(samples.members(0).tolist(), samples.members(last).tolist()))
 
 
-def reliability(judge: Judge) -> list[dict[str, Any]]:
+def reliability(samples: Samples) -> list[dict[str, Any]]:
     """For each group, accuracy against confidence in bins of equal width, over all its runs."""
-    measured = judge.measured
+    measured = samples.measured
     if measured.labels is None or not measured.has_probs:
         return []
     diagrams = []
-    for group, name in enumerate(judge.names):
-        rows = judge.members(group)
+    for group, name in enumerate(samples.names):
+        rows = samples.members(group)
         top, correct = measured.values["top"][rows].ravel(), measured.correct[rows].ravel()
         bins = bin_indices(top, NUM_BINS)
         count = np.bincount(bins, minlength=NUM_BINS)
@@ -68,18 +68,18 @@ def reliability(judge: Judge) -> list[dict[str, Any]]:
     return diagrams
 
 
-def near_ties(judge: Judge) -> dict[str, Any] | None:
+def near_ties(samples: Samples) -> dict[str, Any] | None:
     """How much churn comes from examples on which a model nearly tied: Lemma 2's argument.
 
     Examples are binned by the smaller γ of the two runs; `share` is the part of all examples in a
     bin, `churn` the churn there, and `part_of_churn` what the bin adds to all churn.
     """
-    measured = judge.measured
+    measured = samples.measured
     if not measured.has_probs:
         return None
     count, flips = np.zeros(_GAP_BINS), np.zeros(_GAP_BINS)
     gap, predictions = measured.values["gap"], measured.predictions
-    for i, j in pairs_in_question(judge):
+    for i, j in pairs_in_question(samples):
         bins = np.minimum((np.minimum(gap[i], gap[j]) * _GAP_BINS).astype(np.int64), _GAP_BINS - 1)
         count += np.bincount(bins, minlength=_GAP_BINS)
         flips += np.bincount(bins, predictions[i] != predictions[j], minlength=_GAP_BINS)
@@ -93,24 +93,24 @@ def near_ties(judge: Judge) -> dict[str, Any] | None:
     }
 
 
-def matrix(judge: Judge, run_names: Sequence[str]) -> dict[str, Any]:
+def matrix(samples: Samples, run_names: Sequence[str]) -> dict[str, Any]:
     """Churn of every pair of runs."""
-    groups = [judge.names[group] for group in judge.measured.groups]
-    churn = judge.measured.pairs["churn"].pairs
+    groups = [samples.names[group] for group in samples.measured.groups]
+    churn = samples.measured.pairs["churn"].pairs
     return {"runs": list(run_names), "groups": groups, "churn": churn.tolist()}
 
 
 def ledger(
-    judge: Judge, ids: np.ndarray, class_names: Sequence[str], length: int = LEDGER_LENGTH
+    samples: Samples, ids: np.ndarray, class_names: Sequence[str], length: int = LEDGER_LENGTH
 ) -> list[dict[str, Any]]:
     """The examples whose predictions change most, and among those the most confident ones first.
 
     `instability` is the fraction of the pairs in question that disagree on the example, `votes` how
     many runs of each group predict which class, `right` how many are right.
     """
-    measured = judge.measured
-    means, last = measured.pairs["churn"].means, len(judge.names) - 1
-    instability = means[judge.members(0), last].mean(0)
+    measured = samples.measured
+    means, last = measured.pairs["churn"].means, len(samples.names) - 1
+    instability = means[samples.members(0), last].mean(0)
     unstable = np.flatnonzero(instability > 0)
     gap = measured.values["gap"].mean(0) if measured.has_probs else np.zeros(len(ids))
     order = unstable[np.lexsort((-gap[unstable], -instability[unstable]))][:length]
@@ -122,8 +122,8 @@ def ledger(
             "instability": float(instability[example]),
             "gap": float(gap[example]) if measured.has_probs else None,
             "votes": [
-                _votes(predictions[judge.members(group)], class_names)
-                for group in range(len(judge.names))
+                _votes(predictions[samples.members(group)], class_names)
+                for group in range(len(samples.names))
             ],
             "label": None,
         }
@@ -131,39 +131,39 @@ def ledger(
             row["label"] = class_names[measured.labels[example]]
             correct = measured.correct[:, example]
             row["right"] = [
-                int(correct[judge.members(group)].sum()) for group in range(len(judge.names))
+                int(correct[samples.members(group)].sum()) for group in range(len(samples.names))
             ]
         rows.append(row)
     return rows
 
 
 def slices(
-    judge: Judge, class_names: Sequence[str], given: dict[str, np.ndarray]
+    samples: Samples, class_names: Sequence[str], given: dict[str, np.ndarray]
 ) -> list[dict[str, Any]]:
     """Every measure on the examples of each class, and of each of the user's slices.
 
     Args:
-      judge: of all examples.
+      samples: of all examples.
       class_names: one for each class.
       given: for each way of slicing, the name of every example's slice, [example] of str; an empty
         name is in no slice.
     """
     found = []
-    labels = judge.measured.labels
+    labels = samples.measured.labels
     if labels is not None:
         for index in np.unique(labels).tolist():
-            found.append(_slice(judge, "class", class_names[index], labels == index))
+            found.append(_slice(samples, "class", class_names[index], labels == index))
     for by, names in given.items():
         for name in np.unique(names).tolist():
             if name:
-                found.append(_slice(judge, by, name, names == name))
+                found.append(_slice(samples, by, name, names == name))
     return found
 
 
-def _slice(judge: Judge, by: str, name: str, mask: np.ndarray) -> dict[str, Any]:
-    part = Judge(judge.measured.take(mask), judge.names)
+def _slice(samples: Samples, by: str, name: str, mask: np.ndarray) -> dict[str, Any]:
+    part = Samples(samples.measured.take(mask), samples.names)
     groups: list[dict[str, Any]] = []
-    for group, group_name in enumerate(judge.names):
+    for group, group_name in enumerate(samples.names):
         entry: dict[str, Any] = {"name": group_name}
         for key in part.run_measures:
             entry[key] = estimate(key, part.run(key, group))
@@ -172,9 +172,9 @@ def _slice(judge: Judge, by: str, name: str, mask: np.ndarray) -> dict[str, Any]
             entry[key] = estimate(key, part.within(key, group)) if several else None
         groups.append(entry)
     steps: list[dict[str, Any]] = []
-    for a, b in itertools.combinations(range(len(judge.names)), 2):
-        entry = {"a": judge.names[a], "b": judge.names[b]}
-        for key in (*part.pair_measures, *part.step_measures):
+    for a, b in itertools.combinations(range(len(samples.names)), 2):
+        entry = {"a": samples.names[a], "b": samples.names[b]}
+        for key in (*part.pair_measures, *part.change_measures):
             entry[key] = estimate(key, part.between(key, a, b))
         steps.append(entry)
     count = int(np.count_nonzero(mask))

@@ -16,7 +16,7 @@ from churn_jax import report as reports
 from churn_jax.analysis import breakdowns, gate, summaries, validity
 from churn_jax.analysis.blocks import DISTANCES, EVERYTHING, Wanted
 from churn_jax.analysis.one_pass import measure
-from churn_jax.analysis.samples import Judge
+from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UserError
 from churn_jax.predictions import origins, workdirs
 from churn_jax.predictions.alignment import Aligned, align
@@ -124,10 +124,10 @@ def compare(
     _refuse_mixtures(sources)
     aligned = align(sources, _label_source(labels))
     wanted = Wanted(alphas, everything, DISTANCES if everything else (), everything)
-    judge = _judge(aligned, wanted)
+    samples = _samples(aligned, wanted)
     given = _slices(slices, aligned.ids)
-    report = _report(aligned, judge, given, _failed(groups))
-    verdicts = gate.check(fail_if, judge, confident) if fail_if is not None else []
+    report = _report(aligned, samples, given, _failed(groups))
+    verdicts = gate.check(fail_if, samples, confident) if fail_if is not None else []
     report["gate"] = {"confident": confident, "conditions": [v.to_dict() for v in verdicts]}
     return Comparison(report, verdicts, aligned.provenance)
 
@@ -214,14 +214,14 @@ def _slices(
     return given
 
 
-def _judge(aligned: Aligned, wanted: Wanted) -> Judge:
+def _samples(aligned: Aligned, wanted: Wanted) -> Samples:
     measured = measure(aligned.runs, aligned.labels, len(aligned.ids), aligned.num_classes, wanted)
-    return Judge(measured, aligned.groups)
+    return Samples(measured, aligned.groups)
 
 
 def _report(
     aligned: Aligned,
-    judge: Judge,
+    samples: Samples,
     given: dict[str, np.ndarray],
     failed: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
@@ -234,10 +234,10 @@ def _report(
         "num_classes": aligned.num_classes,
         "notes": aligned.notes,
     }
-    report |= summaries.judgement(judge)
+    report |= summaries.judgement(samples)
     names = _short_names([run.name for run in aligned.runs])
-    validity.add(report, judge, names, aligned.origins, failed)
-    return report | breakdowns.all_details(judge, names, aligned.ids, aligned.class_names, given)
+    validity.add(report, samples, names, aligned.origins, failed)
+    return report | breakdowns.all_details(samples, names, aligned.ids, aligned.class_names, given)
 
 
 def _short_names(paths: Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from churn_jax.analysis import intervals
 from churn_jax.analysis.intervals import Sample
-from churn_jax.analysis.samples import Judge
+from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UserError, suggest
 
 ALIASES = {
@@ -64,12 +64,12 @@ class Verdict:
         return dataclasses.asdict(self)
 
 
-def check(text: str, judge: Judge, confident: bool = False) -> list[Verdict]:
+def check(text: str, samples: Samples, confident: bool = False) -> list[Verdict]:
     """Tests every condition.
 
     Args:
       text: conditions separated by commas.
-      judge: what the measures are of.
+      samples: what the measures are of.
       confident: fail only if the 95 % interval leaves no doubt that the condition is true, so that
         noise does not stop a release; else by the estimate.
 
@@ -79,11 +79,11 @@ def check(text: str, judge: Judge, confident: bool = False) -> list[Verdict]:
     conditions = [part.strip() for part in text.split(",") if part.strip()]
     if not conditions:
         raise UserError("--fail_if is empty: give conditions such as 'churn>0.05, nfr>0.01'")
-    return [_verdict(condition, judge, confident) for condition in conditions]
+    return [_verdict(condition, samples, confident) for condition in conditions]
 
 
-def _verdict(condition: str, judge: Judge, confident: bool) -> Verdict:
-    left, right, greater = _parse(condition, judge)
+def _verdict(condition: str, samples: Samples, confident: bool) -> Verdict:
+    left, right, greater = _parse(condition, samples)
     margin = right - left if greater else left - right
     found = intervals.interval(margin.sample) if isinstance(margin.sample, Sample) else None
     low, high = (found.low, found.high) if found else (0.0, 0.0)
@@ -127,7 +127,7 @@ class _Sum:
         return self + other * -1.0
 
 
-def _parse(condition: str, judge: Judge) -> tuple[_Sum, _Sum, bool]:
+def _parse(condition: str, samples: Samples) -> tuple[_Sum, _Sum, bool]:
     """(left, right, whether left > right is the condition)."""
     try:
         tree = ast.parse(condition, mode="eval").body
@@ -137,24 +137,24 @@ def _parse(condition: str, judge: Judge) -> tuple[_Sum, _Sum, bool]:
         raise UserError(f"--fail_if: {condition!r} is no comparison such as churn>0.05")
     if not isinstance(tree.ops[0], ast.Gt | ast.Lt):
         raise UserError(f"--fail_if: {condition!r} must compare by > or <")
-    sides = [_sum(side, condition, judge) for side in (tree.left, tree.comparators[0])]
+    sides = [_sum(side, condition, samples) for side in (tree.left, tree.comparators[0])]
     return sides[0], sides[1], isinstance(tree.ops[0], ast.Gt)
 
 
-def _sum(node: ast.expr, condition: str, judge: Judge) -> _Sum:
+def _sum(node: ast.expr, condition: str, samples: Samples) -> _Sum:
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
             return _Sum(None, float(number))
         case ast.Name(id=name):
-            return _Sum(_measure(name, judge), 0.0)
+            return _Sum(_measure(name, samples), 0.0)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return _sum(operand, condition, judge) * -1.0
+            return _sum(operand, condition, samples) * -1.0
         case ast.BinOp(op=ast.Add(), left=left, right=right):
-            return _sum(left, condition, judge) + _sum(right, condition, judge)
+            return _sum(left, condition, samples) + _sum(right, condition, samples)
         case ast.BinOp(op=ast.Sub(), left=left, right=right):
-            return _sum(left, condition, judge) - _sum(right, condition, judge)
+            return _sum(left, condition, samples) - _sum(right, condition, samples)
         case ast.BinOp(op=ast.Mult(), left=left, right=right):
-            a, b = _sum(left, condition, judge), _sum(right, condition, judge)
+            a, b = _sum(left, condition, samples), _sum(right, condition, samples)
             if a.sample and b.sample:
                 raise UserError(f"--fail_if: {condition!r} multiplies two measures")
             return b * a.constant if b.sample else a * b.constant
@@ -164,41 +164,48 @@ def _sum(node: ast.expr, condition: str, judge: Judge) -> _Sum:
             )
 
 
-def _measure(name: str, judge: Judge) -> Sample:
+def _measure(name: str, samples: Samples) -> Sample:
     """The sample of `churn`, `churn_old`, `ece_GROUP`, …"""
-    groups = {str(group): index for index, group in enumerate(judge.names)}
-    first, last = 0, len(judge.names) - 1
+    groups = {str(group): index for index, group in enumerate(samples.names)}
+    first, last = 0, len(samples.names) - 1
     for group, index in {**groups, "old": first, "new": last}.items():
         key = _key(name.removesuffix(f"_{_identifier(group)}"))
-        if name.endswith(f"_{_identifier(group)}") and _known(key, judge):
-            return _of_group(name, key, index, judge)
+        if name.endswith(f"_{_identifier(group)}") and _known(key, samples):
+            return _of_group(name, key, index, samples)
     key = _key(name)
-    if not _known(key, judge):
-        choices = (*judge.run_measures, *judge.pair_measures, *judge.step_measures)
+    if not _known(key, samples):
+        choices = (*samples.run_measures, *samples.pair_measures, *samples.change_measures)
         raise UserError(f"--fail_if: {name!r} is not measured{suggest(name, choices)}")
-    if key in judge.run_measures:
+    if key in samples.run_measures:
         if first == last:
-            return _of_group(name, key, first, judge)
+            return _of_group(name, key, first, samples)
         raise UserError(f"--fail_if: say whose {name}: {name}_old or {name}_new")
     if first == last:
-        return _of_group(name, key, first, judge)
-    if key == "excess_churn" and min(len(judge.members(g)) for g in (first, last)) < 2:
+        return _of_group(name, key, first, samples)
+    if key == "excess_churn" and min(len(samples.members(g)) for g in (first, last)) < 2:
         raise UserError("--fail_if: excess_churn needs two runs of each group")
-    return judge.between(key, first, last)
+    return samples.between(key, first, last)
 
 
-def _of_group(name: str, key: str, group: int, judge: Judge) -> Sample:
-    if key in judge.run_measures:
-        return judge.run(key, group)
-    if key not in judge.pair_measures:
+def _of_group(name: str, key: str, group: int, samples: Samples) -> Sample:
+    if key in samples.run_measures:
+        return samples.run(key, group)
+    if key not in samples.pair_measures:
         raise UserError(f"--fail_if: {name}: {key} is of a step between two groups")
-    if len(judge.members(group)) < 2:
-        raise UserError(f"--fail_if: {name}: {judge.names[group]} has one run, so no {key} within")
-    return judge.within(key, group)
+    if len(samples.members(group)) < 2:
+        raise UserError(
+            f"--fail_if: {name}: {samples.names[group]} has one run, so no {key} within"
+        )
+    return samples.within(key, group)
 
 
-def _known(key: str, judge: Judge) -> bool:
-    known = (*judge.run_measures, *judge.pair_measures, *judge.step_measures, "excess_churn")
+def _known(key: str, samples: Samples) -> bool:
+    known = (
+        *samples.run_measures,
+        *samples.pair_measures,
+        *samples.change_measures,
+        "excess_churn",
+    )
     return key in known
 
 

@@ -23,7 +23,7 @@ _STORED = {"lemma2_bound": "lemma2"}  # where the pass has another name for it
 
 
 @dataclasses.dataclass(frozen=True)
-class Judge:
+class Samples:
     """Gives every measure of one `Measured` as a `Sample`, for groups known by their index."""
 
     measured: Measured
@@ -42,9 +42,9 @@ class Judge:
         return found + [key for key in self.measured.pairs if key.startswith("schurn@")]
 
     @functools.cached_property
-    def step_measures(self) -> list[str]:
+    def change_measures(self) -> list[str]:
         """What can be said of the step from one group to another beyond the pair measures."""
-        return [key for key in self._of_scope("step") if key != "excess_churn"]
+        return [key for key in self._of_scope("change") if key != "excess_churn"]
 
     def members(self, group: int) -> np.ndarray:
         """Indices of the group's runs."""

@@ -1,4 +1,4 @@
-"""A judge's answers as the report's tables of JSON-ready numbers, under the report's keys."""
+"""The samples of runs as the report's tables of JSON-ready numbers, under the report's keys."""
 
 import itertools
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ import numpy as np
 
 from churn_jax.analysis import intervals
 from churn_jax.analysis.intervals import Sample
-from churn_jax.analysis.samples import Judge, interval_of
+from churn_jax.analysis.samples import Samples, interval_of
 
 CONTRASTED = (
     *("churn", "accuracy", "schurn", "ece"),
@@ -16,74 +16,74 @@ CONTRASTED = (
 )
 
 
-def judgement(judge: Judge) -> dict[str, Any]:
+def judgement(samples: Samples) -> dict[str, Any]:
     """The report's `groups`, `between` and `contrasts`."""
-    pairs = list(itertools.combinations(range(len(judge.names)), 2))
+    pairs = list(itertools.combinations(range(len(samples.names)), 2))
     return {
-        "groups": [describe_group(judge, group) for group in range(len(judge.names))],
-        "between": [describe_step(judge, a, b) for a, b in pairs],
-        "contrasts": contrasts(judge, pairs),
+        "groups": [describe_group(samples, group) for group in range(len(samples.names))],
+        "between": [describe_step(samples, a, b) for a, b in pairs],
+        "contrasts": contrasts(samples, pairs),
     }
 
 
-def describe_group(judge: Judge, group: int) -> dict[str, Any]:
+def describe_group(samples: Samples, group: int) -> dict[str, Any]:
     """One group's entry in the report; measures of pairs are null where there is no pair."""
-    rows = judge.members(group).tolist()
-    entry: dict[str, Any] = {"name": judge.names[group], "num_runs": len(rows)}
-    for key in judge.run_measures:
-        per_run = judge.run_values(key, group).mean(1)
-        entry[key] = summary(key, judge.run(key, group), per_run)
+    rows = samples.members(group).tolist()
+    entry: dict[str, Any] = {"name": samples.names[group], "num_runs": len(rows)}
+    for key in samples.run_measures:
+        per_run = samples.run_values(key, group).mean(1)
+        entry[key] = summary(key, samples.run(key, group), per_run)
         entry[key]["per_run"] = per_run.tolist()
-    if judge.measured.classwise is not None:
-        entry["ece_classwise"] = _over_runs(judge.measured.classwise[rows])
+    if samples.measured.classwise is not None:
+        entry["ece_classwise"] = _over_runs(samples.measured.classwise[rows])
     pairs = list(itertools.combinations(rows, 2))
     places = list(itertools.combinations(range(len(rows)), 2))
-    for key in judge.pair_measures:
+    for key in samples.pair_measures:
         entry[key] = None
         if pairs:
-            per_pair = judge.pair_values(key, pairs)
-            entry[key] = summary(key, judge.within(key, group), np.array(per_pair))
+            per_pair = samples.pair_values(key, pairs)
+            entry[key] = summary(key, samples.within(key, group), np.array(per_pair))
             entry[key]["per_pair"] = [
                 [i, j, value] for (i, j), value in zip(places, per_pair, strict=True)
             ]
-    entry |= _of_the_set(judge, rows, entry["churn"])
-    entry["bounds"] = _bounds(judge, pairs)
+    entry |= _of_the_set(samples, rows, entry["churn"])
+    entry["bounds"] = _bounds(samples, pairs)
     return entry
 
 
-def describe_step(judge: Judge, a: int, b: int) -> dict[str, Any]:
+def describe_step(samples: Samples, a: int, b: int) -> dict[str, Any]:
     """What the step from group `a` to group `b` changes, over all pairs of a run of each.
 
     `excess_churn` is the churn between the groups less the mean of the churn within them: what the
     step changes beyond what a retraining would. Null where a group has one run.
     """
-    entry: dict[str, Any] = {"a": judge.names[a], "b": judge.names[b]}
-    for key in (*judge.pair_measures, *judge.step_measures):
-        entry[key] = estimate(key, judge.between(key, a, b))
-    rows_a, rows_b = judge.members(a), judge.members(b)
+    entry: dict[str, Any] = {"a": samples.names[a], "b": samples.names[b]}
+    for key in (*samples.pair_measures, *samples.change_measures):
+        entry[key] = estimate(key, samples.between(key, a, b))
+    rows_a, rows_b = samples.members(a), samples.members(b)
     entry["excess_churn"] = None
     if min(len(rows_a), len(rows_b)) > 1:
-        entry["excess_churn"] = estimate("excess_churn", judge.between("excess_churn", a, b))
-    if len(rows_a) == len(rows_b) == 1 and judge.measured.labels is not None:
-        correct = judge.measured.correct
+        entry["excess_churn"] = estimate("excess_churn", samples.between("excess_churn", a, b))
+    if len(rows_a) == len(rows_b) == 1 and samples.measured.labels is not None:
+        correct = samples.measured.correct
         entry["mcnemar"] = intervals.mcnemar(correct[rows_a[0]], correct[rows_b[0]])
-    entry["bounds"] = _bounds(judge, itertools.product(rows_a.tolist(), rows_b.tolist()))
+    entry["bounds"] = _bounds(samples, itertools.product(rows_a.tolist(), rows_b.tolist()))
     return entry
 
 
-def contrasts(judge: Judge, pairs: Iterable[tuple[int, int]]) -> list[dict[str, Any]]:
+def contrasts(samples: Samples, pairs: Iterable[tuple[int, int]]) -> list[dict[str, Any]]:
     """Differences b − a of the groups' own measures on the same examples, Holm-corrected."""
     entries: list[dict[str, Any]] = []
     for a, b in pairs:
-        alone = min(len(judge.members(a)), len(judge.members(b))) < 2
+        alone = min(len(samples.members(a)), len(samples.members(b))) < 2
         for key in CONTRASTED:
-            if key not in judge.run_measures and (alone or key not in judge.pair_measures):
+            if key not in samples.run_measures and (alone or key not in samples.pair_measures):
                 continue
-            found = intervals.interval(judge.own(key, b) - judge.own(key, a))
+            found = intervals.interval(samples.own(key, b) - samples.own(key, a))
             entries.append(
                 {
-                    "a": judge.names[a],
-                    "b": judge.names[b],
+                    "a": samples.names[a],
+                    "b": samples.names[b],
                     "metric": key,
                     "difference": found.mean,
                     "ci95": found.ci95,
@@ -121,20 +121,20 @@ def _over_runs(values: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _of_the_set(judge: Judge, rows: list[int], churn: dict[str, Any] | None) -> dict[str, Any]:
+def _of_the_set(samples: Samples, rows: list[int], churn: dict[str, Any] | None) -> dict[str, Any]:
     """Measures of all runs of a group together."""
     if churn is None:
         return {"ambiguity": None, "discrepancy": None}
-    predictions = judge.measured.predictions[rows]
+    predictions = samples.measured.predictions[rows]
     differing = (predictions != predictions[0]).any(0).astype(np.float64)
     found = estimate("ambiguity", Sample(differing, {"": None}))
     largest = max(value for _, _, value in churn["per_pair"])
     return {"ambiguity": found, "discrepancy": {"mean": largest, "ci95": [None, None]}}
 
 
-def _bounds(judge: Judge, pairs: Iterable[tuple[int, int]]) -> dict[str, bool]:
+def _bounds(samples: Samples, pairs: Iterable[tuple[int, int]]) -> dict[str, bool]:
     """Whether the paper's bounds hold for all the pairs; they are theorems."""
-    measured, pairs = judge.measured, list(pairs)
+    measured, pairs = samples.measured, list(pairs)
     bounds = {"lemma2": all(bool(measured.lemma2_holds[i, j]) for i, j in pairs)}
     if measured.labels is None:
         return bounds

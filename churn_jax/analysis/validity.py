@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from churn_jax.analysis.samples import Judge
+from churn_jax.analysis.samples import Samples
 from churn_jax.predictions import origins
 from churn_jax.predictions.origins import Origin
 
@@ -25,7 +25,7 @@ _STANDARD_ERRORS = 2.0
 
 def add(
     report: Report,
-    judge: Judge,
+    samples: Samples,
     run_names: Sequence[str],
     made_by: Sequence[Origin],
     failed: Sequence[Mapping[str, Any]] = (),
@@ -37,25 +37,25 @@ def add(
     each, the gravest first.
 
     Args:
-      report: with the judge's `groups` and `contrasts`.
-      judge: of the report.
-      run_names: of all runs, as the judge has them.
+      report: with its `groups` and `contrasts`.
+      samples: of the report.
+      run_names: of all runs, as the samples have them.
       made_by: the origin of each.
       failed: {group, run, step, last_good_checkpoint} of runs that are left out.
     """
-    chance = chance_level(judge)
+    chance = chance_level(samples)
     by_group: dict[str, list[Origin]] = {}
     broken, tied = [], []
     for index, entry in enumerate(report["groups"]):
-        rows = judge.members(index).tolist()
+        rows = samples.members(index).tolist()
         by_group[entry["name"]] = [made_by[row] for row in rows]
         entry["made_by"] = origins.made_by(by_group[entry["name"]])
         entry["never_learned"] = [
             {"run": run_names[row], **fault}
             for row in rows
-            if (fault := _fault(judge, row, chance))
+            if (fault := _fault(samples, row, chance))
         ]
-        entry["not_independent"] = _dependence(judge, rows, run_names, by_group[entry["name"]])
+        entry["not_independent"] = _dependence(samples, rows, run_names, by_group[entry["name"]])
         broken += [f"{run['run']} never learned: {run['why']}" for run in entry["never_learned"]]
         tied += [f"{entry['name']}: {entry['not_independent']}"] * bool(entry["not_independent"])
     report["failed_runs"] = list(failed)
@@ -67,20 +67,20 @@ def add(
     _withhold(report)
 
 
-def chance_level(judge: Judge) -> dict[str, float] | None:
+def chance_level(samples: Samples) -> dict[str, float] | None:
     """What knows nothing of the examples reaches; None without labels of several classes.
 
     `accuracy`: the share of the largest class; `accuracy_to_beat`: that and two standard errors;
     `nll`: log K.
     """
-    labels = judge.measured.labels
+    labels = samples.measured.labels
     if labels is None:
         return None
     share = float(np.bincount(labels).max()) / len(labels)
     if share == 1:
         return None
     above = _STANDARD_ERRORS * math.sqrt(share * (1 - share) / len(labels))
-    nll = math.log(judge.measured.num_classes)
+    nll = math.log(samples.measured.num_classes)
     return {"accuracy": share, "accuracy_to_beat": share + above, "nll": nll}
 
 
@@ -94,11 +94,11 @@ def failure(run: Mapping[str, Any]) -> str:
     )
 
 
-def _fault(judge: Judge, row: int, chance: Mapping[str, float] | None) -> dict[str, Any] | None:
+def _fault(samples: Samples, row: int, chance: Mapping[str, float] | None) -> dict[str, Any] | None:
     """Why a run counts as one that never learned, or None."""
     if chance is None:
         return None
-    measured = judge.measured
+    measured = samples.measured
     accuracy = float(measured.correct[row].mean())
     nll = float(measured.values["nll"][row].mean()) if "nll" in measured.values else None
     found = {"accuracy": accuracy, "nll": nll}
@@ -117,7 +117,7 @@ def _fault(judge: Judge, row: int, chance: Mapping[str, float] | None) -> dict[s
 
 
 def _dependence(
-    judge: Judge, rows: Sequence[int], run_names: Sequence[str], made_by: Sequence[Origin]
+    samples: Samples, rows: Sequence[int], run_names: Sequence[str], made_by: Sequence[Origin]
 ) -> str | None:
     """Why the runs of a group are not independent, or None."""
     if len(rows) < 2:
@@ -127,9 +127,9 @@ def _dependence(
             "no random stream differs between its runs: they are no independent trainings, and "
             "their churn comes of rounding alone"
         )
-    if not judge.measured.has_probs:
+    if not samples.measured.has_probs:
         return None
-    pairs = judge.measured.pairs
+    pairs = samples.measured.pairs
     apart = (pairs["schurn"].pairs + pairs["churn"].pairs)[np.ix_(rows, rows)]
     same = np.argwhere(np.triu(apart == 0, 1))
     if not len(same):

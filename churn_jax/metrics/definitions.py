@@ -6,7 +6,7 @@ from typing import Literal
 
 from churn_jax.metrics.calibration import NUM_BINS
 
-Scope = Literal["run", "pair", "step", "set"]
+Scope = Literal["run", "pair", "change", "set"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Definition:
     Attributes:
       title: as tables call it.
       text: the definition.
-      scope: 'run' for one run; 'pair' for two runs, within a group or between two; 'step' for the
-        step from one group to another; 'set' for all runs of a group together.
+      scope: 'run' for one run; 'pair' for two runs, within a group or between two; 'change' for
+        the change from one group to another; 'set' for all runs of a group together.
       source: whom to cite.
       needs: what the files must hold: 'labels', 'probs', or both.
       high: the largest possible value; the smallest is 0 unless `signed`.
@@ -219,12 +219,12 @@ DEFINITIONS: dict[str, Definition] = {
         signed=True,
     ),
     "negative_flip_rate": Definition(
-        "bad churn (✓→✗)", "negative flip rate: P(ŷ¹ = y and ŷ² ≠ y)", "step", _YAN, _LABELS
+        "bad churn (✓→✗)", "negative flip rate: P(ŷ¹ = y and ŷ² ≠ y)", "change", _YAN, _LABELS
     ),
     "positive_flip_rate": Definition(
         "good churn (✗→✓)",
         "positive flip rate: P(ŷ¹ ≠ y and ŷ² = y)",
-        "step",
+        "change",
         _YAN,
         _LABELS,
         better="higher",
@@ -232,7 +232,7 @@ DEFINITIONS: dict[str, Definition] = {
     "backward_trust": Definition(
         "backward trust compatibility",
         "P(ŷ² = y given ŷ¹ = y): what the old model got right that the new one still does",
-        "step",
+        "change",
         "Srivastava et al., An Empirical Analysis of Backward Compatibility in ML Systems, 2020",
         _LABELS,
         better="higher",
@@ -240,7 +240,7 @@ DEFINITIONS: dict[str, Definition] = {
     "excess_churn": Definition(
         "churn beyond a retraining's",
         "churn between the groups less the mean of the churn within them",
-        "step",
+        "change",
         signed=True,
     ),
     "ambiguity": Definition(

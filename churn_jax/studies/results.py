@@ -10,7 +10,7 @@ import numpy as np
 from churn_jax.analysis import intervals, summaries, validity
 from churn_jax.analysis.blocks import Run, Wanted
 from churn_jax.analysis.one_pass import measure
-from churn_jax.analysis.samples import Judge
+from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UserError
 from churn_jax.predictions import workdirs
 from churn_jax.studies.design import Divergence, Histogram, Selection, Study, Sweep, Tradeoff
@@ -96,7 +96,7 @@ def _describe(plans: Sequence[Plan], pairs: Iterable[tuple[str, str]], split: st
         loaded[0][0].log_probs.shape[2],
         Wanted(scores=True),
     )
-    judge = Judge(measured, names)
+    samples = Samples(measured, names)
     places = {name: place for place, name in enumerate(names)}
     provenance = loaded[0][0].provenance
     report = {
@@ -108,15 +108,15 @@ def _describe(plans: Sequence[Plan], pairs: Iterable[tuple[str, str]], split: st
             key: provenance[key] for key in ("code_version", "versions", "platform", "topology")
         },
         "groups": [
-            _without_pairs(summaries.describe_group(judge, place))
+            _without_pairs(summaries.describe_group(samples, place))
             | _of_the_config(plan)
-            | {"confidence_histogram": _histogram(measured.values["gap"][judge.members(place)])}
+            | {"confidence_histogram": _histogram(measured.values["gap"][samples.members(place)])}
             for place, plan in enumerate(plans)
         ],
-        "contrasts": summaries.contrasts(judge, [(places[a], places[b]) for a, b in pairs]),
+        "contrasts": summaries.contrasts(samples, [(places[a], places[b]) for a, b in pairs]),
     }
     made_by = [run.provenance for runs in loaded for run in runs]
-    validity.add(report, judge, [run.name for run in everyone], made_by, failed)
+    validity.add(report, samples, [run.name for run in everyone], made_by, failed)
     return report
 
 

@@ -7,7 +7,7 @@ from churn_jax import metrics
 from churn_jax.analysis import gate
 from churn_jax.analysis.blocks import Run, Wanted
 from churn_jax.analysis.one_pass import measure
-from churn_jax.analysis.samples import Judge
+from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -16,19 +16,19 @@ LABELS = SHARED.argmax(1)
 PROBS = [np.exp(z) / np.exp(z).sum(1, keepdims=True) for z in SHARED + RNG.normal(size=(5, 400, 4))]
 
 
-def judge(groups, names):
+def samples(groups, names):
     runs = [Run(lambda rows, p=p: p[rows], "probs", g) for p, g in zip(PROBS, groups, strict=False)]
-    return Judge(measure(runs, LABELS, 400, 4, Wanted()), names)
+    return Samples(measure(runs, LABELS, 400, 4, Wanted()), names)
 
 
 @pytest.fixture(scope="module")
 def pair():
-    return judge([0, 1], ["v1", "v2"])
+    return samples([0, 1], ["v1", "v2"])
 
 
 @pytest.fixture(scope="module")
 def groups():
-    return judge([0, 0, 0, 1, 1], ["baseline", "co-distilled"])
+    return samples([0, 0, 0, 1, 1], ["baseline", "co-distilled"])
 
 
 def test_values_are_those_of_the_definitions(pair):

@@ -6,7 +6,7 @@ import pytest
 from churn_jax import metrics
 from churn_jax.analysis.blocks import DISTANCES, Run, Wanted
 from churn_jax.analysis.one_pass import measure as measure_all
-from churn_jax.analysis.samples import Judge
+from churn_jax.analysis.samples import Samples
 
 WANTED = Wanted((1, 2.5, 64), True, tuple(DISTANCES), True)
 EXAMPLES, CLASSES = 700, 60
@@ -119,7 +119,7 @@ def test_classwise_calibration(measured, probs, labels):
 
 def test_the_judge_says_what_the_definitions_say(measured, probs, labels):
     """Every measure of runs and pairs, within and between groups, against churn_jax.metrics."""
-    judge = Judge(measured, ["a", "b"])
+    samples = Samples(measured, ["a", "b"])
     of_run = {
         "accuracy": metrics.accuracy,
         "nll": lambda p, y: metrics.negative_log_likelihood(p, y).mean(),
@@ -130,10 +130,10 @@ def test_the_judge_says_what_the_definitions_say(measured, probs, labels):
         "entropy": lambda p, y: metrics.prediction_entropy(p).mean(),
         "confidence": lambda p, y: metrics.prediction_confidence(p).mean(),
     }
-    assert set(of_run) == set(judge.run_measures)
+    assert set(of_run) == set(samples.run_measures)
     for key, function in of_run.items():
         expected = [function(p, labels) for p in probs[:3]]
-        np.testing.assert_allclose(judge.run_values(key, 0).mean(1), expected, atol=1e-6)
+        np.testing.assert_allclose(samples.run_values(key, 0).mean(1), expected, atol=1e-6)
     of_pair = {
         "churn": lambda a, b, y: metrics.churn(a, b),
         "schurn": lambda a, b, y: metrics.surrogate_churn(a, b),
@@ -153,34 +153,34 @@ def test_the_judge_says_what_the_definitions_say(measured, probs, labels):
         "positive_flip_rate": metrics.positive_flip_rate,
         "backward_trust": metrics.backward_trust_compatibility,
     }
-    assert set(of_pair) == {*judge.pair_measures, *judge.step_measures}
+    assert set(of_pair) == {*samples.pair_measures, *samples.change_measures}
     for key, function in of_pair.items():
         across = np.mean([function(probs[i], probs[j], labels) for i in (0, 1, 2) for j in (3, 4)])
-        assert judge.between(key, 0, 1).mean == pytest.approx(across, rel=1e-6, abs=1e-6)
+        assert samples.between(key, 0, 1).mean == pytest.approx(across, rel=1e-6, abs=1e-6)
         ordered = [(i, j) for i in range(3) for j in range(3) if i != j]
         within = np.mean([function(probs[i], probs[j], labels) for i, j in ordered])
-        assert judge.within(key, 0).mean == pytest.approx(within, rel=1e-6, abs=1e-6)
+        assert samples.within(key, 0).mean == pytest.approx(within, rel=1e-6, abs=1e-6)
         pairs = [(0, 1), (1, 2)]
         both = [
             (function(probs[i], probs[j], labels) + function(probs[j], probs[i], labels)) / 2
             for i, j in pairs
         ]
-        np.testing.assert_allclose(judge.pair_values(key, pairs), both, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(samples.pair_values(key, pairs), both, rtol=1e-6, atol=1e-6)
 
 
 def test_a_subset_is_measured_like_its_examples_alone(measured, probs, labels):
     rows = np.arange(EXAMPLES) % 3 == 0
-    judge = Judge(measured.take(rows), ["a", "b"])
+    samples = Samples(measured.take(rows), ["a", "b"])
     alone = measure(
         [Run(lambda r, p=p: p[rows][r], "probs", g) for p, g in zip(probs, GROUPS, strict=True)],
         labels[rows],
         CLASSES,
     )
-    expected = Judge(alone, ["a", "b"])
-    for key in judge.pair_measures:
-        assert judge.within(key, 0).mean == pytest.approx(expected.within(key, 0).mean, abs=1e-5)
-    for key in judge.run_measures:
-        assert judge.run(key, 1).mean == pytest.approx(expected.run(key, 1).mean, abs=1e-5)
+    expected = Samples(alone, ["a", "b"])
+    for key in samples.pair_measures:
+        assert samples.within(key, 0).mean == pytest.approx(expected.within(key, 0).mean, abs=1e-5)
+    for key in samples.run_measures:
+        assert samples.run(key, 1).mean == pytest.approx(expected.run(key, 1).mean, abs=1e-5)
 
 
 def test_predicted_classes_alone_have_churn_and_nothing_of_probabilities(probs, labels):
@@ -190,4 +190,4 @@ def test_predicted_classes_alone_have_churn_and_nothing_of_probabilities(probs, 
     assert found.pairs["churn"].pairs[0, 2] == metrics.churn(probs[0], probs[2])
     assert list(found.pairs) == ["churn"]
     assert not found.has_probs
-    assert Judge(found, ["a"]).run_measures == ["accuracy"]
+    assert Samples(found, ["a"]).run_measures == ["accuracy"]
