@@ -9,6 +9,11 @@ group of one run and each run folder a group of its runs, unless --group says ot
 0: all holds; 1: a condition of --fail_if is true; 2: bad input, nothing is written.
 """
 
+from churn_jax.system.commands import prepare, run_command
+
+if __name__ == "__main__":
+    prepare()
+
 import glob
 import sys
 from collections.abc import Sequence
@@ -23,7 +28,6 @@ from churn_jax.errors import UserError
 from churn_jax.predictions.readers.source import KINDS
 from churn_jax.storage.files import out_folder
 from churn_jax.system.arguments import Parser
-from churn_jax.system.commands import run_command
 
 __all__ = ["Comparison", "compare"]
 

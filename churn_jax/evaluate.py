@@ -7,6 +7,11 @@ report.json, report.md and report.html. Runs of one configuration form a group, 
 trained. `--step=all` adds accuracy and churn over training.
 """
 
+from churn_jax.system.commands import prepare, run_command
+
+if __name__ == "__main__":
+    prepare()
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,7 +29,6 @@ from churn_jax.predictions.memory_maps import in_bounded_memory
 from churn_jax.report.thumbnails import pictures
 from churn_jax.storage.files import out_folder, reach
 from churn_jax.system.arguments import Parser
-from churn_jax.system.commands import run_command
 
 SCHEMA = 1
 

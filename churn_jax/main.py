@@ -1,5 +1,10 @@
 """`python -m churn_jax.main --config=FILE --workdir=DIR`: train, predict, report."""
 
+from churn_jax.system.commands import prepare, run_command
+
+if __name__ == "__main__":
+    prepare()
+
 import sys
 
 from absl import flags
@@ -7,7 +12,6 @@ from ml_collections import config_flags
 
 from churn_jax.system import interruption
 from churn_jax.system.arguments import parse_flags
-from churn_jax.system.commands import run_command
 from churn_jax.system.memory import use_huge_pages
 
 _CONFIG = config_flags.DEFINE_config_file(

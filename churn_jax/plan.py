@@ -8,6 +8,11 @@ schedule. A slice is named as it is ordered (v3-32, v5litepod-16) or as libtpu n
 v5e:4x4). Needs pip install '.[tpu]', no TPU and no data.
 """
 
+from churn_jax.system.commands import prepare, run_command
+
+if __name__ == "__main__":
+    prepare()
+
 import json
 import os
 import sys
@@ -16,7 +21,6 @@ from absl import flags
 from ml_collections import config_flags
 
 from churn_jax.system.arguments import parse_flags
-from churn_jax.system.commands import run_command
 
 _FLAGS = flags.FlagValues()
 config_flags.DEFINE_config_file(

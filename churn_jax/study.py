@@ -9,9 +9,11 @@ no other is at, or with --cell=NAME on machines of their own. Config keys are ov
 cells by --config.KEY=VALUE.
 """
 
+from churn_jax.system.commands import prepare, run_command
 from churn_jax.system.memory import use_huge_pages
 
 if __name__ == "__main__":
+    prepare()
     use_huge_pages()  # before the imports, which take seconds
 
 import ast
@@ -31,7 +33,6 @@ from churn_jax.studies.design import Options, Study, restrict
 from churn_jax.studies.planning import Plan
 from churn_jax.system import interruption
 from churn_jax.system.arguments import Parser
-from churn_jax.system.commands import run_command
 
 _OVERRIDE = "--config."
 _MOST_RUNS = 10_000

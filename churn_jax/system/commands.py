@@ -1,29 +1,52 @@
-"""What all commands share: bad input is one line on stderr and exit code 2, never a traceback."""
+"""What all commands share: exit codes, and that bad input is one line on stderr, no traceback.
+
+Exit code 0: done; 1: the gate of `compare` failed, and nothing else; 2: bad input; 3: a gate that
+can't be decided; 70: a bug, which keeps its traceback; 75 and 130: interrupted.
+"""
 
 import gc
 import sys
 import traceback
 from collections.abc import Callable
+from types import TracebackType
 from typing import NoReturn
 
 from churn_jax.errors import UserError
+from churn_jax.system import streams
 from churn_jax.system.interruption import CTRL_C, Interrupted
 
-BUG = 1
 BAD_INPUT = 2
+BUG = 70  # EX_SOFTWARE of sysexits.h: never 1, which is a verdict
 
 # New objects between two looks for unreachable ones. Python's own 700 cost a tenth of a start:
 # imports and tracing make objects by the hundred thousand, and hardly any is garbage.
 _OBJECTS_BETWEEN_COLLECTIONS = 200_000
 
 
+def prepare() -> None:
+    """What breaks from now on, imports too, ends with the code of a bug, not with Python's 1."""
+    sys.excepthook = _end_with_a_bug
+
+
+def _end_with_a_bug(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    traceback.print_exception(error)
+    sys.exit(BUG)
+
+
 def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Runs a command and exits with its code (None is 0)."""
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    streams.make_unfailing()
     try:
         code = main() or 0
     except (Exception, KeyboardInterrupt) as error:
         code = report(error)
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    if why := streams.dropped():
+        print(f"warning: standard output is not whole: {why}", file=sys.stderr, flush=True)
     sys.exit(code)
 
 

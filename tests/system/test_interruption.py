@@ -12,8 +12,8 @@ from tests.fixtures.experiments import ROOT
 # Says where it is, and does one step for each line that it is given.
 LOOP = """
 import sys
-from churn_jax import interruption
-from churn_jax.commands import run_command
+from churn_jax.system import interruption
+from churn_jax.system.commands import run_command
 
 def main():
     print("starting", flush=True)
