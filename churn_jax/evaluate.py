@@ -20,12 +20,13 @@ from etils import epath
 
 from churn_jax import report as reports
 from churn_jax.analysis import breakdowns, intervals, summaries, validity
-from churn_jax.analysis.blocks import EVERYTHING, Run
+from churn_jax.analysis.blocks import EVERYTHING
 from churn_jax.analysis.one_pass import Measured, measure
 from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UserError
 from churn_jax.predictions import origins, workdirs
 from churn_jax.predictions.memory_maps import in_bounded_memory
+from churn_jax.predictions.run import Run
 from churn_jax.report.thumbnails import pictures
 from churn_jax.storage.files import out_folder, reach
 from churn_jax.system.arguments import Parser
@@ -154,7 +155,7 @@ def _over_training(
         found = workdirs.group_runs(
             run
             for workdir in having
-            for run in workdirs.load_step(workdir, step)
+            for run in workdirs.load_step(workdir, step, _predict_again)
             if origins.identity(run.provenance) in shown
         )
         sizes = {group.config_hash: len(group.runs) for group in groups}
@@ -177,9 +178,16 @@ def _load(workdir: epath.PathLike, step: str | int) -> list[workdirs.Predictions
     at = _step(workdir, step)
     return [
         run
-        for run in workdirs.load_step(workdir, at)
+        for run in workdirs.load_step(workdir, at, _predict_again)
         if at < failed.get(run.provenance["run"], at + 1)
     ]
+
+
+def _predict_again(workdir: epath.PathLike, step: int) -> None:
+    """Writes the predictions of a checkpoint, with JAX, which saved predictions do not need."""
+    from churn_jax.training.inference import predict_workdir
+
+    predict_workdir(workdir, step)
 
 
 def _step(workdir: epath.PathLike, step: str | int) -> int:

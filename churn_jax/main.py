@@ -36,6 +36,7 @@ def main() -> None:
     # JAX only once the flags are right.
     from churn_jax import config, evaluate
     from churn_jax.parallel import processes
+    from churn_jax.system.console import is_first
     from churn_jax.training import devices, loop
 
     checked = config.check(values)
@@ -43,7 +44,7 @@ def main() -> None:
     devices.start_devices(checked, processes.start(place, _START_TIMEOUT.value))
     with processes.together(place):
         loop.train(checked, _WORKDIR.value)
-        first = processes.is_first()
+        first = is_first()
     if checked.runs > 1 and first:
         report = evaluate.evaluate([_WORKDIR.value], _WORKDIR.value)
         evaluate.print_table(report)

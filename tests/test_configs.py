@@ -9,10 +9,10 @@ import pytest
 
 from churn_jax import config as config_lib
 from churn_jax.data import DatasetInfo
+from churn_jax.data.batch import Batch
 from churn_jax.methods import catalogue
 from churn_jax.parallel import sharding
 from churn_jax.training.experiment import Experiment
-from churn_jax.training.step import Batch
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 DATASETS = ["digits", "fashion_mnist", "cifar10", "cifar100", "svhn", "imagenet", "inaturalist"]

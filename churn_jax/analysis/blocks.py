@@ -18,28 +18,10 @@ from churn_jax.errors import UserError
 from churn_jax.metrics import bin_indices
 from churn_jax.metrics.arrays import SUM_TOLERANCE
 from churn_jax.metrics.calibration import NUM_BINS
+from churn_jax.predictions.run import Run
 
 # In a logarithm a probability below e^−87, float32's smallest, counts as that.
 _LEAST = float(np.finfo(np.float32).tiny)
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """The predictions of one model for all examples, read a block at a time.
-
-    Attributes:
-      rows: maps a slice of examples to values [example, class] of any float type, or to the
-        predicted classes [example].
-      kind: 'probs', 'log_probs', 'logits' or 'classes'. Logits are normalised; the others are taken
-        at their word.
-      group: index of the group of runs it belongs to.
-      name: what to call it when its values are at fault.
-    """
-
-    rows: Callable[[slice], np.ndarray]
-    kind: str
-    group: int = 0
-    name: str = "run"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from churn_jax.analysis import pair_distances
-from churn_jax.analysis.blocks import Block, Run, Wanted, measure_block
+from churn_jax.analysis.blocks import Block, Wanted, measure_block
 from churn_jax.metrics.calibration import NUM_BINS
+from churn_jax.predictions.run import Run
 from churn_jax.system.threads import in_order
 
 # Elements of all runs' blocks together: eight megabytes, enough that NumPy's calls cost little

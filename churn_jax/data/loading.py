@@ -11,7 +11,7 @@ from churn_jax.data.preprocessing import resize
 from churn_jax.data.sources import SOURCES
 from churn_jax.errors import UserError, suggest
 from churn_jax.storage.files import reach
-from churn_jax.training.memory_check import gibibytes, host_memory
+from churn_jax.system.host_memory import gibibytes, host_memory
 
 SUBSET_SEED = 1
 

@@ -14,9 +14,9 @@ import numpy as np
 from churn_jax import random_streams
 from churn_jax.config import DataConfig
 from churn_jax.data.augmentation import augment
+from churn_jax.data.batch import Batch, Leaf
 from churn_jax.data.examples import DatasetInfo
 from churn_jax.errors import UserError
-from churn_jax.training.step import Batch, Leaf
 
 
 @partial(

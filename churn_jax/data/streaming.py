@@ -22,8 +22,8 @@ from churn_jax.data.augmentation import augment
 from churn_jax.data.decoding import DecodedPicture, Picture, UndecodableImage
 from churn_jax.data.examples import ArrayExamples, EncodedExamples, Examples
 from churn_jax.data.preprocessing import DEFAULT_SIZE, evaluation_image, training_image
+from churn_jax.system.console import say
 from churn_jax.system.threads import available_cores
-from churn_jax.training.progress import say
 
 Batch = dict[str, np.ndarray]
 

@@ -105,11 +105,6 @@ def start(place: Place | None, timeout: int = START_TIMEOUT) -> int:
     return 1
 
 
-def is_first() -> bool:
-    """Whether this is the process that writes and speaks; asks JAX only where there are several."""
-    return not jax.distributed.is_initialized() or jax.process_index() == 0
-
-
 def agree(value: int) -> int:
     """The first process's `value`, on all of them; each must call this alike."""
     if not jax.distributed.is_initialized() or jax.process_count() == 1:

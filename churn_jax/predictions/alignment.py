@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from churn_jax.analysis.blocks import Run
 from churn_jax.errors import UserError
 from churn_jax.predictions.memory_maps import in_bounded_memory
 from churn_jax.predictions.readers import Source
+from churn_jax.predictions.run import Run
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from churn_jax.errors import UserError
 from churn_jax.predictions import origins, prediction_file
 from churn_jax.predictions.prediction_file import Predictions
 from churn_jax.storage.files import numbered
+from churn_jax.system.console import say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +43,16 @@ def all_steps(workdir: epath.PathLike) -> list[int]:
     return sorted({*prediction_steps(workdir), *checkpoints})
 
 
-def load_step(workdir: epath.PathLike, step: int) -> list[Predictions]:
+def load_step(
+    workdir: epath.PathLike, step: int, predict_again: Callable[[epath.PathLike, int], None]
+) -> list[Predictions]:
     """All runs' predictions at a step, made from the checkpoint if they are missing or damaged.
+
+    Args:
+      workdir: of a training.
+      step: of training.
+      predict_again: writes the prediction files of a checkpointed step of a workdir, as
+        `training.inference.predict_workdir` does; called only where they are wanted.
 
     Raises:
       UserError: the workdir has neither whole predictions nor a checkpoint of that step.
@@ -57,14 +66,9 @@ def load_step(workdir: epath.PathLike, step: int) -> list[Predictions]:
     except UserError as error:
         if step not in numbered(workdir / "checkpoints"):
             raise
-        from churn_jax.training import (
-            inference,
-            progress,  # JAX, which saved predictions do not need
-        )
-
         if step in prediction_steps(workdir):
-            progress.say(f"{error}; predicting again from the checkpoint")
-        inference.predict_workdir(workdir, step)
+            say(f"{error}; predicting again from the checkpoint")
+        predict_again(workdir, step)
     return _read_all(workdir, step)
 
 

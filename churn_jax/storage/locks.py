@@ -21,7 +21,7 @@ from etils import epath
 from churn_jax.errors import UserError
 from churn_jax.storage.files import write_atomically, writing
 from churn_jax.system.commands import report
-from churn_jax.training.progress import say
+from churn_jax.system.console import say
 
 # Seconds: a lease is renewed every so often, and is over after so long without; two that come at
 # once see after so long whose write came last.

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from churn_jax.analysis import intervals, summaries, validity
-from churn_jax.analysis.blocks import Run, Wanted
+from churn_jax.analysis.blocks import Wanted
 from churn_jax.analysis.one_pass import measure
 from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UserError
 from churn_jax.predictions import workdirs
+from churn_jax.predictions.run import Run
 from churn_jax.studies.design import Divergence, Histogram, Selection, Study, Sweep, Tradeoff
 from churn_jax.studies.planning import Plan
+from churn_jax.training.inference import predict_workdir
 
 SCHEMA = 1
 BINS = 20  # of confidence histograms
@@ -123,7 +125,7 @@ def _describe(plans: Sequence[Plan], pairs: Iterable[tuple[str, str]], split: st
 def _predictions(plan: Plan, split: str) -> list[workdirs.Predictions]:
     folder = plan.folder if split == "test" else plan.folder / split
     steps = workdirs.prediction_steps(folder)
-    runs = workdirs.load_step(folder, steps[-1]) if steps else []
+    runs = workdirs.load_step(folder, steps[-1], predict_workdir) if steps else []
     if len(runs) < 2:
         failed = [validity.failure(run) for run in workdirs.failed_runs(plan.folder)]
         why = "; ".join(failed) or f"{folder} has no more predictions"

@@ -14,8 +14,9 @@ from churn_jax.errors import UserError
 from churn_jax.storage import locks
 from churn_jax.storage.files import write_atomically
 from churn_jax.studies.planning import Plan
+from churn_jax.system.console import say
 from churn_jax.training import devices, loop
-from churn_jax.training.progress import clock, say
+from churn_jax.training.progress import clock
 
 POLL_SECONDS = 2.0
 

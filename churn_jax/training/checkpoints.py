@@ -26,7 +26,7 @@ from churn_jax.errors import UserError
 from churn_jax.parallel import processes
 from churn_jax.storage import checksums
 from churn_jax.storage.files import numbered, writing
-from churn_jax.training.progress import say
+from churn_jax.system.console import is_first, say
 from churn_jax.training.step import TrainState
 
 # What Orbax changes in a checkpoint after the checksums are there; a state doesn't depend on it.
@@ -119,7 +119,7 @@ class Checkpoints:
 
     def _seal(self) -> None:
         """Adds checksums to what has been written; Orbax calls this before it names it STEP."""
-        if processes.is_first():
+        if is_first():
             names = (path for path in self._folder.iterdir() if path.stem == str(self._saving))
             checksums.seal(next(names), leave_out=_UNSEALED)
 
@@ -145,7 +145,7 @@ class Checkpoints:
 
     def _set_aside(self, step: int, error: DamagedCheckpoint) -> None:
         aside = self._folder / "damaged"
-        if processes.is_first():
+        if is_first():
             aside.mkdir(exist_ok=True)
             count = len(list(aside.glob(f"{step}*")))
             target = aside / (f"{step}.{count}" if count else str(step))
@@ -163,7 +163,7 @@ class Checkpoints:
         """
         path = self._folder / str(step)
         sealed = checksums.is_sealed(path)
-        fault = checksums.fault(path) if sealed and processes.is_first() else None
+        fault = checksums.fault(path) if sealed and is_first() else None
         if processes.agree(fault is not None):
             raise DamagedCheckpoint(f"{path} is damaged: {fault}")
         paths = _by_path(like)

@@ -19,6 +19,7 @@ from jax.sharding import Mesh
 from churn_jax import models, random_streams
 from churn_jax.config import Config
 from churn_jax.data import DatasetInfo
+from churn_jax.data.batch import Batch
 from churn_jax.data.resident import (
     ResidentPlan,
     ResidentSource,
@@ -31,7 +32,7 @@ from churn_jax.methods import schedules
 from churn_jax.models.layers import KEEP_BARRIERS
 from churn_jax.parallel import sharding, stacking
 from churn_jax.training import step, weight_distances
-from churn_jax.training.step import Batch, Recipe, TrainState
+from churn_jax.training.step import Recipe, TrainState
 
 LONGEST = 2**31 - 2  # steps: they are counted by an int32
 

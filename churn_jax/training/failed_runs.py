@@ -13,12 +13,12 @@ import numpy as np
 from etils import epath
 
 from churn_jax.errors import UserError
-from churn_jax.parallel import processes, sharding
+from churn_jax.parallel import sharding
 from churn_jax.storage.files import write_atomically
+from churn_jax.system.console import is_first, say
 from churn_jax.training.checkpoints import Checkpoints, steps
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.metrics_log import MetricsLog, NoLog
-from churn_jax.training.progress import say
 from churn_jax.training.step import TrainState
 
 FILE = "failed_runs.json"
@@ -93,5 +93,5 @@ class Failures:
         self._write()
 
     def _write(self) -> None:
-        if processes.is_first():
+        if is_first():
             write_atomically(self._workdir / FILE, json.dumps(self._known, indent=1) + "\n")

@@ -12,9 +12,10 @@ from churn_jax.config import Config
 from churn_jax.data import Dataset, DatasetInfo, Examples, fingerprint
 from churn_jax.data.streaming import evaluation_batches
 from churn_jax.errors import UserError
-from churn_jax.parallel import processes, sharding
+from churn_jax.parallel import sharding
 from churn_jax.predictions import prediction_file
 from churn_jax.predictions.prediction_file import Predictions
+from churn_jax.system.console import is_first
 from churn_jax.training import devices, provenance
 from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.checkpoints import steps as checkpoint_steps
@@ -78,7 +79,7 @@ def _write_split(
         "class_names": list(info.class_names),
         "data_fingerprint": fingerprint(info, examples),
     }
-    if not processes.is_first():
+    if not is_first():
         return
     labels = np.asarray(examples.labels, np.int32)
     for run, run_log_probs in zip(experiment.runs, log_probs, strict=True):

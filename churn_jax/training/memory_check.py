@@ -5,24 +5,16 @@ What is counted is a lower bound: what is refused could never have run.
 
 import dataclasses
 import math
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 
 from churn_jax.errors import UserError
-
-if TYPE_CHECKING:
-    from churn_jax.training.experiment import Experiment
-
-_CGROUP_LIMITS = (
-    "/sys/fs/cgroup/memory.max",
-    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-)
+from churn_jax.system.host_memory import gibibytes, host_memory
+from churn_jax.training.experiment import Experiment
 
 
-def refuse_unaffordable(experiment: "Experiment") -> None:
+def refuse_unaffordable(experiment: Experiment) -> None:
     """Raises a `UserError` if the state, its gradients and one batch exceed all memory there is."""
     config, devices = experiment.config, experiment.mesh.devices.flat
     # The state of one run stands for all, so that nothing here grows with their number.
@@ -52,23 +44,6 @@ def device_memory(device: jax.Device) -> float:
     """Bytes of a device's memory; infinite where it does not say."""
     stats: dict[str, Any] = device.memory_stats() or {}
     return stats.get("bytes_limit", math.inf)
-
-
-def host_memory() -> int:
-    """Bytes of memory that this process may use: the machine's, or its container's limit."""
-    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for path in map(Path, _CGROUP_LIMITS):
-        if path.exists() and (text := path.read_text().strip()).isdigit():
-            limits.append(int(text))
-    return min(limits)
-
-
-def gibibytes(count: float) -> str:
-    """`1.5 GiB`, or smaller units for less."""
-    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20)):
-        if count >= size:
-            return f"{count / size:,.1f} {unit}"
-    return f"{count / 1024:,.1f} KiB"
 
 
 def _bytes(tree: Any) -> int:

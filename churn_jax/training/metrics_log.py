@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from churn_jax.parallel import processes
 from churn_jax.storage.files import write_atomically, writing
-from churn_jax.training.progress import say
+from churn_jax.system.console import is_first, say
 
 
 def open_log(workdir: epath.PathLike, from_step: int) -> "MetricsLog | NoLog":
     """The log of a training; only the first of several processes writes it."""
-    return MetricsLog(workdir, from_step) if processes.is_first() else NoLog()
+    return MetricsLog(workdir, from_step) if is_first() else NoLog()
 
 
 class NoLog:

@@ -1,21 +1,14 @@
 """One line a report, for terminals and logs alike: how far, how fast, how long yet, how good."""
 
-import sys
 import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from churn_jax.parallel import processes
+from churn_jax.system.console import say
 
 # Less waiting than this share of the time is not worth a word.
 WAITING_SHARE = 0.1
-
-
-def say(line: str) -> None:
-    """Prints one line at once, also into pipes; of several processes only the first speaks."""
-    if processes.is_first():
-        print(line, file=sys.stderr, flush=True)
 
 
 class Progress:

@@ -20,14 +20,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from churn_jax.data.batch import Batch, Leaf
 from churn_jax.methods import objectives
 from churn_jax.methods.objectives import Objective
 from churn_jax.models import Model
 from churn_jax.parallel.stacking import over_models
 
 Tree = Any
-# A leaf is an array, or in its place a shape, a sharding or a partition.
-Leaf = Any
 
 
 @partial(
@@ -52,20 +51,6 @@ class TrainState:
     peers: Tree
     teachers: Tree
     failed_at: Leaf
-
-
-@partial(jax.tree_util.register_dataclass, data_fields=["images", "labels"], meta_fields=[])
-@dataclasses.dataclass(frozen=True)
-class Batch:
-    """One batch of every run.
-
-    Attributes:
-      images: [run, example, height, width, channel], uint8 pixels or normalised float32.
-      labels: int [run, example].
-    """
-
-    images: Leaf
-    labels: Leaf
 
 
 @dataclasses.dataclass(frozen=True)

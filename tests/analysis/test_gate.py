@@ -5,10 +5,11 @@ import pytest
 
 from churn_jax import metrics
 from churn_jax.analysis import gate
-from churn_jax.analysis.blocks import Run, Wanted
+from churn_jax.analysis.blocks import Wanted
 from churn_jax.analysis.one_pass import measure
 from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UserError
+from churn_jax.predictions.run import Run
 
 RNG = np.random.default_rng(0)
 SHARED = RNG.normal(size=(400, 4)) * 2

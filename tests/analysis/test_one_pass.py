@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from churn_jax import metrics
-from churn_jax.analysis.blocks import DISTANCES, Run, Wanted
+from churn_jax.analysis.blocks import DISTANCES, Wanted
 from churn_jax.analysis.one_pass import measure as measure_all
 from churn_jax.analysis.samples import Samples
+from churn_jax.predictions.run import Run
 
 WANTED = Wanted((1, 2.5, 64), True, tuple(DISTANCES), True)
 EXAMPLES, CLASSES = 700, 60

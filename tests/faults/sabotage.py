@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from churn_jax.training.loop import Metrics, ResidentFeed
+from churn_jax.training.feeds import Metrics, ResidentFeed
 from churn_jax.training.step import TrainState
 
 

@@ -19,7 +19,7 @@ from tests.fixtures.experiments import ROOT
 
 HOLDER = """
 import sys
-from churn_jax import locks
+from churn_jax.storage import locks
 locks.RENEWAL, locks.SETTLE = 0.1, 0.1
 with locks.hold(sys.argv[1]):
     print("holding", flush=True)

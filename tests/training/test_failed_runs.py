@@ -16,6 +16,7 @@ from churn_jax.training import loop
 from churn_jax.training.checkpoints import Checkpoints, folder
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.failed_runs import failed_runs
+from churn_jax.training.feeds import make_feed
 from tests.fixtures.experiments import (
     PAIR,
     assert_equal,
@@ -36,7 +37,7 @@ def poisoned(state, run, member=0):
 def train_steps(config, steps, poison_at=None):
     """The state after so many steps and the metrics of each; run 1 is poisoned before one."""
     experiment = make_experiment(config)
-    feed = loop.make_feed(experiment, digits(config.data.num_train), 0)
+    feed = make_feed(experiment, digits(config.data.num_train), 0)
     state, metrics = experiment.init_state(), []
     for step in range(steps):
         if step == poison_at:

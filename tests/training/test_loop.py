@@ -82,7 +82,9 @@ def test_predictions_that_are_damaged_or_missing_are_made_again(finished, tmp_pa
         middle = len(whole) // 2
         flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
         path.write_bytes(whole[:middle] if damage == "truncated" else flipped)
-    assert [run.provenance["run"] for run in workdirs.load_step(workdir, 8)] == [0, 1]
+    assert [
+        run.provenance["run"] for run in workdirs.load_step(workdir, 8, inference.predict_workdir)
+    ] == [0, 1]
     assert "; predicting again from the checkpoint" in capsys.readouterr().err
     assert path.read_bytes() == whole
 
@@ -92,7 +94,7 @@ def test_damaged_predictions_without_a_checkpoint_are_refused(finished, tmp_path
     shutil.rmtree(workdir / "checkpoints")
     files_of(workdir)[0].unlink()
     with pytest.raises(UserError, match=r"no predictions of the runs \[0\]"):
-        workdirs.load_step(workdir, 8)
+        workdirs.load_step(workdir, 8, inference.predict_workdir)
 
 
 def test_a_checkpoint_that_is_not_there_is_refused_with_those_that_are(finished):

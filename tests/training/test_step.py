@@ -5,10 +5,10 @@ import numpy as np
 import optax
 import pytest
 
+from churn_jax.data.batch import Batch
 from churn_jax.parallel import stacking
 from churn_jax.planner import collectives
 from churn_jax.training.experiment import make_optimizer
-from churn_jax.training.step import Batch
 from tests.fixtures.experiments import (
     PAIR,
     assert_close,

@@ -1,0 +1,24 @@
+"""One batch of every run, as the training step takes it."""
+
+import dataclasses
+from functools import partial
+from typing import Any
+
+import jax
+
+# An array of a tree, or in its place a shape, a sharding or a partition.
+Leaf = Any
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["images", "labels"], meta_fields=[])
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """One batch of every run.
+
+    Attributes:
+      images: [run, example, height, width, channel], uint8 pixels or normalised float32.
+      labels: int [run, example].
+    """
+
+    images: Leaf
+    labels: Leaf

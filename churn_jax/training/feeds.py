@@ -1,0 +1,121 @@
+"""Where a training's batches come from: data on the device, or data streamed to it.
+
+A feed joins a source of batches to the compiled step that takes them, so that the loop need not
+know which of the two pipelines is at work.
+"""
+
+import collections
+import functools
+import time
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from churn_jax import random_streams
+from churn_jax.data import ArrayExamples, Dataset
+from churn_jax.data.batch import Batch
+from churn_jax.data.resident import ResidentSource, is_resident, position
+from churn_jax.data.streaming import stream
+from churn_jax.parallel import sharding
+from churn_jax.training.experiment import Experiment
+from churn_jax.training.step import TrainState
+
+Metrics = dict[str, Any]
+
+# Steps handed to the device and not finished, of streamed data: each holds a batch in memory.
+_STEPS_IN_FLIGHT = 2
+
+
+class Feed(Protocol):
+    """Where batches come from."""
+
+    waited: float  # seconds spent so far waiting for data
+
+    def advance(self, state: TrainState, step: int) -> tuple[TrainState, Metrics]:
+        """Takes the batch of `step` and the step itself; must be called for successive steps."""
+
+
+def make_feed(experiment: Experiment, dataset: Dataset, first_step: int) -> Feed:
+    """The resident pipeline where the data is in memory, else the streaming one."""
+    if not is_resident(experiment.config.data, dataset.train.in_memory):
+        return StreamingFeed(experiment, dataset, first_step)
+    assert isinstance(dataset.train, ArrayExamples)
+    return ResidentFeed(experiment, dataset.train)
+
+
+class ResidentFeed:
+    """Data on the device; the host only renews the order of the examples once an epoch."""
+
+    def __init__(self, experiment: Experiment, examples: ArrayExamples):
+        self.waited = 0.0  # never: the data is there
+        self._experiment = experiment
+        self._epoch = -1
+        mesh = experiment.mesh
+        rows = examples.images.reshape(len(examples), -1)
+        self._images = sharding.put(rows, mesh, sharding.REPLICATED)
+        self._labels = sharding.put(examples.labels, mesh, sharding.REPLICATED)
+        self._runs = sharding.put(experiment.runs, mesh, sharding.RUNS)
+        self._source: ResidentSource
+
+    def advance(self, state: TrainState, step: int) -> tuple[TrainState, Metrics]:
+        epoch, offset = position(step, self._experiment.plan)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._source = ResidentSource(
+                self._images,
+                self._labels,
+                self._runs,
+                self._experiment.order_window(self._runs, jnp.int32(epoch)),
+                *(jnp.int32(value) for value in (epoch, step, offset)),
+            )
+        return self._experiment.resident_step(state, self._source)
+
+
+class StreamingFeed:
+    """Data read and augmented on the host, a few batches ahead of the device."""
+
+    def __init__(self, experiment: Experiment, dataset: Dataset, first_step: int):
+        config = experiment.config
+        seed, vary = config.seed, config.randomness.vary
+        self.waited = 0.0
+        self._in_flight: collections.deque[Metrics] = collections.deque()
+        self._experiment = experiment
+        shape = (config.runs, config.batch_size)
+        self.part = sharding.local_part(experiment.mesh, sharding.BATCH, shape)
+        runs, places = self.part.held
+        self.batches = stream(
+            dataset.train,
+            functools.partial(_order, seed, vary, experiment.num_train),
+            functools.partial(_augmentation_keys, seed, vary),
+            config.data,
+            runs=experiment.runs[runs].tolist(),
+            places=places,
+            batch_size=config.batch_size,
+            first_step=first_step,
+            num_steps=experiment.total_steps - first_step,
+            workers=config.data.workers,
+        )
+
+    def advance(self, state: TrainState, step: int) -> tuple[TrainState, Metrics]:
+        began = time.monotonic()
+        batch = next(self.batches)
+        self.waited += time.monotonic() - began
+        images, labels = (self.part.assemble(batch[name]) for name in ("image", "label"))
+        state, metrics = self._experiment.streaming_step(state, Batch(images, labels))
+        self._in_flight.append(metrics)
+        if len(self._in_flight) > _STEPS_IN_FLIGHT:
+            jax.block_until_ready(self._in_flight.popleft())
+        return state, metrics
+
+
+# Module-level, so that worker processes can be handed them.
+def _order(seed: int, vary: tuple[str, ...], num_examples: int, run: int, epoch: int) -> np.ndarray:
+    return np.asarray(random_streams.epoch_order(seed, run, epoch, vary, num_examples))
+
+
+def _augmentation_keys(seed: int, vary: tuple[str, ...], run: int, epoch: int) -> np.ndarray:
+    return np.asarray(
+        jax.random.key_data(random_streams.epoch_augmentation_key(seed, run, epoch, vary))
+    )
