@@ -39,6 +39,7 @@ EXTRAS = {
     "fast": ["numba"],  # a compiled inner loop for comparing very large files
     "test": [
         "hypothesis",
+        "import-linter",
         "ipykernel",
         "mypy",
         "nbclient",

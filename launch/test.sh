@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets up, checks style and types, and runs the tests. Arguments go to pytest, for example:
+# Sets up, checks style, types and which module imports which, and runs the tests. Arguments go to
+# pytest, for example:
 #   bash launch/test.sh -m slow
 # TEST_EXTRAS=test,tpu adds the TPU compiler (0.7 GB): without it, what needs it is skipped.
 set -euo pipefail
@@ -10,4 +11,5 @@ prepare_environment "${TEST_EXTRAS:-test}"
 ruff check .
 ruff format --check .
 mypy
+lint-imports --no-logo
 python -m pytest -q -n "${TEST_PROCESSES:-2}" --dist loadfile "$@"
