@@ -14,12 +14,11 @@ from churn_jax.system.commands import prepare, run_command
 if __name__ == "__main__":
     prepare()
 
-import glob
+import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-from etils import epath
 
 from churn_jax import report as reports
 from churn_jax.analysis.blocks import EVERYTHING
@@ -27,18 +26,26 @@ from churn_jax.analysis.comparison import Comparison, compare
 from churn_jax.errors import UserError
 from churn_jax.predictions.readers.source import KINDS
 from churn_jax.storage.files import out_folder
+from churn_jax.storage.paths import is_pattern, matches, split_paths
 from churn_jax.system.arguments import Parser
+from churn_jax.system.console import say
 
 __all__ = ["Comparison", "compare"]
 
 GATE_FAILED = 1
+_ENDINGS = (".npz", ".npy", ".safetensors", ".csv", ".tsv", ".txt", ".parquet", ".gz")
+_RUN_OF = re.compile(
+    r"(?P<start>(?P<model>.*?)[-_.]*(?:seed|run|replica|rep|trial|fold|init)[-_.]*)"
+    r"[0-9]+(?P<end>[^/0-9]*)",
+    re.IGNORECASE,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
     options = _parser().parse_args(arguments)
-    if options.out:
-        out_folder(options.out, "--out")
+    out = out_folder(options.out, "--out") if options.out else None
+    _say_if_runs(options.files)
     result = compare(
         _groups(options.files, options.group),
         options.labels,
@@ -49,10 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fail_if=options.fail_if,
         confident=options.confident,
     )
+    if out:
+        result.write(out)
     print(reports.to_terminal(result.report))
-    if options.out:
-        result.write(options.out)
-        print(f"\nReport: {epath.Path(options.out) / 'report.html'}")
+    if out:
+        print(f"\nReport: {out / 'report.html'}")
     print(f"\n{result.verdict()}")
     return 0 if result.passed else GATE_FAILED
 
@@ -108,9 +116,10 @@ def _groups(files: Sequence[str], named: Sequence[str]) -> dict[str, list[str]]:
         name, separator, patterns = argument.partition("=")
         if not separator or not name:
             raise UserError(f"--group={argument}: must be NAME=FILES")
-        for pattern in patterns.split(","):
+        for pattern in split_paths(patterns, matches):
             groups.setdefault(name, []).extend(_expand(pattern))
-    stems = [Path(file).name.split(".")[0] for file in files]
+    files = [os.path.expanduser(file) for file in files]
+    stems = [_stem(file) for file in files]
     for file, stem in zip(files, stems, strict=True):
         name = stem if stems.count(stem) == 1 and stem not in groups else file
         groups.setdefault(name, []).append(file)
@@ -124,12 +133,33 @@ def _groups(files: Sequence[str], named: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _expand(pattern: str) -> list[str]:
-    if "*" not in pattern and "?" not in pattern:
-        return [pattern]
-    found = sorted(glob.glob(pattern))
-    if not found:
+    found = matches(pattern)
+    if not found and is_pattern(pattern):
         raise UserError(f"{pattern}: no file matches")
-    return found
+    return found or [pattern]
+
+
+def _stem(file: str) -> str:
+    """A file's name without the endings of its format; v1.0.npz is v1.0."""
+    name = Path(file).name
+    while Path(name).suffix.lower() in _ENDINGS:
+        name = Path(name).stem
+    return name
+
+
+def _say_if_runs(files: Sequence[str]) -> None:
+    """Hints at --group where files are called seeds of one model but are compared as models."""
+    by_start: dict[str, list[re.Match[str]]] = {}
+    for file in files:
+        if match := _RUN_OF.fullmatch(file):
+            by_start.setdefault(match["start"], []).append(match)
+    for start, (first, *others) in by_start.items():
+        if others:
+            pattern = f"{start}*{first['end']}"
+            say(
+                f"note: {first[0]} and {others[0][0]} are compared as two models; if they are runs "
+                f"of one, say --group '{Path(first['model']).name or 'NAME'}={pattern}'"
+            )
 
 
 if __name__ == "__main__":

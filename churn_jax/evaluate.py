@@ -29,6 +29,7 @@ from churn_jax.predictions.memory_maps import in_bounded_memory
 from churn_jax.predictions.run import Run
 from churn_jax.report.thumbnails import pictures
 from churn_jax.storage.files import out_folder, reach
+from churn_jax.storage.paths import split_paths
 from churn_jax.system.arguments import Parser
 
 SCHEMA = 1
@@ -53,7 +54,7 @@ def evaluate(
         splits or preprocessing. Nothing is written then.
     """
     run_dirs = [reach(workdir, "--runs") for workdir in run_dirs]
-    out_folder(out, "--out")
+    out = out_folder(out, "--out")
     failed = [run for workdir in run_dirs for run in workdirs.failed_runs(workdir)]
     groups = workdirs.group_runs(run for workdir in run_dirs for run in _load(workdir, step))
     report = describe(groups, failed)
@@ -107,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="folder for the report")
     parser.add_argument("--step", default="latest", help="latest, all, or a number")
     options = parser.parse_args(arguments)
-    report = evaluate(options.runs.split(","), options.out, options.step)
+    report = evaluate(split_paths(options.runs), options.out, options.step)
     print_table(report)
     print(f"\nReport: {epath.Path(options.out) / 'report.html'}")
 
@@ -150,8 +151,9 @@ def _over_training(
     history: dict[str, list[dict[str, Any]]] = {group.name: [] for group in groups}
     names = {group.config_hash: group.name for group in groups}
     shown = {origins.identity(run.provenance) for group in groups for run in group.runs}
-    for step in sorted({step for workdir in run_dirs for step in workdirs.all_steps(workdir)}):
-        having = [workdir for workdir in run_dirs if step in workdirs.all_steps(workdir)]
+    steps = {workdir: workdirs.all_steps(workdir) for workdir in run_dirs}
+    for step in sorted({step for found in steps.values() for step in found}):
+        having = [workdir for workdir, found in steps.items() if step in found]
         found = workdirs.group_runs(
             run
             for workdir in having

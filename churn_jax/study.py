@@ -24,8 +24,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from etils import epath
-
 from churn_jax.errors import UserError, suggest
 from churn_jax.storage.files import out_folder
 from churn_jax.studies import output, planning, results, running
@@ -60,11 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError(f"--runs: {options.runs}, but churn is between runs: at least 2 are needed")
     if options.runs is not None and options.runs > _MOST_RUNS:
         raise UserError(f"--runs: {options.runs} runs a cell are more than {_MOST_RUNS}")
-    out_folder(asked.workdir, "--workdir")
-    study = planning.load_study(asked.study, options)
+    workdir = out_folder(asked.workdir, "--workdir")
+    file = Path(asked.study).expanduser()
+    study = planning.load_study(str(file), options)
     if asked.cell is not None:
         study.cell(asked.cell)  # refuses an unknown one
-    plans = planning.plan(study, options, Path(asked.study).parents[1], asked.workdir)
+    plans = planning.plan(study, options, file.parents[1], workdir)
     if asked.list:
         print(describe(study, plans))
         return
@@ -76,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.cell:
         print(describe(study, plans))
         return
-    out = epath.Path(asked.workdir) / "studies" / f"{study.name}_{options.dataset}"
+    out = workdir / "studies" / f"{study.name}_{options.dataset}"
     command = shlex.join(["python", "-m", "churn_jax.study", *arguments])
     print(output.write(study, results.report(study, plans), command, shrunk(plans, options), out))
     print(f"\nStudy: {out / 'study.html'}")

@@ -214,6 +214,41 @@ def test_groups_by_pattern(tmp_path, capsys):
     assert run([*groups, "--fail_if=churn_new<churn_old"]) == 1
 
 
+def test_paths_with_commas_brackets_and_a_home(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("lr=0.1,wd=0/0.npz", "lr=0.1,wd=0/1.npz", "v[1]/0.npz", "v[1]/1.npz", "v1/2.npz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        probs = special.softmax(SHARED + RNG.normal(size=SHARED.shape), axis=1)
+        np.savez(tmp_path / name, probs=probs, labels=LABELS)
+    groups = [f"--group=a={tmp_path}/lr=0.1,wd=0/0.npz,~/lr=0.1,wd=0/1.npz", "--group=b=~/v[1]/*"]
+    assert run([*groups, "--out=~/out"]) == 0
+    assert "a (2)" in capsys.readouterr().out
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert [group["num_runs"] for group in report["groups"]] == [2, 2]
+    assert run(["~/v[1]/0.npz", "~/v1/2.npz", "--out=~/other"]) == 0
+    assert run(["~/v[1]/0.npz", "~/nowhere.npz"]) == 2
+    assert f"{tmp_path}/nowhere.npz: no such file" in capsys.readouterr().err
+
+
+def test_a_files_name_ends_where_its_format_begins(tmp_path):
+    for name in ("v1.0", "v1.1"):
+        np.save(tmp_path / f"{name}.npy", OLD)
+    assert run([tmp_path / "v1.0.npy", tmp_path / "v1.1.npy", f"--out={tmp_path}/out"]) == 0
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert [group["name"] for group in report["groups"]] == ["v1.0", "v1.1"]
+
+
+def test_runs_given_as_models_are_hinted_at(tmp_path, capsys):
+    for name in ("v1_seed0", "v1_seed1", "v2", "v3"):
+        np.save(tmp_path / f"{name}.npy", OLD)
+    seeds = [tmp_path / f"v1_seed{i}.npy" for i in range(2)]
+    assert run(seeds) == 0
+    assert f"say --group 'v1={tmp_path}/v1_seed*.npy'" in capsys.readouterr().err
+    assert run([f"--group=v1={tmp_path}/v1_seed*.npy", tmp_path / "v2.npy"]) == 0
+    assert run([tmp_path / "v2.npy", tmp_path / "v3.npy"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_the_command_imports_neither_jax_nor_pandas_nor_matplotlib(tmp_path):
     for name, probs in (("old", OLD), ("new", NEW)):
         np.save(tmp_path / f"{name}.npy", probs)

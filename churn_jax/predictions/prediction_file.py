@@ -12,6 +12,7 @@ The header's metadata has one key, `provenance`: a JSON object that says what ma
 
 import dataclasses
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +27,8 @@ from churn_jax.predictions.memory_maps import in_bounded_memory
 from churn_jax.storage.files import write_atomically
 
 SCHEMA = 1
+STEP_DIGITS = 8
+_RUN = re.compile(r"run_([0-9]+)\.safetensors")
 _CHUNK = 1 << 22
 _REQUIRED = ("group", "config_hash", "run", "seed", "step", "dataset", "split", "data_fingerprint")
 
@@ -75,9 +78,25 @@ def file_name(run: int) -> str:
     return f"run_{run:03d}.safetensors"
 
 
+def folder(workdir: epath.PathLike) -> epath.Path:
+    """Where the folders of all steps are."""
+    return epath.Path(workdir) / "predictions"
+
+
 def step_dir(workdir: epath.PathLike, step: int) -> epath.Path:
     """Where the prediction files of `step` are."""
-    return epath.Path(workdir) / "predictions" / f"{step:08d}"
+    return folder(workdir) / f"{step:0{STEP_DIGITS}d}"
+
+
+def run_files(workdir: epath.PathLike, step: int) -> list[epath.Path]:
+    """The files of all runs that are saved at `step`, by run; what else lies there is left alone.
+
+    File managers and systems leave copies (`run_000 (1).safetensors`) and notes (`._run_000…`).
+    """
+    place = step_dir(workdir, step)
+    names = [path.name for path in place.iterdir()] if place.is_dir() else []
+    runs = {int(match[1]) for name in names if (match := _RUN.fullmatch(name))}
+    return [place / file_name(run) for run in sorted(runs) if file_name(run) in names]
 
 
 def write(path: epath.PathLike, predictions: Predictions) -> None:

@@ -33,8 +33,9 @@ class Group:
 
 
 def prediction_steps(workdir: epath.PathLike) -> list[int]:
-    """Steps whose predictions are saved, ascending."""
-    return numbered(epath.Path(workdir) / "predictions")
+    """Steps of which predictions are saved, ascending."""
+    steps = numbered(prediction_file.folder(workdir), prediction_file.STEP_DIGITS)
+    return [step for step in steps if prediction_file.run_files(workdir, step)]
 
 
 def all_steps(workdir: epath.PathLike) -> list[int]:
@@ -58,15 +59,15 @@ def load_step(
       UserError: the workdir has neither whole predictions nor a checkpoint of that step.
     """
     workdir = epath.Path(workdir)
-    steps = all_steps(workdir)
-    if step not in steps:
+    saved = bool(prediction_file.run_files(workdir, step))
+    if not saved and step not in (steps := all_steps(workdir)):
         raise UserError(f"{workdir}: no predictions or checkpoint at step {step} (has {steps})")
     try:
         return _read_all(workdir, step)
     except UserError as error:
         if step not in numbered(workdir / "checkpoints"):
             raise
-        if step in prediction_steps(workdir):
+        if saved:
             say(f"{error}; predicting again from the checkpoint")
         predict_again(workdir, step)
     return _read_all(workdir, step)
@@ -75,7 +76,7 @@ def load_step(
 def _read_all(workdir: epath.Path, step: int) -> list[Predictions]:
     """What is saved; raises UserError unless there is a whole file of every run."""
     folder = prediction_file.step_dir(workdir, step)
-    files = sorted(folder.glob("run_*.safetensors"))
+    files = prediction_file.run_files(workdir, step)
     if not files:
         raise UserError(f"{folder}: no prediction files")
     found = [prediction_file.read(path) for path in files]

@@ -49,17 +49,25 @@ def write_atomically(path: epath.PathLike, content: str | bytes) -> None:
             raise
 
 
-def numbered(folder: epath.PathLike) -> list[int]:
-    """The whole numbers that name something in `folder`, ascending; none if it isn't there."""
+def numbered(folder: epath.PathLike, width: int = 0) -> list[int]:
+    """The whole numbers that name something in `folder`, ascending; none if it isn't there.
+
+    Args:
+      folder: may hold anything else too.
+      width: of the numbers, which are padded with zeros; another writing is another name.
+    """
     folder = epath.Path(folder)
     if not folder.is_dir():
         return []
     names = [path.name for path in folder.iterdir()]
-    return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
+    numbers = [int(name) for name in names if name.isascii() and name.isdecimal()]
+    return sorted({number for number in numbers if f"{number:0{width}d}" in names})
 
 
 def reach(path: epath.PathLike, name: str) -> epath.Path:
     """The path of the flag or key `name`, once it is known that its storage can be asked.
+
+    `~` is the home folder.
 
     Raises:
       UserError: it is no path, or storage that can't be reached (a bucket without credentials).
@@ -68,7 +76,7 @@ def reach(path: epath.PathLike, name: str) -> epath.Path:
     if not text or "\0" in text:
         raise UserError(f"{name}={text!r} is no path")
     try:
-        found = epath.Path(path)
+        found = epath.Path(path).expanduser()
         found.exists()
     except Exception as error:  # each kind of storage has its own
         raise UserError(f"{name}={text} can't be reached: {error}") from error

@@ -1,6 +1,7 @@
 """Command lines whose mistakes are one line, like every other bad input."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -18,7 +19,7 @@ def parse_flags(
       UserError: an unknown or missing flag, a wrong value, or a config that can't be loaded.
     """
     try:
-        unknown = known(arguments)[1:]
+        unknown = known([_expand_home(argument) for argument in arguments])[1:]
         if unknown:
             raise UserError(f"unexpected argument {unknown[0]!r}")
         for name in required:
@@ -32,6 +33,15 @@ def parse_flags(
         raise UserError(error.args[0]) from None
     except (flags.Error, AttributeError, TypeError, ValueError, OSError) as error:
         raise UserError(str(error)) from None
+
+
+def _expand_home(argument: str) -> str:
+    """`--workdir=~/runs` with the home folder, which a shell leaves to the command there."""
+    name, equals, value = argument.partition("=")
+    # Keys of a config stay as they are, for its workdir keeps them.
+    if not equals or "." in name or not value.startswith("~"):
+        return argument
+    return f"{name}={os.path.expanduser(value)}"
 
 
 class Parser(argparse.ArgumentParser):

@@ -6,6 +6,7 @@ of another seed than all of them, are as independent of each other as runs of an
 """
 
 import dataclasses
+import os
 from typing import Any
 
 import jax
@@ -17,6 +18,7 @@ from churn_jax.config import Config, MeshConfig
 from churn_jax.errors import UserError
 from churn_jax.methods.objectives import Objective
 from churn_jax.parallel import sharding
+from churn_jax.storage.paths import split_paths
 from churn_jax.training import checkpoints as checkpoint_lib
 from churn_jax.training import inference
 from churn_jax.training.experiment import Experiment
@@ -35,8 +37,8 @@ def load(experiment: Experiment) -> Tree:
         return {}
     wanted = teachers_of(experiment.runs, config.method.num_teachers)
     found: dict[int, Tree] = {}
-    for workdir in filter(None, config.method.teachers.split(",")):
-        found |= _trained(workdir, experiment)
+    for workdir in split_paths(config.method.teachers):
+        found |= _trained(os.path.expanduser(workdir), experiment)
     missing = sorted(set(wanted.ravel().tolist()) - found.keys())
     if missing:
         raise UserError(

@@ -17,9 +17,7 @@ def read_run_folder(path: epath.Path) -> list[Source]:
     steps = workdirs.prediction_steps(path)
     if not steps:
         raise UserError(f"{path}: a folder without predictions; is it a workdir of churn_jax?")
-    files = sorted(prediction_file.step_dir(path, steps[-1]).glob("run_*.safetensors"))
-    if not files:
-        raise UserError(f"{path}: no prediction files at step {steps[-1]}")
+    files = prediction_file.run_files(path, steps[-1])
     return [from_predictions(str(file), prediction_file.read(file)) for file in files]
 
 

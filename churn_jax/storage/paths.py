@@ -1,0 +1,57 @@
+"""Paths as people write them: `~`, several with commas in between, and patterns.
+
+What exists under the very name that is written is meant, whatever commas, brackets and stars the
+name holds.
+"""
+
+import glob
+import os
+from collections.abc import Callable, Sequence
+
+from etils import epath
+
+
+def split_paths(text: str, names: Callable[[str], Sequence[str]] | None = None) -> list[str]:
+    """The paths in `text`, with commas in between; an existing path keeps its own commas.
+
+    Args:
+      text: paths or patterns.
+      names: what is there of one path; by default the path itself, if it exists.
+    """
+    names = names or (lambda path: [path] if epath.Path(path).expanduser().exists() else [])
+    parts, found, start = text.split(","), [], 0
+    while start < len(parts):
+        ends = range(len(parts), start + 1, -1)
+        joined = ((end, ",".join(parts[start:end])) for end in ends)
+        end, path = next(
+            ((end, path) for end, path in joined if names(path)), (start + 1, parts[start])
+        )
+        if path:
+            found.append(path)
+        start = end
+    return found
+
+
+def matches(pattern: str) -> list[str]:
+    """Local paths that a pattern with `*`, `?` or `[…]` matches, sorted; a plain path is itself.
+
+    A part of the path that exists as it is written is no pattern: `runs[1]/*.npz` is of the folder
+    `runs[1]` where there is one.
+    """
+    pattern = os.path.expanduser(pattern)
+    found = [os.sep if os.path.isabs(pattern) else ""]
+    for part in filter(None, pattern.split(os.sep)):
+        found = [match for folder in found for match in _inside(folder, part)]
+    return sorted(found)
+
+
+def is_pattern(path: str) -> bool:
+    """Whether a path has characters of a pattern."""
+    return glob.has_magic(path)
+
+
+def _inside(folder: str, part: str) -> list[str]:
+    exact = os.path.join(folder, part)
+    if os.path.lexists(exact) or not glob.has_magic(part):
+        return [exact] if os.path.lexists(exact) else []
+    return glob.glob(os.path.join(glob.escape(folder), part))
