@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from churn_jax.config import config_hash
 from churn_jax.errors import UserError
 from churn_jax.predictions import prediction_file
 from churn_jax.predictions.prediction_file import Predictions
+from churn_jax.report.estimates import Contrast, Estimate
 from churn_jax.studies import output, planning, results, running, tables
 from churn_jax.studies.design import Cell, Options, Study, restrict
+from churn_jax.studies.study_report import StudyReport
 
 ROOT = Path(__file__).parents[1]
 STUDIES = ROOT / "configs" / "studies"
@@ -125,9 +128,9 @@ def test_table_2_has_all_methods_beside_the_published(tmp_path):
 )
 def test_with_everything_held_churn_is_zero_and_the_note_says_where_it_is_not(name, held, tmp_path):
     text = write(name, tmp_path)
-    report = json.loads((tmp_path / "out/report.json").read_text())
-    assert results.group(report, held)["churn"]["mean"] == 0
-    assert results.group(report, "nothing_held")["churn"]["mean"] > 0
+    report = StudyReport.from_json((tmp_path / "out/report.json").read_text())
+    assert report.group(held).measures["churn"].mean == 0
+    assert report.group("nothing_held").measures["churn"].mean > 0
     assert "GPU" in text
     assert "TPU" in text
 
@@ -210,18 +213,18 @@ def test_bold_is_the_best_and_what_ties_with_it(tmp_path):
     found, _, _ = make("table2", tmp_path)
     table = dataclasses.replace(found.tables[0], measures=("churn",), rows=found.tables[0].rows[:3])
     names = [row.cell for row in table.rows]
-    report = {
-        "groups": [
-            {"name": name, "churn": {"mean": mean}, "never_learned": []}
-            for name, mean in zip(names, (0.06, 0.05, 0.04), strict=True)
-        ],
-        "contrasts": [
-            {"a": names[0], "b": names[2], "metric": "churn", "ci95": [-0.03, -0.01],
-             "difference": -0.02},
-            {"a": names[1], "b": names[2], "metric": "churn", "ci95": [-0.02, 0.005],
-             "difference": -0.01},
-        ],
-    }  # fmt: skip
+    groups = [
+        SimpleNamespace(name=name, measures={"churn": Estimate(mean, (0, 1))}, never_learned=())
+        for name, mean in zip(names, (0.06, 0.05, 0.04), strict=True)
+    ]
+    contrasts = [
+        Contrast(names[0], names[2], "churn", -0.02, (-0.03, -0.01), 0.001, "examples", 0.01),
+        Contrast(names[1], names[2], "churn", -0.01, (-0.02, 0.005), 0.2, "examples", 0.4),
+    ]
+    report = StudyReport(
+        dataset="", split="", num_examples=0, study="", title="",
+        groups=tuple(groups), contrasts=tuple(contrasts),
+    )  # fmt: skip
     assert tables.best_rows(table, "churn", report) == {names[1], names[2]}
 
 
@@ -229,15 +232,15 @@ def test_coefficients_are_chosen_by_test_churn_and_by_validation_churn(tmp_path)
     grid = {"alpha": (0.1, 0.2, 0.3), "beta": (1.0,)}
     overrides = {"data.num_validation": 50}
     write("figure1", tmp_path, grid=grid, overrides=overrides)
-    report = json.loads((tmp_path / "out/report.json").read_text())
+    report = StudyReport.from_json((tmp_path / "out/report.json").read_text())
     rules = {"test churn, as the paper", "validation churn"}
     for method in ("entropy", "skl", "codistill_ce", "codistill_skl"):
-        choices = [choice for choice in report["selections"] if choice["method"] == method]
-        assert {choice["rule"] for choice in choices} == rules
-    paper = next(c for c in report["selections"] if c["rule"] == "test churn, as the paper")
-    candidates = [f"{paper['method']}_alpha_{value:g}" for value in grid["alpha"]]
-    churns = [results.group(report, cell)["churn"]["mean"] for cell in candidates]
-    assert paper["churn_it_was_chosen_by"] == min(churns)
+        choices = [choice for choice in report.selections if choice.method == method]
+        assert {choice.rule for choice in choices} == rules
+    paper = next(c for c in report.selections if c.rule == "test churn, as the paper")
+    candidates = [f"{paper.method}_alpha_{value:g}" for value in grid["alpha"]]
+    churns = [report.group(cell).measures["churn"].mean for cell in candidates]
+    assert paper.churn_it_was_chosen_by == min(churns)
 
 
 def test_options_shrink_a_study(tmp_path):
@@ -284,7 +287,7 @@ def test_a_study_without_cells_needs_no_training(tmp_path):
     found, plans, _ = make("figure4", tmp_path)
     assert plans == []
     assert isinstance(found, Study)
-    assert results.report(found, plans)["groups"] == []
+    assert results.report(found, plans).groups == ()
 
 
 def test_the_divergence_table_says_when_weights_part_and_how_far(tmp_path):
@@ -295,8 +298,8 @@ def test_the_divergence_table_says_when_weights_part_and_how_far(tmp_path):
     assert held.startswith("| held | never | never | 0 | 0 | 0 |")
     assert one_ulp.startswith("| one_ulp | 0 | 2 | 1e-09 | 0.5 | 0.5 |")
     assert "Warning: held: no random stream differs" in text
-    (drift, _) = json.loads((tmp_path / "out/report.json").read_text())["divergence"]
-    assert drift["parted"] == [None, None]
+    report = StudyReport.from_json((tmp_path / "out/report.json").read_text())
+    assert report.divergence[0].parted == (None, None)
 
 
 @pytest.mark.parametrize("name", ["table2", "figure1", "figure2"])

@@ -13,8 +13,9 @@ from etils import epath
 from numpy.typing import ArrayLike
 
 from churn_jax import report as reports
-from churn_jax.analysis import breakdowns, gate, summaries, validity
+from churn_jax.analysis import building, gate
 from churn_jax.analysis.blocks import DISTANCES, EVERYTHING, Wanted
+from churn_jax.analysis.building import Subject
 from churn_jax.analysis.one_pass import measure
 from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UserError
@@ -23,10 +24,9 @@ from churn_jax.predictions.alignment import Aligned, align
 from churn_jax.predictions.readers import Kind, Source, read, read_labels
 from churn_jax.predictions.readers.slices import read_slices
 from churn_jax.predictions.readers.values import settle
+from churn_jax.report.report import Gate, Report, Verdict
 from churn_jax.report.thumbnails import pictures
 from churn_jax.storage.files import reach
-
-SCHEMA = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,14 +34,17 @@ class Comparison:
     """The result of `compare`.
 
     Attributes:
-      report: everything, as it is in report.json.
-      verdicts: what became of each condition of the gate.
+      report: everything; `report["between"][0]["churn"]["mean"]` reads it as report.json has it.
       provenance: what made the predictions, where their files say it.
     """
 
-    report: dict[str, Any]
-    verdicts: Sequence[gate.Verdict] = ()
+    report: Report
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What became of each condition of the gate."""
+        return self.report.gate.conditions if self.report.gate else ()
 
     @property
     def passed(self) -> bool:
@@ -54,7 +57,7 @@ class Comparison:
 
     def to_json(self) -> str:
         """report.json."""
-        return reports.to_json(self.report)
+        return self.report.to_json()
 
     def to_html(self) -> str:
         """The self-contained page."""
@@ -83,7 +86,8 @@ class Comparison:
         reports.write(self.report, out, self._pictures())
 
     def _pictures(self) -> dict[str, str]:
-        return pictures(self.provenance, [row["id"] for row in self.report["ledger"]])
+        assert self.report.breakdowns is not None
+        return pictures(self.provenance, [flip.id for flip in self.report.breakdowns.ledger])
 
 
 def compare(
@@ -126,10 +130,12 @@ def compare(
     wanted = Wanted(alphas, everything, DISTANCES if everything else (), everything)
     samples = _samples(aligned, wanted)
     given = _slices(slices, aligned.ids)
-    report = _report(aligned, samples, given, _failed(groups))
-    verdicts = gate.check(fail_if, samples, confident) if fail_if is not None else []
-    report["gate"] = {"confident": confident, "conditions": [v.to_dict() for v in verdicts]}
-    return Comparison(report, verdicts, aligned.provenance)
+    report = building.report(
+        samples, _subject(aligned, _failed(groups)), aligned.ids, aligned.class_names, given
+    )
+    verdicts = gate.check(fail_if, samples, confident) if fail_if is not None else ()
+    gated = dataclasses.replace(report, gate=Gate(confident, tuple(verdicts)))
+    return Comparison(gated, aligned.provenance)
 
 
 def _sources(name: str, runs: Any, kind: Kind | None) -> list[Source]:
@@ -219,25 +225,15 @@ def _samples(aligned: Aligned, wanted: Wanted) -> Samples:
     return Samples(measured, aligned.groups)
 
 
-def _report(
-    aligned: Aligned,
-    samples: Samples,
-    given: dict[str, np.ndarray],
-    failed: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
-    provenance = aligned.provenance
-    report = {
-        "schema": SCHEMA,
-        "dataset": provenance.get("dataset", ""),
-        "split": provenance.get("split", ""),
-        "num_examples": len(aligned.ids),
-        "num_classes": aligned.num_classes,
-        "notes": aligned.notes,
-    }
-    report |= summaries.judgement(samples)
-    names = _short_names([run.name for run in aligned.runs])
-    validity.add(report, samples, names, aligned.origins, failed)
-    return report | breakdowns.all_details(samples, names, aligned.ids, aligned.class_names, given)
+def _subject(aligned: Aligned, failed: Sequence[Mapping[str, Any]]) -> Subject:
+    return Subject(
+        dataset=aligned.provenance.get("dataset", ""),
+        split=aligned.provenance.get("split", ""),
+        run_names=_short_names([run.name for run in aligned.runs]),
+        origins=aligned.origins,
+        notes=aligned.notes,
+        failed=failed,
+    )
 
 
 def _short_names(paths: Sequence[str]) -> list[str]:

@@ -10,7 +10,6 @@ and the last group, whatever they are called. Conditions are parsed, never evalu
 
 import ast
 import dataclasses
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from churn_jax.analysis import intervals
 from churn_jax.analysis.intervals import Sample
 from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UserError, suggest
+from churn_jax.report.report import Verdict
 
 ALIASES = {
     "nfr": "negative_flip_rate",
@@ -27,41 +27,6 @@ ALIASES = {
     "btc": "backward_trust",
     "js": "jensen_shannon",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """What became of one condition.
-
-    Attributes:
-      condition: as it was written.
-      failed: whether it was true, so that the gate fails.
-      left, right: the estimates of its two sides.
-      margin: right − left for '>' and left − right for '<': negative if the condition is true.
-      ci95: the margin's interval.
-      certain: whether the interval is on one side of zero.
-    """
-
-    condition: str
-    failed: bool
-    left: float
-    right: float
-    margin: float
-    ci95: list[float]
-    certain: bool
-    covers: str
-
-    def sentence(self) -> str:
-        """One line for people."""
-        word = "FAILS" if self.failed else "holds"
-        sure = "" if self.certain else ", within the uncertainty"
-        return (
-            f"{word}: {self.condition} (left {self.left:.4g}, right {self.right:.4g}, "
-            f"95 % interval of the margin {self.ci95[0]:.2g} to {self.ci95[1]:.2g}{sure})"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
 
 def check(text: str, samples: Samples, confident: bool = False) -> list[Verdict]:
@@ -97,7 +62,7 @@ def _verdict(condition: str, samples: Samples, confident: bool) -> Verdict:
         left=left.value,
         right=right.value,
         margin=value,
-        ci95=[low, high],
+        ci95=(low, high),
         certain=low > 0 or high < 0,
         covers=found.covers if found else intervals.EXAMPLES_ONLY,
     )

@@ -1,135 +1,157 @@
-"""The samples of runs as the report's tables of JSON-ready numbers, under the report's keys."""
+"""The samples of runs as the estimates of a report."""
 
 import itertools
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from churn_jax.analysis import intervals
 from churn_jax.analysis.intervals import Sample
 from churn_jax.analysis.samples import Samples, interval_of
+from churn_jax.report.estimates import Change, Contrast, Estimate, Group, McNemar, Spread
 
 CONTRASTED = (
     *("churn", "accuracy", "schurn", "ece"),
     *("churn_correct", "churn_incorrect", "nll", "brier"),
 )
+_UNKNOWN = (float("nan"), float("nan"))
 
 
-def judgement(samples: Samples) -> dict[str, Any]:
-    """The report's `groups`, `between` and `contrasts`."""
-    pairs = list(itertools.combinations(range(len(samples.names)), 2))
+def group_measures(samples: Samples, group: int) -> dict[str, Estimate | None]:
+    """Every measure of one group; those of pairs are None where there is no pair."""
+    rows = samples.members(group).tolist()
+    found: dict[str, Estimate | None] = {}
+    for key in samples.run_measures:
+        per_run = samples.run_values(key, group).mean(1)
+        found[key] = over_runs(key, samples.run(key, group), per_run)
+    if samples.measured.classwise is not None:
+        found["ece_classwise"] = _of_whole_runs(samples.measured.classwise[rows])
+    places = list(itertools.combinations(range(len(rows)), 2))
+    for key in samples.pair_measures:
+        found[key] = None
+        if places:
+            pairs = [(rows[i], rows[j]) for i, j in places]
+            found[key] = _over_pairs(
+                key, samples.within(key, group), places, samples.pair_values(key, pairs)
+            )
+    return found | _of_the_set(samples, rows, found["churn"])
+
+
+def group_bounds(samples: Samples, group: int) -> dict[str, bool]:
+    """Whether the paper's bounds hold for all pairs of a group; they are theorems."""
+    return _bounds(samples, itertools.combinations(samples.members(group).tolist(), 2))
+
+
+def change(samples: Samples, a: int, b: int) -> Change:
+    """What changes from group `a` to group `b`, over all pairs of a run of each.
+
+    `excess_churn` is the churn between the groups less the mean of the churn within them: what the
+    change does beyond what a retraining would. None where a group has one run.
+    """
+    measures = change_measures(samples, a, b)
+    rows_a, rows_b = samples.members(a).tolist(), samples.members(b).tolist()
+    measures["excess_churn"] = None
+    if min(len(rows_a), len(rows_b)) > 1:
+        measures["excess_churn"] = estimate("excess_churn", samples.between("excess_churn", a, b))
+    mcnemar = None
+    if len(rows_a) == len(rows_b) == 1 and samples.measured.labels is not None:
+        correct = samples.measured.correct
+        found = intervals.mcnemar(correct[rows_a[0]], correct[rows_b[0]])
+        mcnemar = McNemar(int(found["only_a_right"]), int(found["only_b_right"]), found["p"])
+    bounds = _bounds(samples, itertools.product(rows_a, rows_b))
+    return Change(samples.names[a], samples.names[b], measures, mcnemar, bounds)
+
+
+def change_measures(samples: Samples, a: int, b: int) -> dict[str, Estimate | None]:
+    """Every measure of the pairs of one run of `a` and one of `b`."""
     return {
-        "groups": [describe_group(samples, group) for group in range(len(samples.names))],
-        "between": [describe_step(samples, a, b) for a, b in pairs],
-        "contrasts": contrasts(samples, pairs),
+        key: estimate(key, samples.between(key, a, b))
+        for key in (*samples.pair_measures, *samples.change_measures)
     }
 
 
-def describe_group(samples: Samples, group: int) -> dict[str, Any]:
-    """One group's entry in the report; measures of pairs are null where there is no pair."""
-    rows = samples.members(group).tolist()
-    entry: dict[str, Any] = {"name": samples.names[group], "num_runs": len(rows)}
-    for key in samples.run_measures:
-        per_run = samples.run_values(key, group).mean(1)
-        entry[key] = summary(key, samples.run(key, group), per_run)
-        entry[key]["per_run"] = per_run.tolist()
-    if samples.measured.classwise is not None:
-        entry["ece_classwise"] = _over_runs(samples.measured.classwise[rows])
-    pairs = list(itertools.combinations(rows, 2))
-    places = list(itertools.combinations(range(len(rows)), 2))
-    for key in samples.pair_measures:
-        entry[key] = None
-        if pairs:
-            per_pair = samples.pair_values(key, pairs)
-            entry[key] = summary(key, samples.within(key, group), np.array(per_pair))
-            entry[key]["per_pair"] = [
-                [i, j, value] for (i, j), value in zip(places, per_pair, strict=True)
-            ]
-    entry |= _of_the_set(samples, rows, entry["churn"])
-    entry["bounds"] = _bounds(samples, pairs)
-    return entry
+def contrasts(
+    samples: Samples, pairs: Iterable[tuple[int, int]], groups: Sequence[Group]
+) -> tuple[Contrast, ...]:
+    """Differences b − a of the groups' own measures on the same examples, Holm-corrected.
 
-
-def describe_step(samples: Samples, a: int, b: int) -> dict[str, Any]:
-    """What the step from group `a` to group `b` changes, over all pairs of a run of each.
-
-    `excess_churn` is the churn between the groups less the mean of the churn within them: what the
-    step changes beyond what a retraining would. Null where a group has one run.
+    Args:
+      samples: of the groups.
+      pairs: the groups (a, b) of each contrast.
+      groups: as the report has them; one with a fault gives no verdict.
     """
-    entry: dict[str, Any] = {"a": samples.names[a], "b": samples.names[b]}
-    for key in (*samples.pair_measures, *samples.change_measures):
-        entry[key] = estimate(key, samples.between(key, a, b))
-    rows_a, rows_b = samples.members(a), samples.members(b)
-    entry["excess_churn"] = None
-    if min(len(rows_a), len(rows_b)) > 1:
-        entry["excess_churn"] = estimate("excess_churn", samples.between("excess_churn", a, b))
-    if len(rows_a) == len(rows_b) == 1 and samples.measured.labels is not None:
-        correct = samples.measured.correct
-        entry["mcnemar"] = intervals.mcnemar(correct[rows_a[0]], correct[rows_b[0]])
-    entry["bounds"] = _bounds(samples, itertools.product(rows_a.tolist(), rows_b.tolist()))
-    return entry
-
-
-def contrasts(samples: Samples, pairs: Iterable[tuple[int, int]]) -> list[dict[str, Any]]:
-    """Differences b − a of the groups' own measures on the same examples, Holm-corrected."""
-    entries: list[dict[str, Any]] = []
+    found: list[tuple[int, int, str, intervals.Interval]] = []
     for a, b in pairs:
         alone = min(len(samples.members(a)), len(samples.members(b))) < 2
         for key in CONTRASTED:
-            if key not in samples.run_measures and (alone or key not in samples.pair_measures):
-                continue
-            found = intervals.interval(samples.own(key, b) - samples.own(key, a))
-            entries.append(
-                {
-                    "a": samples.names[a],
-                    "b": samples.names[b],
-                    "metric": key,
-                    "difference": found.mean,
-                    "ci95": found.ci95,
-                    "p": found.p,
-                    "covers": found.covers,
-                }
-            )
-    adjusted = intervals.holm([entry["p"] for entry in entries])
-    return [entry | {"p_holm": p} for entry, p in zip(entries, adjusted, strict=True)]
+            if key in samples.run_measures or (not alone and key in samples.pair_measures):
+                difference = samples.own(key, b) - samples.own(key, a)
+                found.append((a, b, key, intervals.interval(difference)))
+    adjusted = intervals.holm([each.p for *_, each in found])
+    return tuple(
+        Contrast(
+            a=groups[a].name,
+            b=groups[b].name,
+            metric=key,
+            difference=each.mean,
+            ci95=(each.low, each.high),
+            p=each.p,
+            covers=each.covers,
+            p_holm=p_holm,
+            withheld=groups[a].fault or groups[b].fault,
+        )
+        for (a, b, key, each), p_holm in zip(found, adjusted, strict=True)
+    )
 
 
-def summary(key: str, sample: Sample, values: np.ndarray) -> dict[str, Any]:
-    """A measure with its spread over `values`, one for each run or pair: the paper's figure."""
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    found = estimate(key, sample)
-    return {"mean": found.pop("mean"), "std": spread} | found
-
-
-def estimate(key: str, sample: Sample) -> dict[str, Any]:
+def estimate(key: str, sample: Sample, spread: Spread | None = None) -> Estimate:
     """A measure with its interval, and what the interval covers."""
     found = interval_of(key, sample)
-    return {"mean": found.mean, "ci95": found.ci95, "covers": found.covers}
+    return Estimate(found.mean, (found.low, found.high), found.covers, spread)
 
 
-def _over_runs(values: np.ndarray) -> dict[str, Any]:
+def over_runs(key: str, sample: Sample, values: np.ndarray) -> Estimate:
+    """A measure of runs with its spread over them: the paper's figure."""
+    return estimate(key, sample, Spread(_std(values), per_run=tuple(values.tolist())))
+
+
+def _over_pairs(
+    key: str, sample: Sample, places: Sequence[tuple[int, int]], values: Sequence[float]
+) -> Estimate:
+    per_pair = tuple((i, j, value) for (i, j), value in zip(places, values, strict=True))
+    return estimate(key, sample, Spread(_std(np.array(values)), per_pair=per_pair))
+
+
+def _std(values: np.ndarray) -> float | None:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def _of_whole_runs(values: np.ndarray) -> Estimate:
     """A measure known for whole runs only, so that its interval is of runs on these examples."""
     several = len(values) > 1
     found = intervals.interval(Sample(values, {}), 0, 1)
-    return {
-        "mean": float(values.mean()),
-        "std": float(np.std(values, ddof=1)) if several else None,
-        "ci95": found.ci95 if several else [None, None],
-        "covers": "runs" if several else "nothing",
-        "per_run": values.tolist(),
-    }
+    return Estimate(
+        mean=float(values.mean()),
+        ci95=(found.low, found.high) if several else _UNKNOWN,
+        covers="runs" if several else "nothing",
+        spread=Spread(_std(values), per_run=tuple(values.tolist())),
+    )
 
 
-def _of_the_set(samples: Samples, rows: list[int], churn: dict[str, Any] | None) -> dict[str, Any]:
+def _of_the_set(
+    samples: Samples, rows: Sequence[int], churn: Estimate | None
+) -> dict[str, Estimate | None]:
     """Measures of all runs of a group together."""
     if churn is None:
         return {"ambiguity": None, "discrepancy": None}
     predictions = samples.measured.predictions[rows]
     differing = (predictions != predictions[0]).any(0).astype(np.float64)
-    found = estimate("ambiguity", Sample(differing, {"": None}))
-    largest = max(value for _, _, value in churn["per_pair"])
-    return {"ambiguity": found, "discrepancy": {"mean": largest, "ci95": [None, None]}}
+    assert churn.spread is not None
+    assert churn.spread.per_pair is not None
+    return {
+        "ambiguity": estimate("ambiguity", Sample(differing, {"": None})),
+        "discrepancy": Estimate(max(value for *_, value in churn.spread.per_pair), _UNKNOWN),
+    }
 
 
 def _bounds(samples: Samples, pairs: Iterable[tuple[int, int]]) -> dict[str, bool]:

@@ -11,68 +11,20 @@ exactly the same probabilities: then one has been counted twice, or nothing vari
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from churn_jax.analysis.samples import Samples
 from churn_jax.predictions import origins
 from churn_jax.predictions.origins import Origin
+from churn_jax.report.estimates import Group, NeverLearned
+from churn_jax.report.report import Chance, FailedRun
 
-Report = dict[str, Any]
 _STANDARD_ERRORS = 2.0
 
 
-def add(
-    report: Report,
-    samples: Samples,
-    run_names: Sequence[str],
-    made_by: Sequence[Origin],
-    failed: Sequence[Mapping[str, Any]] = (),
-) -> None:
-    """Adds to a report what its reader must be warned of, and withholds verdicts accordingly.
-
-    Each group gets `never_learned`, `not_independent` and `made_by`, each contrast `withheld` (why
-    it gives no verdict, or None), and the report `failed_runs`, `chance` and `warnings`: one line
-    each, the gravest first.
-
-    Args:
-      report: with its `groups` and `contrasts`.
-      samples: of the report.
-      run_names: of all runs, as the samples have them.
-      made_by: the origin of each.
-      failed: {group, run, step, last_good_checkpoint} of runs that are left out.
-    """
-    chance = chance_level(samples)
-    by_group: dict[str, list[Origin]] = {}
-    broken, tied = [], []
-    for index, entry in enumerate(report["groups"]):
-        rows = samples.members(index).tolist()
-        by_group[entry["name"]] = [made_by[row] for row in rows]
-        entry["made_by"] = origins.made_by(by_group[entry["name"]])
-        entry["never_learned"] = [
-            {"run": run_names[row], **fault}
-            for row in rows
-            if (fault := _fault(samples, row, chance))
-        ]
-        entry["not_independent"] = _dependence(samples, rows, run_names, by_group[entry["name"]])
-        broken += [f"{run['run']} never learned: {run['why']}" for run in entry["never_learned"]]
-        tied += [f"{entry['name']}: {entry['not_independent']}"] * bool(entry["not_independent"])
-    report["failed_runs"] = list(failed)
-    report["chance"] = chance
-    report["warnings"] = [
-        *map(failure, failed), *broken, *tied,
-        *origins.repeats(by_group), *origins.differences(by_group),
-    ]  # fmt: skip
-    _withhold(report)
-
-
-def chance_level(samples: Samples) -> dict[str, float] | None:
-    """What knows nothing of the examples reaches; None without labels of several classes.
-
-    `accuracy`: the share of the largest class; `accuracy_to_beat`: that and two standard errors;
-    `nll`: log K.
-    """
+def chance_level(samples: Samples) -> Chance | None:
+    """What knows nothing of the examples reaches; None without labels of several classes."""
     labels = samples.measured.labels
     if labels is None:
         return None
@@ -80,46 +32,57 @@ def chance_level(samples: Samples) -> dict[str, float] | None:
     if share == 1:
         return None
     above = _STANDARD_ERRORS * math.sqrt(share * (1 - share) / len(labels))
-    nll = math.log(samples.measured.num_classes)
-    return {"accuracy": share, "accuracy_to_beat": share + above, "nll": nll}
+    return Chance(share, share + above, math.log(samples.measured.num_classes))
 
 
-def failure(run: Mapping[str, Any]) -> str:
-    """What became of a run that training gave up."""
-    kept = run["last_good_checkpoint"]
-    good = "there is no good checkpoint" if kept is None else f"last good checkpoint: {kept}"
-    return (
-        f"{run['group']} {run['run']} is left out: its loss became NaN or infinite at step "
-        f"{run['step']} ({good})"
-    )
+def never_learned(
+    samples: Samples, group: int, run_names: Sequence[str], chance: Chance | None
+) -> tuple[NeverLearned, ...]:
+    """The runs of a group that are not above chance.
 
-
-def _fault(samples: Samples, row: int, chance: Mapping[str, float] | None) -> dict[str, Any] | None:
-    """Why a run counts as one that never learned, or None."""
+    Args:
+      samples: of all groups.
+      group: its index.
+      run_names: of all runs.
+      chance: of `chance_level`.
+    """
     if chance is None:
-        return None
-    measured = samples.measured
-    accuracy = float(measured.correct[row].mean())
-    nll = float(measured.values["nll"][row].mean()) if "nll" in measured.values else None
-    found = {"accuracy": accuracy, "nll": nll}
-    if accuracy <= chance["accuracy_to_beat"]:
-        return found | {
-            "why": f"accuracy {100 * accuracy:.1f} % is not above chance, the largest class's "
-            f"{100 * chance['accuracy']:.1f} % and two standard errors"
-        }
+        return ()
+    found = []
+    for row in samples.members(group).tolist():
+        measured = samples.measured
+        accuracy = float(measured.correct[row].mean())
+        nll = float(measured.values["nll"][row].mean()) if "nll" in measured.values else None
+        if why := _fault(accuracy, nll, chance, measured.num_classes):
+            found.append(NeverLearned(run_names[row], accuracy, nll, why))
+    return tuple(found)
+
+
+def _fault(accuracy: float, nll: float | None, chance: Chance, num_classes: int) -> str | None:
+    """Why a run counts as one that never learned, or None."""
+    if accuracy <= chance.accuracy_to_beat:
+        return (
+            f"accuracy {100 * accuracy:.1f} % is not above chance, the largest class's "
+            f"{100 * chance.accuracy:.1f} % and two standard errors"
+        )
     # Infinite where a file has probabilities of exactly 0: nothing is known then.
-    if nll is not None and math.isfinite(nll) and nll >= chance["nll"]:
-        return found | {
-            "why": f"NLL {nll:.3g} is not below a uniform guess's, log {measured.num_classes} = "
-            f"{chance['nll']:.3g}"
-        }
+    if nll is not None and math.isfinite(nll) and nll >= chance.nll:
+        return f"NLL {nll:.3g} is not below a uniform guess's, log {num_classes} = {chance.nll:.3g}"
     return None
 
 
-def _dependence(
-    samples: Samples, rows: Sequence[int], run_names: Sequence[str], made_by: Sequence[Origin]
+def dependence(
+    samples: Samples, group: int, run_names: Sequence[str], made_by: Sequence[Origin]
 ) -> str | None:
-    """Why the runs of a group are not independent, or None."""
+    """Why the runs of a group are not independent, or None.
+
+    Args:
+      samples: of all groups.
+      group: its index.
+      run_names: of all runs.
+      made_by: the origins of the group's runs.
+    """
+    rows = samples.members(group).tolist()
     if len(rows) < 2:
         return None
     if all(origin and origins.held(origin) for origin in made_by):
@@ -139,13 +102,33 @@ def _dependence(
     return f"{a} and {b} predict exactly the same{more}: one run counted twice, or nothing varied"
 
 
-def _withhold(report: Report) -> None:
-    """Says for every contrast whether it may give a verdict."""
-    why = {}
-    for entry in report["groups"]:
-        if entry["never_learned"]:
-            why[entry["name"]] = f"{entry['name']} has runs that never learned"
-        elif entry["not_independent"]:
-            why[entry["name"]] = f"{entry['name']}'s runs are not independent"
-    for contrast in report["contrasts"]:
-        contrast["withheld"] = why.get(contrast["a"]) or why.get(contrast["b"])
+def warnings(
+    groups: Sequence[Group],
+    made_by: Mapping[str, Sequence[Origin]],
+    failed: Sequence[FailedRun],
+) -> tuple[str, ...]:
+    """What a report's reader must be warned of: one line each, the gravest first.
+
+    Args:
+      groups: of the report.
+      made_by: the origins of each group's runs, by its name.
+      failed: the runs that are left out.
+    """
+    broken = [
+        f"{run.run} never learned: {run.why}" for group in groups for run in group.never_learned
+    ]
+    tied = [f"{group.name}: {group.not_independent}" for group in groups if group.not_independent]
+    return (
+        *map(failure, failed), *broken, *tied,
+        *origins.repeats(made_by), *origins.differences(made_by),
+    )  # fmt: skip
+
+
+def failure(run: FailedRun) -> str:
+    """What became of a run that training gave up."""
+    kept = run.last_good_checkpoint
+    good = "there is no good checkpoint" if kept is None else f"last good checkpoint: {kept}"
+    return (
+        f"{run.group} {run.run} is left out: its loss became NaN or infinite at step "
+        f"{run.step} ({good})"
+    )

@@ -270,6 +270,11 @@ def definition(key: str) -> Definition:
     return DEFINITIONS[key]
 
 
+def is_measure(key: str) -> bool:
+    """Whether a name is that of a measure."""
+    return key.startswith("schurn@") or key in DEFINITIONS
+
+
 def of_scope(scope: Scope, labels: bool, probs: bool) -> list[str]:
     """Measures of a scope that the files allow."""
     return [

@@ -1,14 +1,17 @@
 """The plots of a report, made of its own numbers; each is left out where it has none."""
 
 import itertools
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import markupsafe
 
+from churn_jax.report import table
+from churn_jax.report.breakdowns import NearTies, Reliability
+from churn_jax.report.estimates import Estimate, Measures
+from churn_jax.report.report import Point, Report
 from churn_jax.report.svg import Plot, ceiling
 
-Report = dict[str, Any]
 _FEWEST = 10
 ROLES = ("s0", "s1", "s2", "s3", "s4", "s5")
 
@@ -22,31 +25,30 @@ class Figure(NamedTuple):
     caption: str
 
 
-def near_ties(report: Report) -> list[Figure]:
+def near_ties(found: NearTies | None) -> list[Figure]:
     """How much churn comes from predictions that were nearly ties."""
-    found = report.get("near_ties")
     if not found:
         return []
     plot = Plot(
         (0, 1),
-        (0, ceiling(100 * max(found["part_of_churn"] + found["share"]))),
+        (0, ceiling(100 * max(*found.part_of_churn, *found.share))),
         "smaller confidence γ of the two models",
         "% of all churn, % of examples",
         "Bars: how much of all churn comes from examples of each confidence. "
         "Line: how many examples there are.",
     )
-    bins = list(itertools.pairwise(found["edges"]))
-    for (low, high), part, churn in zip(bins, found["part_of_churn"], found["churn"], strict=True):
+    bins = list(itertools.pairwise(found.edges))
+    for (low, high), part, churn in zip(bins, found.part_of_churn, found.churn, strict=True):
         label = (
             f"γ {low:g} to {high:g}: {100 * part:.1f} % of churn; churn here {100 * churn:.1f} %"
         )
         plot.bar(low, high, 100 * part, "s0", label)
     centres = [(low + high) / 2 for low, high in bins]
-    plot.line(centres, [100 * share for share in found["share"]], "s1")
-    for x, share in zip(centres, found["share"], strict=True):
+    plot.line(centres, [100 * share for share in found.share], "s1")
+    for x, share in zip(centres, found.share, strict=True):
         plot.dot(x, 100 * share, "s1", f"{100 * share:.1f} % of examples")
-    half = sum(found["part_of_churn"][:3])
-    few = sum(found["share"][:3])
+    half = sum(found.part_of_churn[:3])
+    few = sum(found.share[:3])
     return [
         Figure(
             "Nearly tied predictions",
@@ -61,14 +63,13 @@ def near_ties(report: Report) -> list[Figure]:
 
 def surrogate_curve(report: Report) -> list[Figure]:
     """SChurn_α towards churn as α grows."""
-    entries = [(group["name"], group) for group in report["groups"] if group.get("schurn")]
+    entries = [(g.name, g.measures) for g in report.groups if g.measures.get("schurn")]
     if not entries:
-        entries = [
-            (f"{step['a']} → {step['b']}", step) for step in report["between"] if "schurn" in step
-        ]
+        changes = report.between or ()
+        entries = [(table.arrow(c), c.measures) for c in changes if c.measures.get("schurn")]
     if not entries:
         return []
-    curves = [(name, _curve(entry), 100 * entry["churn"]["mean"]) for name, entry in entries]
+    curves = [(name, _curve(measures), _mean(measures["churn"])) for name, measures in entries]
     alphas = [alpha for alpha, _ in curves[0][1]]
     if len(alphas) < 2:
         return []
@@ -100,22 +101,22 @@ def surrogate_curve(report: Report) -> list[Figure]:
     ]
 
 
-def reliability(report: Report) -> list[Figure]:
+def reliability(diagrams: Sequence[Reliability]) -> list[Figure]:
     """One reliability diagram for each group."""
     figures = []
-    for role, found in zip(itertools.cycle(ROLES), report.get("reliability", []), strict=False):
-        bins = len(found["count"])
+    for role, found in zip(itertools.cycle(ROLES), diagrams, strict=False):
+        bins = len(found.count)
         plot = Plot(
             (0, 1),
             (0, 1),
             "top probability",
             "accuracy",
-            f"Accuracy against confidence of {found['group']}; perfect calibration is the diagonal",
+            f"Accuracy against confidence of {found.group}; perfect calibration is the diagonal",
             width=340,
             height=300,
         )
-        total = max(sum(found["count"]), 1)
-        for i, count in enumerate(found["count"]):
+        total = max(sum(found.count), 1)
+        for i, count in enumerate(found.count):
             share = count / total
             plot.bar(
                 i / bins, (i + 1) / bins, share, "muted", f"{100 * share:.1f} % of predictions"
@@ -123,7 +124,7 @@ def reliability(report: Report) -> list[Figure]:
         plot.line([0, 1], [0, 1], "muted dashed")
         points = [
             (x, y, n)
-            for x, y, n in zip(found["confidence"], found["accuracy"], found["count"], strict=True)
+            for x, y, n in zip(found.confidence, found.accuracy, found.count, strict=True)
             if n >= _FEWEST
         ]
         plot.line([x for x, _, _ in points], [y for _, y, _ in points], role)
@@ -131,7 +132,7 @@ def reliability(report: Report) -> list[Figure]:
             plot.dot(x, y, role, f"confidence {x:.3f}, accuracy {y:.3f}, {n} predictions")
         figures.append(
             Figure(
-                f"Calibration of {found['group']}",
+                f"Calibration of {found.group}",
                 plot.render(),
                 [(role, "accuracy"), ("muted", "part of the predictions")],
                 "Below the diagonal the model is surer than it is right. Bins of fewer than "
@@ -143,11 +144,15 @@ def reliability(report: Report) -> list[Figure]:
 
 def trade_off(report: Report) -> list[Figure]:
     """Churn against accuracy, for several groups of several runs."""
-    groups = [group for group in report["groups"] if group.get("churn") and "accuracy" in group]
+    groups = [
+        (group.name, accuracy, churn)
+        for group in report.groups
+        if (churn := group.measures["churn"]) and (accuracy := group.measures.get("accuracy"))
+    ]
     if len(groups) < 2:
         return []
-    xs = [100 * end for group in groups for end in group["accuracy"]["ci95"]]
-    ys = [100 * end for group in groups for end in group["churn"]["ci95"]]
+    xs = [100 * end for _, accuracy, _ in groups for end in accuracy.ci95]
+    ys = [100 * end for *_, churn in groups for end in churn.ci95]
     margin = max(0.05 * (max(xs) - min(xs)), 1e-3)
     plot = Plot(
         (min(xs) - margin, max(xs) + margin),
@@ -156,13 +161,13 @@ def trade_off(report: Report) -> list[Figure]:
         "churn (%)",
         "Churn against accuracy of each group, with 95 % intervals.",
     )
-    for role, group in zip(itertools.cycle(ROLES), groups, strict=False):
-        x, y = 100 * group["accuracy"]["mean"], 100 * group["churn"]["mean"]
-        plot.line([100 * end for end in group["accuracy"]["ci95"]], [y, y], role)
-        plot.line([x, x], [100 * end for end in group["churn"]["ci95"]], role)
-        plot.dot(x, y, role, f"{group['name']}: accuracy {x:.2f} %, churn {y:.2f} %")
+    for role, (name, accuracy, churn) in zip(itertools.cycle(ROLES), groups, strict=False):
+        x, y = _mean(accuracy), _mean(churn)
+        plot.line(_percent(accuracy.ci95), [y, y], role)
+        plot.line([x, x], _percent(churn.ci95), role)
+        plot.dot(x, y, role, f"{name}: accuracy {x:.2f} %, churn {y:.2f} %")
     legend = [
-        (role, group["name"]) for role, group in zip(itertools.cycle(ROLES), groups, strict=False)
+        (role, name) for role, (name, *_) in zip(itertools.cycle(ROLES), groups, strict=False)
     ]
     return [
         Figure("Accuracy and churn", plot.render(), legend, "Lower and further right is better.")
@@ -172,8 +177,8 @@ def trade_off(report: Report) -> list[Figure]:
 def over_training(report: Report) -> list[Figure]:
     """Churn and accuracy at each saved step."""
     history = {
-        name: [point for point in points if point["churn"]]
-        for name, points in report.get("over_training", {}).items()
+        name: [point for point in points if point.churn]
+        for name, points in (report.over_training or {}).items()
     }
     history = {name: points for name, points in history.items() if len(points) > 1}
     if not history:
@@ -184,10 +189,13 @@ def over_training(report: Report) -> list[Figure]:
     ]
 
 
-def _history(history: dict[str, list[dict[str, Any]]], key: str, title: str) -> Figure:
-    points = [point for series in history.values() for point in series]
-    steps = [point["step"] for point in points]
-    highest = max(100 * point[key]["ci95"][1] for point in points)
+def _history(history: Mapping[str, Sequence[Point]], key: str, title: str) -> Figure:
+    curves = {
+        name: [(point.step, getattr(point, key)) for point in points]
+        for name, points in history.items()
+    }
+    steps = [step for curve in curves.values() for step, _ in curve]
+    highest = max(100 * found.high for curve in curves.values() for _, found in curve)
     plot = Plot(
         (min(steps), max(steps)),
         (0, min(ceiling(highest), 100)),
@@ -195,22 +203,28 @@ def _history(history: dict[str, list[dict[str, Any]]], key: str, title: str) -> 
         f"{key} (%)",
         f"{title}, with 95 % intervals.",
     )
-    for role, series in zip(itertools.cycle(ROLES), history.values(), strict=False):
-        xs = [point["step"] for point in series]
-        lows, highs = zip(*(point[key]["ci95"] for point in series), strict=True)
+    for role, curve in zip(itertools.cycle(ROLES), curves.values(), strict=False):
+        xs = [step for step, _ in curve]
+        lows, highs = zip(*(found.ci95 for _, found in curve), strict=True)
         plot.band(xs, _percent(lows), _percent(highs), role)
-        plot.line(xs, _percent([point[key]["mean"] for point in series]), role)
+        plot.line(xs, [_mean(found) for _, found in curve], role)
     legend = list(zip(itertools.cycle(ROLES), history, strict=False))
     return Figure(title, plot.render(), legend, "Bands are 95 % intervals.")
 
 
-def _curve(entry: dict[str, Any]) -> list[tuple[float, float]]:
+def _curve(measures: Measures) -> list[tuple[float, float]]:
     """(α, SChurn_α in percent), ascending."""
-    found = [(1.0, 100 * entry["schurn"]["mean"])]
-    for key, value in entry.items():
+    found = [(1.0, _mean(measures["schurn"]))]
+    for key, estimate in measures.items():
         if key.startswith("schurn@"):
-            found.append((float(key.removeprefix("schurn@")), 100 * value["mean"]))
+            found.append((float(key.removeprefix("schurn@")), _mean(estimate)))
     return sorted(found)
+
+
+def _mean(estimate: Estimate | None) -> float:
+    """In percent."""
+    assert estimate is not None
+    return 100 * estimate.mean
 
 
 def _percent(values: Sequence[float]) -> list[float]:

@@ -3,15 +3,19 @@
 import functools
 import importlib.resources
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 import jinja2
 import markupsafe
 
-from churn_jax.metrics.definitions import DEFINITIONS, definition
+from churn_jax.metrics.definitions import DEFINITIONS, Definition, definition
 from churn_jax.report import figures, table, text
+from churn_jax.report.breakdowns import Breakdowns, Matrix
+from churn_jax.report.estimates import Estimate
+from churn_jax.report.numbers import MISSING, cell
+from churn_jax.report.report import Report
 
-Report = dict[str, Any]
+_NO_BREAKDOWNS = Breakdowns((), None, Matrix((), (), ()), (), ())
 _MATRIX_LIMIT = 40
 _CLASS_LIMIT = 40
 
@@ -26,35 +30,34 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["cell"] = lambda entry, key: table.cell(key, entry)
+    environment.filters["cell"] = lambda estimate, key: cell(key, estimate)
+    shown, conditions = report.breakdowns or _NO_BREAKDOWNS, table.verdicts(report)
     return environment.from_string(_asset("page.html.jinja")).render(
         report=report,
+        breakdowns=shown,
         title=text.title(report),
         style=markupsafe.Markup(_asset("page.css")),
         script=markupsafe.Markup(_asset("page.js")),
         headline=table.headline(report),
         verdict=table.verdict(report),
-        conditions=[
-            (found["failed"], table.gate_sentence(found))
-            for found in report.get("gate", {"conditions": []})["conditions"]
-        ],
-        failed=any(c["failed"] for c in report.get("gate", {"conditions": []})["conditions"]),
+        conditions=[(found.failed, table.gate_sentence(found)) for found in conditions],
+        failed=any(found.failed for found in conditions),
         group_table=table.group_table(report),
-        step_table=table.step_table(report),
+        change_table=table.change_table(report),
         notes=table.notes(report),
         sentences=table.sentences(report),
         all_measures=_all_measures(report),
         churn_figures=[
-            *figures.near_ties(report),
+            *figures.near_ties(shown.near_ties),
             *figures.surrogate_curve(report),
             *figures.trade_off(report),
             *figures.over_training(report),
         ],
-        reliability=figures.reliability(report),
-        by_class=_by_class(report),
-        slices=_slices(report),
-        matrix=report["matrix"] if 2 < len(report["matrix"]["runs"]) <= _MATRIX_LIMIT else None,
-        largest_churn=max(map(max, report["matrix"]["churn"]), default=0) or 1,
+        reliability=figures.reliability(shown.reliability),
+        by_class=_by_class(report, shown),
+        slices=_slices(report, shown),
+        matrix=shown.matrix if 2 < len(shown.matrix.runs) <= _MATRIX_LIMIT else None,
+        largest_churn=max(map(max, shown.matrix.churn), default=0) or 1,
         pictures=pictures or {},
         definitions=_definitions(report),
     )
@@ -66,68 +69,73 @@ def _asset(name: str) -> str:
 
 
 def _all_measures(report: Report) -> list[list[str]]:
-    """A table of every measure: one row each, one column for each group and step."""
-    entries = [*report["groups"], *report["between"]]
-    names = [group["name"] for group in report["groups"]]
-    names += [f"{step['a']} → {step['b']}" for step in report["between"]]
-    keys = dict.fromkeys(
-        key for entry in entries for key, value in entry.items() if _is_measure(key, value)
-    )
+    """A table of every measure: one row each, one column for each group and change."""
+    names, entries = zip(*text.named_measures(report), strict=True)
+    keys = dict.fromkeys(key for entry in entries for key, found in entry.items() if found)
     rows = [
         [
             definition(key).title + (" (%)" if definition(key).percent else ""),
-            *(table.cell(key, entry.get(key)) for entry in entries),
+            *(cell(key, entry.get(key)) for entry in entries),
         ]
         for key in keys
     ]
     return [["measure", *names], *rows]
 
 
-def _is_measure(key: str, value: Any) -> bool:
-    return isinstance(value, dict) and "ci95" in value
+class _ClassChurn(NamedTuple):
+    """A class and its churn."""
+
+    name: str
+    num_examples: int
+    churn: Estimate
 
 
-def _by_class(report: Report) -> list[dict[str, Any]]:
-    """Churn of each class, the largest first: across the step, or within the one group."""
+def _by_class(report: Report, shown: Breakdowns) -> list[_ClassChurn]:
+    """Churn of each class, the largest first: from the first group to the last, or in the one."""
     rows = []
-    for part in report["slices"]:
-        entry = (part["between"][len(report["groups"]) - 2 :] or part["groups"])[0]
-        if part["by"] == "class" and entry["churn"]:
-            rows.append({"name": part["name"], "count": part["num_examples"], **entry["churn"]})
-    rows.sort(key=lambda row: -row["mean"])
+    for part in shown.slices:
+        measures = part.groups[0].measures
+        if part.between:
+            measures = part.between[len(report.groups) - 2].measures
+        if part.by == "class" and (churn := measures["churn"]):
+            rows.append(_ClassChurn(part.name, part.num_examples, churn))
+    rows.sort(key=lambda row: -row.churn.mean)
     return rows[:_CLASS_LIMIT]
 
 
-def _slices(report: Report) -> list[list[str]]:
-    """The user's slices and the classes, with the main measures of each group and step."""
-    if not report["slices"]:
+def _slices(report: Report, shown: Breakdowns) -> list[list[str]]:
+    """The user's slices and the classes, with the main measures of each group and change."""
+    if not shown.slices:
         return []
-    keys = table.columns(report["groups"], table.GROUP_COLUMNS)
-    step_keys = table.columns(report["between"], ("churn", "negative_flip_rate"))
+    changes = report.between or ()
+    keys = table.columns([group.measures for group in report.groups], table.GROUP_COLUMNS)
+    changed = table.columns(
+        [change.measures for change in changes], ("churn", "negative_flip_rate")
+    )
     header = ["slice", "examples"]
-    for group in report["groups"]:
-        header += [f"{DEFINITIONS[key].title}, {group['name']}" for key in keys]
-    for step in report["between"]:
-        header += [f"{DEFINITIONS[key].title}, {step['a']} → {step['b']}" for key in step_keys]
+    for group in report.groups:
+        header += [f"{DEFINITIONS[key].title}, {group.name}" for key in keys]
+    for change in changes:
+        header += [f"{DEFINITIONS[key].title}, {table.arrow(change)}" for key in changed]
     rows = []
-    for part in report["slices"]:
-        cells = [f"{part['by']}: {part['name']}", f"{part['num_examples']:,}"]
-        cells += [table.cell(key, group[key]) for group in part["groups"] for key in keys]
-        cells += [table.cell(key, step[key]) for step in part["between"] for key in step_keys]
+    for part in shown.slices:
+        cells = [f"{part.by}: {part.name}", f"{part.num_examples:,}"]
+        cells += [cell(key, group.measures.get(key)) for group in part.groups for key in keys]
+        cells += [cell(key, each.measures.get(key)) for each in part.between for key in changed]
         rows.append(cells)
     return _without_empty_columns([header, *rows])
 
 
 def _without_empty_columns(rows: list[list[str]]) -> list[list[str]]:
-    kept = [i for i in range(len(rows[0])) if any(row[i] != "–" for row in rows[1:])]
+    kept = [i for i in range(len(rows[0])) if any(row[i] != MISSING for row in rows[1:])]
     return [[row[i] for i in kept] for row in rows]
 
 
-def _definitions(report: Report) -> list[dict[str, str]]:
+def _definitions(report: Report) -> list[Definition]:
     """Definitions of the measures that the report has."""
-    entries = [*report["groups"], *report["between"]]
+    entries = [measures for _, measures in text.named_measures(report)]
     return [
-        {"title": found.title, "text": found.text, "source": found.source}
+        found
         for key, found in DEFINITIONS.items()
         if any(entry.get(key) is not None for entry in entries)
     ]

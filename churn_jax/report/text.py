@@ -1,22 +1,22 @@
 """The report in the terminal, as Markdown, as records, and as JUnit for CI."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
 from churn_jax.metrics.definitions import DEFINITIONS
 from churn_jax.report import table
-
-Report = dict[str, Any]
+from churn_jax.report.estimates import Measures
+from churn_jax.report.report import Report
 
 
 def terminal(report: Report) -> str:
     """Warnings, the tables, and the contrasts underneath, aligned for a terminal."""
-    lines = [f"warning: {warning}" for warning in report["warnings"]]
+    lines = [f"warning: {warning}" for warning in report.warnings]
     lines += [""] * bool(lines)
     lines += _aligned(table.group_table(report))
-    if steps := table.step_table(report):
-        lines += ["", *_aligned(steps)]
+    if changes := table.change_table(report):
+        lines += ["", *_aligned(changes)]
     lines += ["", *table.notes(report), *table.sentences(report)]
     return "\n".join([*lines, *_gate_lines(report)])
 
@@ -28,16 +28,17 @@ def markdown(report: Report) -> str:
         "",
         table.verdict(report),
         "",
-        *(line for warning in report["warnings"] for line in (f"> **Warning:** {warning}", "")),
+        *(line for warning in report.warnings for line in (f"> **Warning:** {warning}", "")),
         *_markdown_table(table.group_table(report)),
     ]
-    if steps := table.step_table(report):
-        lines += ["", *_markdown_table(steps)]
+    if changes := table.change_table(report):
+        lines += ["", *_markdown_table(changes)]
     lines += ["", *(f"- {line}" for line in table.notes(report))]
     lines += ["", *(f"- {line}" for line in (*table.sentences(report), *_gate_lines(report)))]
     lines += ["", "## Definitions", ""]
+    changed = [change.measures for change in report.between or ()]
     for key, found in DEFINITIONS.items():
-        if key in report["groups"][0] or any(key in step for step in report["between"]):
+        if key in report.groups[0].measures or any(key in measures for measures in changed):
             source = f" ({found.source})" if found.source else ""
             lines.append(f"- **{found.title}**: {found.text}{source}")
     return "\n".join(lines) + "\n"
@@ -45,28 +46,33 @@ def markdown(report: Report) -> str:
 
 def title(report: Report) -> str:
     """What the report is about."""
-    on = f" on {report['dataset']}" if report["dataset"] else ""
-    split = f"{report['split']}, " if report["split"] else ""
-    return f"Churn{on} ({split}{report['num_examples']:,} examples)"
+    on = f" on {report.dataset}" if report.dataset else ""
+    split = f"{report.split}, " if report.split else ""
+    return f"Churn{on} ({split}{report.num_examples:,} examples)"
+
+
+def named_measures(report: Report) -> Iterable[tuple[str, Measures]]:
+    """The measures of each group and each change, with what they are of."""
+    for group in report.groups:
+        yield group.name, group.measures
+    for change in report.between or ():
+        yield table.arrow(change), change.measures
 
 
 def records(report: Report) -> list[dict[str, Any]]:
-    """One flat record for each measure of each group and step."""
+    """One flat record for each measure of each group and change."""
     found = []
-    entries = [(group["name"], group) for group in report["groups"]]
-    entries += [(f"{step['a']} → {step['b']}", step) for step in report["between"]]
-    for name, entry in entries:
-        for key, value in entry.items():
-            if isinstance(value, dict) and "ci95" in value:
-                low, high = value["ci95"]
+    for name, measures in named_measures(report):
+        for key, estimate in measures.items():
+            if estimate:
                 found.append(
                     {
                         "of": name,
                         "measure": key,
-                        "mean": value["mean"],
-                        "low": low,
-                        "high": high,
-                        "covers": value.get("covers"),
+                        "mean": estimate.mean,
+                        "low": estimate.low,
+                        "high": estimate.high,
+                        "covers": estimate.covers,
                     }
                 )
     return found
@@ -74,18 +80,18 @@ def records(report: Report) -> list[dict[str, Any]]:
 
 def junit(report: Report) -> str:
     """The gate's conditions as test cases."""
-    conditions = report["gate"]["conditions"]
+    conditions = table.verdicts(report)
     suite = ElementTree.Element(
         "testsuite",
         name="churn_jax.compare",
         tests=str(len(conditions)),
-        failures=str(sum(found["failed"] for found in conditions)),
+        failures=str(sum(found.failed for found in conditions)),
         errors="0",
     )
     for found in conditions:
-        name = f"not {found['condition']}"
+        name = f"not {found.condition}"
         case = ElementTree.SubElement(suite, "testcase", classname="churn_jax.gate", name=name)
-        if found["failed"]:
+        if found.failed:
             message = table.gate_sentence(found)
             ElementTree.SubElement(case, "failure", message=message).text = message
     ElementTree.indent(suite)
@@ -93,8 +99,7 @@ def junit(report: Report) -> str:
 
 
 def _gate_lines(report: Report) -> list[str]:
-    conditions = report.get("gate", {"conditions": []})["conditions"]
-    return [table.gate_sentence(found) for found in conditions]
+    return [table.gate_sentence(found) for found in table.verdicts(report)]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

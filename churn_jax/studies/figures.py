@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from churn_jax.metrics import definitions
+from churn_jax.report.estimates import Estimate
+from churn_jax.report.numbers import scaled
 from churn_jax.studies import analytic
 from churn_jax.studies.design import (
     Analytic,
@@ -20,7 +22,7 @@ from churn_jax.studies.design import (
     Sweep,
     Tradeoff,
 )
-from churn_jax.studies.results import Report, group
+from churn_jax.studies.study_report import StudyReport
 
 # M. Okabe and K. Ito's colours, which remain distinct for readers with colour-blindness; marks and
 # dashes tell the series apart in grey as well.
@@ -33,7 +35,7 @@ _STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "churn_jax", "font.size":
 PANEL = (3.4, 2.8)  # inches
 
 
-def draw(figure: Figure, report: Report) -> dict[str, bytes]:
+def draw(figure: Figure, report: StudyReport) -> dict[str, bytes]:
     """The figure as {'svg': …, 'png': …}."""
     with matplotlib.rc_context(_STYLE):
         match figure:
@@ -63,16 +65,16 @@ def _bytes(drawing: Drawing, kind: str) -> bytes:
     return stream.getvalue()
 
 
-def _sweep(figure: Sweep, report: Report) -> Drawing:
+def _sweep(figure: Sweep, report: StudyReport) -> Drawing:
     panels = len(figure.measures)
     drawing = Drawing(figsize=(PANEL[0] * panels, PANEL[1] + 0.3), layout="constrained")
     for axes, key in zip(
         drawing.subplots(1, panels, squeeze=False)[0], figure.measures, strict=True
     ):
-        reference = group(report, figure.reference)[key]
-        low, high = (_scale(key, end) for end in reference["ci95"])
+        reference = _estimate(report, figure.reference, key)
+        low, high = (scaled(key, end) for end in reference.ci95)
         axes.axhspan(low, high, color="#999999", alpha=0.25, lw=0)
-        axes.axhline(_scale(key, reference["mean"]), color="#666666", lw=1, label=figure.reference)
+        axes.axhline(scaled(key, reference.mean), color="#666666", lw=1, label=figure.reference)
         for place, (label, points) in enumerate(figure.series.items()):
             _curve(axes, place, label, [x for x, _ in points], _entries(report, points, key), key)
         axes.set(xlabel=figure.axis, ylabel=_axis(key))
@@ -80,7 +82,7 @@ def _sweep(figure: Sweep, report: Report) -> Drawing:
     return drawing
 
 
-def _tradeoff(figure: Tradeoff, report: Report) -> Drawing:
+def _tradeoff(figure: Tradeoff, report: StudyReport) -> Drawing:
     drawing = Drawing(figsize=(PANEL[0] * 1.5, PANEL[1] * 1.4), layout="constrained")
     axes = drawing.subplots()
     series = {figure.reference: ((float("nan"), figure.reference),), **figure.series}
@@ -105,30 +107,30 @@ def _tradeoff(figure: Tradeoff, report: Report) -> Drawing:
     return drawing
 
 
-def _histogram(figure: Histogram, report: Report) -> Drawing:
+def _histogram(figure: Histogram, report: StudyReport) -> Drawing:
     drawing = Drawing(figsize=(PANEL[0] * 1.7, PANEL[1] * 1.2), layout="constrained")
     axes = drawing.subplots()
     for place, (label, cell) in enumerate(figure.cells.items()):
-        found = group(report, cell)["confidence_histogram"]
-        edges, share = np.array(found["edges"]), 100 * np.array(found["share"])
+        found = report.group(cell).confidence_histogram
+        edges, share = np.array(found.edges), 100 * np.array(found.share)
         middles = (edges[1:] + edges[:-1]) / 2
         style = _style(place)
         axes.plot(middles, share, label=label, **style)
-        if found["ci95"]:
-            low, high = 100 * np.array(found["ci95"]).T
+        if found.ci95:
+            low, high = 100 * np.array(found.ci95).T
             axes.fill_between(middles, low, high, color=style["color"], alpha=0.15, lw=0)
     axes.set(xlabel="confidence γ of a prediction", ylabel="% of test examples", yscale="log")
     axes.legend(fontsize=8)
     return drawing
 
 
-def _divergence(figure: Divergence, report: Report) -> Drawing:
+def _divergence(figure: Divergence, report: StudyReport) -> Drawing:
     """Distance over steps, both logarithmic, with a place for step 0; zeros have none."""
     drawing = Drawing(figsize=(PANEL[0] * 1.9, PANEL[1] * 1.4), layout="constrained")
     axes = drawing.subplots()
-    drifts = {drift["cell"]: drift for drift in report["divergence"]}
+    drifts = {drift.cell: drift for drift in report.divergence or ()}
     for place, cell in enumerate(figure.cells):
-        distance, steps = np.array(drifts[cell]["relative_l2"]), np.array(drifts[cell]["steps"])
+        distance, steps = np.array(drifts[cell].relative_l2), np.array(drifts[cell].steps)
         apart = distance.min(1) > 0
         style = _style(place) | {"marker": ""}
         label = cell if distance.any() else f"{cell}: exactly 0 at every step"
@@ -142,7 +144,7 @@ def _divergence(figure: Divergence, report: Report) -> Drawing:
 
 
 def _curve(
-    axes: Axes, place: int, label: str, x: Sequence[float], entries: list[dict], key: str
+    axes: Axes, place: int, label: str, x: Sequence[float], entries: list[Estimate], key: str
 ) -> None:
     axes.errorbar(x, _means(key, entries), yerr=_arms(key, entries), label=label, **_style(place))
 
@@ -158,23 +160,25 @@ def _style(place: int) -> dict[str, Any]:
     }
 
 
-def _entries(report: Report, points: Points, key: str) -> list[dict[str, Any]]:
-    return [group(report, cell)[key] for _, cell in points]
+def _entries(report: StudyReport, points: Points, key: str) -> list[Estimate]:
+    return [_estimate(report, cell, key) for _, cell in points]
 
 
-def _means(key: str, entries: Sequence[dict[str, Any]]) -> list[float]:
-    return [_scale(key, entry["mean"]) for entry in entries]
+def _estimate(report: StudyReport, cell: str, key: str) -> Estimate:
+    found = report.group(cell).measures[key]
+    assert found is not None  # a cell has two runs at least
+    return found
 
 
-def _arms(key: str, entries: Sequence[dict[str, Any]]) -> np.ndarray:
+def _means(key: str, entries: Sequence[Estimate]) -> list[float]:
+    return [scaled(key, entry.mean) for entry in entries]
+
+
+def _arms(key: str, entries: Sequence[Estimate]) -> np.ndarray:
     """Lengths of the intervals below and above the means, [2, point]."""
-    ends = np.array([[_scale(key, end) for end in entry["ci95"]] for entry in entries])
+    ends = np.array([[scaled(key, end) for end in entry.ci95] for entry in entries])
     means = np.array(_means(key, entries))
     return np.maximum(np.stack([means - ends[:, 0], ends[:, 1] - means]), 0)
-
-
-def _scale(key: str, value: float) -> float:
-    return 100 * value if definitions.definition(key).percent else value
 
 
 def _axis(key: str) -> str:

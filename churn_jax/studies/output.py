@@ -1,21 +1,21 @@
 """Writes what a study found: report.json, pages in Markdown and HTML, tables, figures."""
 
 import base64
+import dataclasses
 import importlib.resources
 from typing import Any
 
 import jinja2
 from etils import epath
 
-from churn_jax import report as reports
 from churn_jax.storage.files import write_atomically
 from churn_jax.studies import figures, tables
 from churn_jax.studies.design import Study
-from churn_jax.studies.results import Report
+from churn_jax.studies.study_report import StudyReport
 
 
 def write(
-    study: Study, report: Report, command: str, shrunk: list[str], out: epath.PathLike
+    study: Study, report: StudyReport, command: str, shrunk: list[str], out: epath.PathLike
 ) -> str:
     """Writes all files into `out`.
 
@@ -34,14 +34,14 @@ def write(
     drawn = {figure.name: figures.draw(figure, report) for figure in study.figures}
     titles = {figure.name: figure.title for figure in study.figures}
     notes = [*shrunk, *study.notes]
-    warnings = [f"Warning: {warning}" for warning in report["warnings"]]
-    report = report | {"command": command, "notes": notes}
+    warnings = [f"Warning: {warning}" for warning in report.warnings]
+    report = dataclasses.replace(report, command=command, notes=tuple(notes))
     files: dict[str, str | bytes] = {
         "study.md": _markdown(study, rendered, titles, [*warnings, *notes], command),
         "study.html": _html(study, report, rendered, titles, drawn),
     }
-    if report["groups"]:
-        files["report.json"] = reports.to_json(report)
+    if report.groups:
+        files["report.json"] = report.to_json()
     for table in study.tables:
         files[f"{table.name}.csv"] = tables.to_csv(table, report)
     for name, kinds in drawn.items():
@@ -67,7 +67,7 @@ def _markdown(
 
 def _html(
     study: Study,
-    report: Report,
+    report: StudyReport,
     rendered: list[tables.Rendered],
     titles: dict[str, str],
     drawn: dict[str, dict[str, bytes]],

@@ -1,5 +1,6 @@
 """What the finished cells of a study say: measures with intervals, contrasts, and choices."""
 
+import dataclasses
 import itertools
 import json
 from collections.abc import Iterable, Sequence
@@ -7,38 +8,53 @@ from typing import Any
 
 import numpy as np
 
-from churn_jax.analysis import intervals, summaries, validity
+from churn_jax.analysis import building, intervals, validity
 from churn_jax.analysis.blocks import Wanted
+from churn_jax.analysis.building import Subject
 from churn_jax.analysis.one_pass import measure
 from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UserError
 from churn_jax.predictions import workdirs
 from churn_jax.predictions.run import Run
+from churn_jax.report.estimates import Group, Measures
+from churn_jax.report.report import FailedRun, Report
 from churn_jax.studies.design import Divergence, Histogram, Selection, Study, Sweep, Tradeoff
 from churn_jax.studies.planning import Plan
+from churn_jax.studies.study_report import (
+    CellGroup,
+    Choice,
+    ConfidenceHistogram,
+    Drift,
+    Settings,
+    StudyReport,
+)
 from churn_jax.training.inference import predict_workdir
 
-SCHEMA = 1
 BINS = 20  # of confidence histograms
+_NO_CELLS: dict[str, Any] = {
+    "dataset": "", "split": "", "num_examples": 0, "groups": (), "contrasts": ()
+}  # fmt: skip
 
-Report = dict[str, Any]
 
+def report(study: Study, plans: Sequence[Plan]) -> StudyReport:
+    """Everything that the study's tables and figures show.
 
-def report(study: Study, plans: Sequence[Plan]) -> Report:
-    """Everything that the study's tables and figures show, as JSON-ready data.
-
-    Rates are fractions. `groups` has one entry a cell, as in the report of `churn_jax.evaluate`
-    but for the values of single pairs; `contrasts` has the pairs of cells that share a table or a
-    curve's reference.
+    There is one group a cell, and a contrast for every two cells that share a table and for each
+    point of a curve with its reference.
     """
-    shown = shown_cells(study)
-    found = _describe([plan for plan in plans if plan.cell.name in shown], _pairs(study), "test")
-    found |= {"study": study.name, "title": study.title}
+    shown = [plan for plan in plans if plan.cell.name in shown_cells(study)]
+    found = StudyReport(
+        **_cells(shown, _pairs(study)) if shown else _NO_CELLS,
+        study=study.name,
+        title=study.title,
+    )
     drifting = [cell for f in study.figures if isinstance(f, Divergence) for cell in f.cells]
     if drifting:
-        found["divergence"] = [_drift(plan) for plan in plans if plan.cell.name in drifting]
+        drifts = tuple(_drift(plan) for plan in plans if plan.cell.name in drifting)
+        found = dataclasses.replace(found, divergence=drifts)
     if study.selections:
-        found["selections"] = _select(study.selections, found, _validation(study, plans))
+        choices = _select(study.selections, found, _validation(study, plans))
+        found = dataclasses.replace(found, selections=choices)
     return found
 
 
@@ -58,68 +74,47 @@ def shown_cells(study: Study) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def group(report: Report, cell: str) -> dict[str, Any]:
-    """The entry of a cell."""
-    return next(entry for entry in report["groups"] if entry["name"] == cell)
+def _cells(plans: Sequence[Plan], pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The fields of a `StudyReport` that are those of a report, and `made_by`."""
+    samples, subject = _measured(plans, "test")
+    places = {plan.cell.name: place for place, plan in enumerate(plans)}
+    contrasted = [(places[a], places[b]) for a, b in pairs]
+    found = building.without_breakdowns(samples, subject, contrasted)
+    fields = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
+    gaps = samples.measured.values["gap"]
+    fields["groups"] = tuple(
+        _cell_group(group, plan, gaps[samples.members(place)])
+        for place, (group, plan) in enumerate(zip(found.groups, plans, strict=True))
+    )
+    keys = ("code_version", "versions", "platform", "topology")
+    return fields | {"made_by": {key: subject.origins[0][key] for key in keys}}
 
 
-def contrast(report: Report, a: str, b: str, measure: str) -> dict[str, Any] | None:
-    """The contrast b − a of a measure, as it is or turned round; None if it wasn't made."""
-    for entry in report["contrasts"]:
-        if entry["metric"] == measure and {entry["a"], entry["b"]} == {a, b}:
-            if entry["a"] == a:
-                return entry
-            low, high = entry["ci95"]
-            turned = {"difference": -entry["difference"], "ci95": [-high, -low]}
-            return entry | turned | {"a": a, "b": b}
-    return None
-
-
-def _describe(plans: Sequence[Plan], pairs: Iterable[tuple[str, str]], split: str) -> Report:
-    if not plans:
-        return {"schema": SCHEMA, "groups": [], "contrasts": [], "warnings": []}
+def _measured(plans: Sequence[Plan], split: str) -> tuple[Samples, Subject]:
+    """What is measured of the cells' runs on a split, and what else there is to say of them."""
     loaded = [_predictions(plan, split) for plan in plans]
-    workdirs.refuse_mismatched([run for runs in loaded for run in runs])
+    runs = [run for of_cell in loaded for run in of_cell]
+    workdirs.refuse_mismatched(runs)
     names = [plan.cell.name for plan in plans]
-    failed = [
-        {**run, "group": plan.cell.name}
-        for plan in plans
-        for run in workdirs.failed_runs(plan.folder)
-    ]
     everyone = [
         Run(run.counted, "log_probs", place, name=f"{name} run {run.provenance['run']}")
-        for place, (name, runs) in enumerate(zip(names, loaded, strict=True))
-        for run in runs
+        for place, (name, of_cell) in enumerate(zip(names, loaded, strict=True))
+        for run in of_cell
     ]
-    measured = measure(
-        everyone,
-        loaded[0][0].labels,
-        loaded[0][0].log_probs.shape[1],
-        loaded[0][0].log_probs.shape[2],
-        Wanted(scores=True),
-    )
-    samples = Samples(measured, names)
-    places = {name: place for place, name in enumerate(names)}
-    provenance = loaded[0][0].provenance
-    report = {
-        "schema": SCHEMA,
-        "dataset": provenance["dataset"],
-        "split": provenance["split"],
-        "num_examples": len(measured.predictions[0]),
-        "made_by": {
-            key: provenance[key] for key in ("code_version", "versions", "platform", "topology")
-        },
-        "groups": [
-            _without_pairs(summaries.describe_group(samples, place))
-            | _of_the_config(plan)
-            | {"confidence_histogram": _histogram(measured.values["gap"][samples.members(place)])}
-            for place, plan in enumerate(plans)
+    _, num_examples, num_classes = runs[0].log_probs.shape
+    measured = measure(everyone, runs[0].labels, num_examples, num_classes, Wanted(scores=True))
+    subject = Subject(
+        dataset=runs[0].provenance["dataset"],
+        split=runs[0].provenance["split"],
+        run_names=[run.name for run in everyone],
+        origins=[run.provenance for run in runs],
+        failed=[
+            {**run, "group": plan.cell.name}
+            for plan in plans
+            for run in workdirs.failed_runs(plan.folder)
         ],
-        "contrasts": summaries.contrasts(samples, [(places[a], places[b]) for a, b in pairs]),
-    }
-    made_by = [run.provenance for runs in loaded for run in runs]
-    validity.add(report, samples, [run.name for run in everyone], made_by, failed)
-    return report
+    )
+    return Samples(measured, names), subject
 
 
 def _predictions(plan: Plan, split: str) -> list[workdirs.Predictions]:
@@ -127,71 +122,71 @@ def _predictions(plan: Plan, split: str) -> list[workdirs.Predictions]:
     steps = workdirs.prediction_steps(folder)
     runs = workdirs.load_step(folder, steps[-1], predict_workdir) if steps else []
     if len(runs) < 2:
-        failed = [validity.failure(run) for run in workdirs.failed_runs(plan.folder)]
+        failed = [validity.failure(FailedRun(**run)) for run in workdirs.failed_runs(plan.folder)]
         why = "; ".join(failed) or f"{folder} has no more predictions"
         raise UserError(f"cell {plan.cell.name}: {len(runs)} runs, at least 2 are needed: {why}")
     return runs
 
 
-def _without_pairs(entry: dict[str, Any]) -> dict[str, Any]:
-    """45 pairs a measure and cell would make the file large; predictions have them."""
-    for value in entry.values():
-        if isinstance(value, dict):
-            value.pop("per_pair", None)
-    return entry
-
-
-def _of_the_config(plan: Plan) -> dict[str, Any]:
+def _cell_group(group: Group, plan: Plan, gaps: np.ndarray) -> CellGroup:
     config, method = plan.config, plan.config.method
+    fields = {field.name: getattr(group, field.name) for field in dataclasses.fields(group)}
+    return CellGroup(
+        **fields | {"measures": _without_pairs(group.measures)},
+        method=method.label,
+        folder=plan.folder.name,
+        overrides=dict(plan.cell.overrides),
+        model=config.model.name,
+        epochs=config.epochs,
+        settings=Settings(
+            training_cost=method.training_cost,
+            inference_cost=method.inference_cost,
+            alpha=method.alpha if method.regularizer != "none" else None,
+            beta=method.beta if method.agreement != "none" else None,
+            temperature=method.temperature if method.taught else None,
+        ),
+        confidence_histogram=_histogram(gaps),
+    )
+
+
+def _without_pairs(measures: Measures) -> Measures:
+    """45 pairs a measure and cell would make the file large; predictions have them."""
     return {
-        "method": method.label,
-        "folder": plan.folder.name,
-        "overrides": dict(plan.cell.overrides),
-        "model": config.model.name,
-        "epochs": config.epochs,
-        "settings": {
-            "training_cost": method.training_cost,
-            "inference_cost": method.inference_cost,
-            "alpha": method.alpha if method.regularizer != "none" else None,
-            "beta": method.beta if method.agreement != "none" else None,
-            "temperature": method.temperature if method.taught else None,
-        },
+        key: dataclasses.replace(found, spread=dataclasses.replace(found.spread, per_pair=None))
+        if found and found.spread
+        else found
+        for key, found in measures.items()
     }
 
 
-def _drift(plan: Plan) -> dict[str, Any]:
-    """How far a cell's runs are from its first over training.
-
-    `steps` [point]; `relative_l2` and `max_abs` [point][run], the first run left out; `parted`: the
-    first of the steps at which any weight differs, by run, None where none ever does.
-    """
+def _drift(plan: Plan) -> Drift:
+    """How far a cell's runs are from its first over training."""
     path = plan.folder / "metrics.jsonl"
     lines = map(json.loads, path.read_text().splitlines())
     points = [line for line in lines if line["kind"] == "distance"]
     if not points:
         raise UserError(f"{path}: no distances; was the cell trained with config.log_distances?")
     steps = [point["step"] for point in points]
-    largest = np.array([point["max_abs"][1:] for point in points])
-    parted = [steps[int(a.argmax())] if a.any() else None for a in (largest != 0).T]
-    return {
-        "cell": plan.cell.name,
-        "steps": steps,
-        "relative_l2": [point["relative_l2"][1:] for point in points],
-        "max_abs": largest.tolist(),
-        "parted": parted,
-    }
+    differs = np.array([point["max_abs"][1:] for point in points]) != 0
+    return Drift(
+        cell=plan.cell.name,
+        steps=tuple(steps),
+        relative_l2=tuple(tuple(point["relative_l2"][1:]) for point in points),
+        max_abs=tuple(tuple(point["max_abs"][1:]) for point in points),
+        parted=tuple(steps[int(run.argmax())] if run.any() else None for run in differs.T),
+    )
 
 
-def _histogram(gaps: np.ndarray) -> dict[str, Any]:
-    """How γ [run, example] is distributed: the share of examples in each bin, mean and interval."""
+def _histogram(gaps: np.ndarray) -> ConfidenceHistogram:
+    """Of γ [run, example]."""
     edges = np.linspace(0, 1, BINS + 1)
     shares = np.stack([np.histogram(run, edges)[0] / len(run) for run in gaps])
     bins = [intervals.interval(intervals.Sample(share, {}), 0, 1) for share in shares.T]
-    return {
-        "edges": edges.tolist(),
-        "share": shares.mean(0).tolist(),
-        "ci95": [found.ci95 for found in bins] if len(gaps) > 1 else None,
-    }
+    return ConfidenceHistogram(
+        edges=tuple(edges.tolist()),
+        share=tuple(shares.mean(0).tolist()),
+        ci95=tuple((found.low, found.high) for found in bins) if len(gaps) > 1 else None,
+    )
 
 
 def _pairs(study: Study) -> list[tuple[str, str]]:
@@ -214,12 +209,12 @@ def _validation(study: Study, plans: Sequence[Plan]) -> Report | None:
     candidates = [plan for plan in plans if plan.cell.name in names]
     if not all(plan.config.data.num_validation for plan in candidates):
         return None
-    return _describe(candidates, [], "validation")
+    return building.without_breakdowns(*_measured(candidates, "validation"), [])
 
 
 def _select(
     selections: Sequence[Selection], test: Report, validation: Report | None
-) -> list[dict[str, Any]]:
+) -> tuple[Choice, ...]:
     """Each method's choice by test churn, as the paper chose, and by validation churn."""
     rules = {"test churn, as the paper": test}
     if validation:
@@ -227,16 +222,17 @@ def _select(
     chosen = []
     for selection in selections:
         for rule, source in rules.items():
-            churns = {point: group(source, point[1])["churn"]["mean"] for point in selection.points}
+            churns = {point: _churn(source.group(point[1])) for point in selection.points}
             value, cell = min(churns, key=churns.__getitem__)
             chosen.append(
-                {
-                    "method": selection.method,
-                    "coefficient": selection.coefficient,
-                    "rule": rule,
-                    "value": value,
-                    "cell": cell,
-                    "churn_it_was_chosen_by": churns[value, cell],
-                }
+                Choice(
+                    selection.method, selection.coefficient, rule, value, cell, churns[value, cell]
+                )
             )
-    return chosen
+    return tuple(chosen)
+
+
+def _churn(group: Group) -> float:
+    churn = group.measures["churn"]
+    assert churn is not None  # a cell has two runs at least
+    return churn.mean

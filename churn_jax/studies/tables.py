@@ -2,16 +2,18 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from churn_jax.metrics import definitions
+from churn_jax.report.estimates import Estimate, Group
+from churn_jax.report.numbers import MISSING, cell, number, scaled
 from churn_jax.studies.design import Study, Table
-from churn_jax.studies.results import Report, contrast, group
+from churn_jax.studies.study_report import StudyReport
 
-_MISSING = "–"
 _FAR = 0.001  # a relative distance at which runs count as having gone their own way
 _DRIFT_MEASURES = ("accuracy", "churn", "schurn")
 
@@ -34,17 +36,17 @@ class Rendered(NamedTuple):
     notes: list[str]
 
 
-def render_all(study: Study, report: Report) -> list[Rendered]:
+def render_all(study: Study, report: StudyReport) -> list[Rendered]:
     """All tables of a study, that of its choices, and that of its runs' drift."""
     rendered = [render(table, report) for table in study.tables]
-    if report.get("selections"):
+    if report.selections:
         rendered.append(_render_selections(report))
-    if report.get("divergence"):
+    if report.divergence:
         rendered.append(_render_divergence(report))
     return rendered
 
 
-def render(table: Table, report: Report) -> Rendered:
+def render(table: Table, report: StudyReport) -> Rendered:
     """The table with our figures, those of the paper beside them, and its notes."""
     best = {key: best_rows(table, key, report) if table.bold else set() for key in table.measures}
     beside = [table.source] if table.source else []
@@ -54,15 +56,14 @@ def render(table: Table, report: Report) -> Rendered:
     rows = []
     for row in table.rows:
         first, *others = row.labels
-        mark = " †" if group(report, row.cell)["never_learned"] else ""
+        mark = " †" if report.group(row.cell).never_learned else ""
         entries = [Entry(first + mark), *map(Entry, others)]
         for key in table.settings:
-            ours = group(report, row.cell)["settings"][key]
+            ours = getattr(report.group(row.cell).settings, key)
             texts = [_setting(value) for value in (ours, row.published.get(key))]
             entries += [Entry(text) for text in texts[: 1 + len(beside)]]
         for key in table.measures:
-            ours = group(report, row.cell)[key]
-            text = _ours(key, ours)
+            text = _ours(key, report.group(row.cell))
             entries.append(Entry(text, row.cell in best[key], text.split(" [")[0]))
             if table.source:
                 entries.append(Entry(_published(row.published, key)))
@@ -70,24 +71,24 @@ def render(table: Table, report: Report) -> Rendered:
     return Rendered(table.name, table.title, header, rows, _notes(table, report))
 
 
-def best_rows(table: Table, key: str, report: Report) -> set[str]:
+def best_rows(table: Table, key: str, report: StudyReport) -> set[str]:
     """The cells with the best mean, and those whose difference from it may well be none.
 
     A tie is a difference whose 95 % interval includes 0, uncorrected for the number of rows. A cell
     with runs that never learned is no candidate.
     """
     better = definitions.definition(key).better
-    entries = {row.cell: group(report, row.cell) for row in table.rows}
-    means = {cell: entry[key] for cell, entry in entries.items() if not entry["never_learned"]}
-    if not better or not means or any(entry is None for entry in means.values()):
+    learned = [group for row in table.rows if not (group := report.group(row.cell)).never_learned]
+    means = {group.name: ours.mean for group in learned if (ours := group.measures[key])}
+    if not better or not means or len(means) < len(learned):
         return set()
     pick = max if better == "higher" else min
-    best = pick(means, key=lambda cell: means[cell]["mean"])
+    best = pick(means, key=means.__getitem__)
     found = {best}
-    for cell in means:
-        difference = contrast(report, best, cell, key)
-        if difference and difference["ci95"][0] <= 0 <= difference["ci95"][1]:
-            found.add(cell)
+    for name in means:
+        difference = report.contrast(best, name, key)
+        if difference and difference.ci95[0] <= 0 <= difference.ci95[1]:
+            found.add(name)
     return found
 
 
@@ -117,7 +118,7 @@ def to_terminal(table: Rendered) -> str:
     return "\n".join([table.title, "", *lines, "", *table.notes])
 
 
-def to_csv(table: Table, report: Report) -> str:
+def to_csv(table: Table, report: StudyReport) -> str:
     """One line a row: means, standard deviations, intervals and the paper's, in full digits."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -129,34 +130,32 @@ def to_csv(table: Table, report: Report) -> str:
     for row in table.rows:
         line: list[Any] = list(row.labels)
         for key in table.measures:
-            ours, theirs = group(report, row.cell)[key], row.published.get(key) or {}
-            ours = ours or {"mean": None, "std": None, "ci95": (None, None)}
-            published = [theirs.get(part) for part in ("mean", "std")]
-            line += [_scaled(key, v) for v in (ours["mean"], ours["std"], *ours["ci95"])]
-            line += [*published, int(row.cell in best[key])]
+            theirs = row.published.get(key) or {}
+            line += _numbers(key, report.group(row.cell).measures[key])
+            line += [theirs.get("mean"), theirs.get("std"), int(row.cell in best[key])]
         writer.writerow(["" if value is None else value for value in line])
     return stream.getvalue()
 
 
-def _render_selections(report: Report) -> Rendered:
+def _render_selections(report: StudyReport) -> Rendered:
     keys = ("accuracy", "churn", "schurn")
     rows = []
-    for choice in report["selections"]:
-        entry = group(report, choice["cell"])
+    for choice in report.selections or ():
         labels = (
-            choice["method"],
-            choice["rule"],
-            f"{choice['coefficient']} = {choice['value']:g}",
-            _number("churn", choice["churn_it_was_chosen_by"]),
+            choice.method,
+            choice.rule,
+            f"{choice.coefficient} = {choice.value:g}",
+            number("churn", choice.churn_it_was_chosen_by),
         )
-        rows.append([Entry(t) for t in (*labels, *(_ours(key, entry[key]) for key in keys))])
+        measured = (_ours(key, report.group(choice.cell)) for key in keys)
+        rows.append([Entry(text) for text in (*labels, *measured)])
     header = ["method", "chosen by smallest", "choice", "that churn", *map(_title, keys)]
     notes = [
         "Accuracy, churn and SChurn₁ are of the test split. A coefficient chosen by test churn, as "
         "the paper did it, makes the method look better than it is; one chosen on a validation "
         "split does not."
     ]
-    if all(choice["rule"].startswith("test") for choice in report["selections"]):
+    if all(choice.rule.startswith("test") for choice in report.selections or ()):
         notes.append(
             "There is no validation split: --config.data.num_validation=N holds N training "
             "examples out for it."
@@ -164,7 +163,7 @@ def _render_selections(report: Report) -> Rendered:
     return Rendered("selection", "Choice of coefficients", header, rows, notes)
 
 
-def _render_divergence(report: Report) -> Rendered:
+def _render_divergence(report: StudyReport) -> Rendered:
     """When the runs of each cell part, how far they get, and what churn comes of it."""
     header = [
         *("cell", "weights part after step", f"farther than {_FAR:.1%} after step"),
@@ -172,17 +171,17 @@ def _render_divergence(report: Report) -> Rendered:
         *map(_title, _DRIFT_MEASURES),
     ]
     rows = []
-    for drift in report["divergence"]:
-        relative, steps = np.array(drift["relative_l2"]), drift["steps"]
-        parted = [step for step in drift["parted"] if step is not None]
+    for drift in report.divergence or ():
+        relative, steps = np.array(drift.relative_l2), drift.steps
+        parted = [step for step in drift.parted if step is not None]
         median = np.median(relative, axis=1)
         far = steps[int((median > _FAR).argmax())] if (median > _FAR).any() else None
         texts = [
-            drift["cell"],
+            drift.cell,
             str(min(parted)) if parted else "never",
             "never" if far is None else str(far),
-            *(_distance(values) for values in (relative[0], relative[-1], drift["max_abs"][-1])),
-            *(_ours(key, group(report, drift["cell"])[key]) for key in _DRIFT_MEASURES),
+            *(_distance(values) for values in (relative[0], relative[-1], drift.max_abs[-1])),
+            *(_ours(key, report.group(drift.cell)) for key in _DRIFT_MEASURES),
         ]
         rows.append([Entry(text, short=text.split(" [")[0]) for text in texts])
     notes = [
@@ -198,13 +197,13 @@ def _distance(values: Sequence[float]) -> str:
     return f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
 
 
-def _notes(table: Table, report: Report) -> list[str]:
+def _notes(table: Table, report: StudyReport) -> list[str]:
     if not table.measures:
         return list(table.notes)
-    runs = sorted({group(report, row.cell)["num_runs"] for row in table.rows})
+    runs = sorted({report.group(row.cell).num_runs for row in table.rows})
     unit = "entropy in nats, the rest in percent" if "entropy" in table.measures else "in percent"
     notes = [
-        f"{' or '.join(map(str, runs))} runs, {report['num_examples']:,} {report['split']} "
+        f"{' or '.join(map(str, runs))} runs, {report.num_examples:,} {report.split} "
         "examples; mean ± standard deviation over runs (over pairs of runs for churn) "
         f"[95 % interval for new runs and new examples]; {unit}."
     ]
@@ -213,7 +212,7 @@ def _notes(table: Table, report: Report) -> list[str]:
             "Bold (a star in the terminal): the best, and whatever does not differ from it by its "
             "95 % interval."
         )
-    if any(group(report, row.cell)["never_learned"] for row in table.rows):
+    if any(report.group(row.cell).never_learned for row in table.rows):
         notes.append("†: has runs that never learned, so its churn is no result; see the warnings.")
     if table.source:
         notes.append(f"The columns “{table.source}” are the published mean ± standard deviation.")
@@ -224,33 +223,25 @@ def _title(key: str) -> str:
     return definitions.definition(key).title
 
 
-def _ours(key: str, entry: dict[str, Any] | None) -> str:
-    if entry is None:
-        return _MISSING
-    low, high = entry["ci95"]
-    spread = f" ± {_number(key, entry['std'])}" if entry["std"] is not None else ""
-    return f"{_number(key, entry['mean'])}{spread} [{_number(key, low)}, {_number(key, high)}]"
+def _ours(key: str, group: Group) -> str:
+    return cell(key, group.measures[key], rounded=True)
 
 
 def _setting(value: float | None) -> str:
-    return _MISSING if value is None else f"{value:g}"
+    return MISSING if value is None else f"{value:g}"
 
 
 def _published(published: Mapping[str, Any], key: str) -> str:
     entry = published.get(key)
-    return f"{entry['mean']:.2f} ± {entry['std']:.2f}" if entry else _MISSING
+    return f"{entry['mean']:.2f} ± {entry['std']:.2f}" if entry else MISSING
 
 
-def _number(key: str, value: float | None) -> str:
-    scaled = _scaled(key, value)
-    return _MISSING if scaled is None else f"{scaled:.2f}"
-
-
-def _scaled(key: str, value: float | None) -> float | None:
-    """In percent where the measure is shown so."""
-    if value is None or value != value:
-        return None
-    return 100 * value if definitions.definition(key).percent else value
+def _numbers(key: str, found: Estimate | None) -> list[float | None]:
+    """[mean, std, low, high] in full digits; None for what isn't known."""
+    if found is None:
+        return [None] * 4
+    values = (found.mean, found.spread.std if found.spread else None, *found.ci95)
+    return [None if value is None or math.isnan(value) else scaled(key, value) for value in values]
 
 
 def _row(cells: list[str]) -> str:

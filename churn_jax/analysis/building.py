@@ -1,0 +1,136 @@
+"""Builds the report: `evaluate`, `compare` and studies all come here with what they measured."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from churn_jax.analysis import breakdowns, summaries, validity
+from churn_jax.analysis.samples import Samples
+from churn_jax.predictions import origins
+from churn_jax.predictions.origins import Origin
+from churn_jax.report.estimates import Estimate, Group
+from churn_jax.report.report import Chance, FailedRun, Point, Report
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What is known of a group of runs of one configuration of churn_jax.
+
+    Attributes:
+      config_hash: of its configuration.
+      step: of training.
+      intra_pair_churn: between the two members of one run; None where a run has one.
+    """
+
+    config_hash: str
+    step: int
+    intra_pair_churn: Estimate | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What a report says of the runs beside what was measured.
+
+    Attributes:
+      dataset, split: what the predictions are of; '' where no file says it.
+      run_names: of all runs, in the samples' order.
+      origins: of all runs.
+      notes: what was assumed or detected in reading them.
+      failed: runs that training gave up, as of `workdirs.failed_runs`.
+      trainings: of each group, where churn_jax trained them.
+      over_training: each group at every step of its training, where that was asked for.
+    """
+
+    dataset: str
+    split: str
+    run_names: Sequence[str]
+    origins: Sequence[Origin]
+    notes: Sequence[str] = ()
+    failed: Sequence[Mapping[str, Any]] = ()
+    trainings: Sequence[Training] = ()
+    over_training: Mapping[str, tuple[Point, ...]] | None = None
+
+
+def all_pairs(samples: Samples) -> list[tuple[int, int]]:
+    """Every two groups, the earlier one first."""
+    return list(itertools.combinations(range(len(samples.names)), 2))
+
+
+def report(
+    samples: Samples,
+    subject: Subject,
+    ids: np.ndarray,
+    class_names: Sequence[str],
+    slices: Mapping[str, np.ndarray],
+) -> Report:
+    """The whole report on groups of runs, breakdowns included.
+
+    Args:
+      samples: of the groups.
+      subject: what else is said of them.
+      ids: [example] of str.
+      class_names: one for each class.
+      slices: for each way of slicing, the name of every example's slice, [example] of str; an
+        empty name is in no slice.
+    """
+    pairs = all_pairs(samples)
+    return dataclasses.replace(
+        without_breakdowns(samples, subject, pairs),
+        between=tuple(summaries.change(samples, a, b) for a, b in pairs),
+        breakdowns=breakdowns.breakdowns(samples, subject.run_names, ids, class_names, slices),
+    )
+
+
+def without_breakdowns(
+    samples: Samples, subject: Subject, contrasted: Iterable[tuple[int, int]]
+) -> Report:
+    """A report of groups and contrasts alone.
+
+    Args:
+      samples: of the groups.
+      subject: what else is said of them.
+      contrasted: the pairs of groups (a, b) to contrast.
+    """
+    chance = validity.chance_level(samples)
+    failed = tuple(FailedRun(**run) for run in subject.failed)
+    groups = tuple(_group(samples, index, subject, chance) for index in range(len(samples.names)))
+    made_by = {name: _origins(samples, index, subject) for index, name in enumerate(samples.names)}
+    return Report(
+        dataset=subject.dataset,
+        split=subject.split,
+        num_examples=samples.measured.predictions.shape[1],
+        num_classes=samples.measured.num_classes,
+        notes=tuple(subject.notes),
+        groups=groups,
+        contrasts=summaries.contrasts(samples, contrasted, groups),
+        failed_runs=failed,
+        chance=chance,
+        warnings=validity.warnings(groups, made_by, failed),
+        over_training=subject.over_training,
+    )
+
+
+def _group(samples: Samples, index: int, subject: Subject, chance: Chance | None) -> Group:
+    measures = summaries.group_measures(samples, index)
+    made_by = _origins(samples, index, subject)
+    training = subject.trainings[index] if subject.trainings else None
+    if training:
+        measures["intra_pair_churn"] = training.intra_pair_churn
+    return Group(
+        name=samples.names[index],
+        num_runs=len(made_by),
+        measures=measures,
+        bounds=summaries.group_bounds(samples, index),
+        made_by=origins.made_by(made_by),
+        never_learned=validity.never_learned(samples, index, subject.run_names, chance),
+        not_independent=validity.dependence(samples, index, subject.run_names, made_by),
+        config_hash=training.config_hash if training else None,
+        step=training.step if training else None,
+    )
+
+
+def _origins(samples: Samples, group: int, subject: Subject) -> list[Origin]:
+    return [subject.origins[row] for row in samples.members(group)]

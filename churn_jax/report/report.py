@@ -1,0 +1,192 @@
+"""The report, as types: what was measured, how sure it is, and what keeps it from being a result.
+
+`analysis.building` makes it and everything that shows a report takes it: tables, text, the page,
+the gate, studies. It is never changed. In report.json every field stands under its own name, the
+measures of a group or a change beside its other fields: `groups[0].churn.mean`.
+"""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+from churn_jax.errors import UserError
+from churn_jax.metrics.definitions import DEFINITIONS
+from churn_jax.report.breakdowns import Breakdowns
+from churn_jax.report.estimates import Change, Contrast, Estimate, Group
+from churn_jax.report.json_form import FLAT, LEFT_OUT, from_plain, to_plain
+
+SCHEMA = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class FailedRun:
+    """A run that training gave up because its loss was not a number any more.
+
+    Attributes:
+      group, run: which one.
+      step: of training at which it was noticed.
+      last_good_checkpoint: its step; None where there is none.
+    """
+
+    group: str
+    run: int
+    step: int
+    last_good_checkpoint: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Chance:
+    """What knows nothing of the examples reaches.
+
+    Attributes:
+      accuracy: the share of the largest class.
+      accuracy_to_beat: that and two standard errors.
+      nll: log K, of a uniform guess.
+    """
+
+    accuracy: float
+    accuracy_to_beat: float
+    nll: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """A group at one step of its training."""
+
+    step: int
+    accuracy: Estimate
+    churn: Estimate | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What became of one condition of the gate.
+
+    Attributes:
+      condition: as it was written.
+      failed: whether it was true, so that the gate fails.
+      left, right: the estimates of its two sides.
+      margin: right − left for '>' and left − right for '<': negative if the condition is true.
+      ci95: the margin's interval.
+      certain: whether the interval is on one side of zero.
+      covers: as of `Estimate`.
+    """
+
+    condition: str
+    failed: bool
+    left: float
+    right: float
+    margin: float
+    ci95: tuple[float, float]
+    certain: bool
+    covers: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Gate:
+    """The conditions under which a new model may not replace the old one, and their verdicts."""
+
+    confident: bool
+    conditions: tuple[Verdict, ...]
+
+    @property
+    def failed(self) -> tuple[Verdict, ...]:
+        """The conditions that are true."""
+        return tuple(verdict for verdict in self.conditions if verdict.failed)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Report(Mapping[str, Any]):
+    """Everything that was found, of groups of runs on the same examples.
+
+    It is also the mapping that report.json holds, so that `report["between"][0]["churn"]["mean"]`
+    is what `report.between[0].measures["churn"].mean` is; two reports with the same JSON are equal.
+
+    Attributes:
+      dataset, split: what the predictions are of, where their files say it.
+      num_examples, num_classes: of the predictions.
+      notes: what was assumed or detected in reading them.
+      groups: in the order they were given.
+      between: what changes from one group to another.
+      contrasts: differences of the groups' own measures.
+      breakdowns: where churn comes from; None where it was not asked for.
+      failed_runs: the runs that are left out.
+      chance: what the runs must be above; None where it can't be said.
+      warnings: one line each, the gravest first.
+      over_training: each group at every step of its training.
+      gate: None where there can be none.
+    """
+
+    schema: int = SCHEMA
+    dataset: str
+    split: str
+    num_examples: int
+    num_classes: int | None = dataclasses.field(default=None, metadata=LEFT_OUT)
+    notes: tuple[str, ...] = ()
+    groups: tuple[Group, ...]
+    between: tuple[Change, ...] | None = dataclasses.field(default=None, metadata=LEFT_OUT)
+    contrasts: tuple[Contrast, ...]
+    breakdowns: Breakdowns | None = dataclasses.field(default=None, metadata=FLAT)
+    failed_runs: tuple[FailedRun, ...] = ()
+    chance: Chance | None = None
+    warnings: tuple[str, ...] = ()
+    over_training: Mapping[str, tuple[Point, ...]] | None = dataclasses.field(
+        default=None, metadata=LEFT_OUT
+    )
+    gate: Gate | None = dataclasses.field(default=None, metadata=LEFT_OUT)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, name: str = "report.json") -> Self:
+        """The report that `to_json` wrote, now or by an earlier version.
+
+        Args:
+          text: the content of a report.json.
+          name: what to call it in messages.
+
+        Raises:
+          UserError: it is no report, or of another schema.
+        """
+        try:
+            found = json.loads(text)
+            if not isinstance(found, dict) or "schema" not in found:
+                raise ValueError("no report")
+            if found["schema"] != SCHEMA:
+                raise ValueError(f"schema {found['schema']}, this version reads {SCHEMA}")
+            return from_plain(cls, found)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{name}: cannot be read as a report: {error}") from None
+
+    def to_json(self) -> str:
+        """Valid JSON: what is not a finite number is null."""
+        return json.dumps(self._plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def group(self, name: str) -> Group:
+        """The group of that name."""
+        return next(group for group in self.groups if group.name == name)
+
+    @property
+    def first_to_last(self) -> Change:
+        """What changes from the first group to the last, of which there must be two."""
+        ends = (self.groups[0].name, self.groups[-1].name)
+        return next(change for change in self.between or () if (change.a, change.b) == ends)
+
+    @functools.cached_property
+    def _plain(self) -> dict[str, Any]:
+        found = to_plain(self)
+        if self.breakdowns:
+            found["definitions"] = {
+                key: {"title": known.title, "text": known.text, "source": known.source}
+                for key, known in DEFINITIONS.items()
+            }
+        return found
+
+    def __getitem__(self, key: str) -> Any:
+        return self._plain[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._plain)
+
+    def __len__(self) -> int:
+        return len(self._plain)
