@@ -69,3 +69,40 @@ one_run() {
   done
   quote "${words[@]}" --config.runs=1 "--config.first_run=$index"
 }
+
+# read_options ARGUMENT…: takes what stands before the command; OPTIONS is how many words it was.
+# shellcheck disable=SC2034  # those who source this file read them
+read_options() {
+  OPTIONS=0
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --dry_run) DRY_RUN=1 ;;
+      --run_index=*) RUN_INDEX=${1#--run_index=} ;;
+      -*) fail "unknown option $1 (before the command: --dry_run, --run_index=I)" ;;
+      *) break ;;
+    esac
+    OPTIONS=$((OPTIONS + 1))
+    shift
+  done
+}
+
+# cache_beside FLAG…: a folder of the workdir's bucket for compiled programs; nothing without one.
+cache_beside() {
+  local flag place
+  for flag in "$@"; do
+    case $flag in
+      --workdir=gs://*)
+        place=${flag#--workdir=gs://}
+        echo "gs://${place%%/*}/jax_programs"
+        ;;
+    esac
+  done
+}
+
+# do_fetch gs://BUCKET/WORKDIR FOLDER: copies results here.
+do_fetch() {
+  [ $# = 2 ] || fail "fetch needs two: gs://BUCKET/WORKDIR and a local folder"
+  need_tools gcloud
+  run mkdir -p "$2"
+  run gcloud storage rsync --recursive "$1" "$2"
+}

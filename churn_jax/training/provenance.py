@@ -40,7 +40,7 @@ def describe(config: Config, mesh: Mesh, dataset: Dataset) -> dict[str, Any]:
 @functools.cache
 def code_version() -> str:
     """The package's version, with the commit and whether it was dirty in a git checkout."""
-    root = Path(__file__).parents[1]
+    root = Path(churn_jax.__file__).parents[1]
 
     def git(*args: str) -> str:
         result = subprocess.run(["git", "-C", str(root), *args], capture_output=True, text=True)

@@ -1,6 +1,5 @@
 """The launch scripts against fake tools: the exact calls, dry runs, and errors of one line."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -16,23 +15,18 @@ XPK = {
     "CLUSTER": "tpus",
     "ZONE": "z",
     "PROJECT": "p",
-    "IMAGE": "gcr.io/p/churn",
+    "IMAGE": "registry/p/churn",
     "WORKLOAD": "codistill",
     "TPU_TYPE": "v5litepod-16",
 }
 FLAGS = [CONFIG, "--config.data.dir=/my data", "--workdir=gs://b/w"]
 QUOTED = r"--config=configs/digits.py:baseline --config.data.dir=/my\ data --workdir=gs://b/w"
 
-# Notes its arguments, one call a line, and answers with the next line of NAME.answers.
+# Notes its arguments, one call a line.
 FAKE = """#!/bin/bash
 printf '%s' "$(basename "$0")" >>"$CALLS"
 printf '|%s' "$@" >>"$CALLS"
 echo >>"$CALLS"
-answers=$CALLS.answers
-case "$*" in *describe*|*'--command=if '*)
-  head -n 1 "$answers"
-  sed -i 1d "$answers" ;;
-esac
 """
 SCRIPTS = sorted(
     path.relative_to(ROOT).as_posix()
@@ -74,14 +68,11 @@ def shell(tmp_path):
                 return []
             return [line.split("|") for line in self.log.read_text().splitlines()]
 
-        def answer(self, *lines):
-            Path(f"{self.log}.answers").write_text("".join(f"{line}\n" for line in lines))
-
     return Shell()
 
 
-def _tpu(verb, *arguments):
-    return ["gcloud", "compute", "tpus", "tpu-vm", verb, *arguments, "--zone=z"]
+def _tpu(group, verb, *arguments):
+    return ["gcloud", "compute", "tpus", group, verb, *arguments, "--zone=z"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -95,9 +86,12 @@ def test_shellcheck_finds_nothing(script):
 
 
 def test_tpu_create(shell):
-    assert shell("tpu_vm.sh", "create", SPOT="1", PROJECT="mine", **TPU).returncode == 0
+    disk = {"PROJECT": "mine", "DATA_DISK": "pictures"}
+    assert shell("tpu_vm.sh", "create", SPOT="1", **disk, **TPU).returncode == 0
     create = _tpu(
-        "create", "churn", "--accelerator-type=v3-32", "--version=tpu-ubuntu2204-base", "--spot"
+        *("queued-resources", "create", "churn", "--node-id=churn"),
+        *("--accelerator-type=v3-32", "--runtime-version=tpu-ubuntu2204-base"),
+        *("--data-disk=source=projects/mine/zones/z/disks/pictures,mode=read-only", "--spot"),
     )
     assert shell.calls() == [[*create, "--project=mine"]]
 
@@ -108,29 +102,33 @@ def test_tpu_create(shell):
 )
 def test_tpu_images_follow_the_accelerator(shell, accelerator, image):
     shell("tpu_vm.sh", "create", **(TPU | {"ACCELERATOR": accelerator}))
-    assert f"--version={image}" in shell.calls()[0]
+    assert f"--runtime-version={image}" in shell.calls()[0]
 
 
 def test_tpu_install_reaches_all_hosts(shell):
-    assert shell("tpu_vm.sh", "install", **TPU).returncode == 0
-    archive, copy, install = shell.calls()
-    assert archive == ["git", "archive", "--format=tar.gz", "--output=churn_jax.tar.gz", "HEAD"]
-    assert copy == _tpu("scp", "churn_jax.tar.gz", "churn:", "--worker=all")
-    assert install[:7] == _tpu("ssh", "churn", "--worker=all")[:7]
-    assert install[7].endswith("prepare_environment tpu")
+    places = {"DATA_BUCKET": "gs://b/my data", "SETUP": "sudo apt-get install -y gcsfuse"}
+    assert shell("tpu_vm.sh", "install", **places, **TPU).returncode == 0
+    archive, copy, *commands = shell.calls()
+    path = "churn_jax.churn.tar.gz"
+    assert archive == ["git", "archive", "--format=tar.gz", f"--output={path}", "HEAD"]
+    assert copy == _tpu("tpu-vm", "scp", path, "churn:", "--worker=all")
+    begin = _tpu("tpu-vm", "ssh", "churn", "--worker=all")[:7]
+    assert all(command[:7] == begin for command in commands)
+    assert [command[7] for command in commands] == [
+        "--command=sudo apt-get install -y gcsfuse",
+        "--command=mkdir -p churn_jax && tar -xzf churn_jax.churn.tar.gz -C churn_jax",
+        "--command=bash churn_jax/launch/worker.sh install",
+        r"--command=bash churn_jax/launch/worker.sh mount gs://b/my\ data",
+    ]
 
 
-def test_tpu_run_is_detached_on_all_hosts(shell):
+def test_tpu_run_reaches_all_hosts(shell):
     assert shell("tpu_vm.sh", "run", *FLAGS, **TPU).returncode == 0
-    (call,) = shell.calls()
-    assert call[:7] == _tpu("ssh", "churn", "--worker=all")[:7]
-    # The command, read back by two shells as the TPU's hosts do.
-    inner = call[7].split("setsid bash -c ")[1].split(" >>~/churn_jax.log")[0]
-    (command,) = subprocess.run(
-        ["bash", "-c", f"printf '%s\\n' {inner}"], capture_output=True, text=True
-    ).stdout.splitlines()
-    expected = f".venv/bin/python -u -m churn_jax.main {QUOTED}; echo $? >~/churn_jax.exit"
-    assert command == expected
+    command = (
+        "--command=JAX_COMPILATION_CACHE_DIR=gs://b/jax_programs "
+        f"bash churn_jax/launch/worker.sh run {QUOTED}"
+    )
+    assert shell.calls() == [_tpu("tpu-vm", "ssh", "churn", "--worker=all", command)]
 
 
 def test_tpu_run_of_one_run_of_many(shell):
@@ -145,62 +143,51 @@ def test_tpu_logs_fetch_and_delete(shell):
     shell("tpu_vm.sh", "fetch", "gs://b/w", str(shell.log.parent / "out"))
     shell("tpu_vm.sh", "delete", **TPU)
     assert shell.calls() == [
-        _tpu("ssh", "churn", "--worker=0", "--command=tail -n 100 -F ~/churn_jax.log"),
+        _tpu("tpu-vm", "ssh", "churn", "--worker=0", "--command=tail -n 100 -F ~/churn_jax.log"),
         ["gcloud", "storage", "rsync", "--recursive", "gs://b/w", str(shell.log.parent / "out")],
-        _tpu("delete", "churn", "--quiet"),
+        _tpu("queued-resources", "delete", "churn", "--force", "--quiet"),
     ]
-
-
-def test_tpu_keep_starts_again_after_a_preemption(shell):
-    # No TPU; running; preempted, so made anew; a process lost, so started again; ended well.
-    shell.answer("MISSING", "READY", "running", "PREEMPTED", "READY", "75", "READY", "0")
-    done = shell("tpu_vm.sh", "keep", *FLAGS, SPOT="1", **TPU)
-    assert done.returncode == 0, done.stderr
-    verbs = [call[4] if call[0] == "gcloud" else call[0] for call in shell.calls()]
-    begin = ["git", "scp", "ssh", "ssh"]
-    assert verbs == [
-        *("describe", "create", *begin, "sleep"),
-        *("describe", "ssh", "sleep"),
-        *("describe", "delete", "create", *begin, "sleep"),
-        *("describe", "ssh", *begin, "sleep"),
-        *("describe", "ssh"),
-    ]
-
-
-def test_tpu_keep_ends_where_the_training_failed(shell):
-    shell.answer("READY", "2")
-    done = shell("tpu_vm.sh", "keep", *FLAGS, **TPU)
-    assert done.returncode == 2
-    assert "the training ended with exit code 2" in done.stderr
 
 
 def test_xpk_calls(shell):
-    for command in (["image"], ["run", *FLAGS], ["logs"], ["--run_index=3", "delete"]):
+    storage = ["storage", "gs://b"]
+    delete = ["--run_index=3", "delete"]
+    for command in (["image"], storage, ["run", *FLAGS], ["logs"], delete):
         done = shell("xpk.sh", *command, **XPK)
         assert done.returncode == 0, done.stderr
     where = ["--cluster=tpus", "--zone=z", "--project=p"]
     selector = (
-        "--selector=jobset.sigs.k8s.io/jobset-name=codistill,"
+        "--selector=jobset.sigs.k8s.io/jobset-name=codistill,jobset.sigs.k8s.io/job-index=0,"
         "batch.kubernetes.io/job-completion-index=0"
     )
     assert shell.calls() == [
         [
             *("docker", "build", "--file=launch/Dockerfile", "--build-arg=EXTRA=tpu"),
-            *("--tag=gcr.io/p/churn", "."),
+            *("--tag=registry/p/churn", "."),
         ],
-        ["docker", "push", "gcr.io/p/churn"],
+        ["docker", "push", "registry/p/churn"],
         [
-            *("xpk", "workload", "create", *where, "--workload=codistill"),
-            *("--tpu-type=v5litepod-16", "--num-slices=1", "--docker-image=gcr.io/p/churn"),
-            *("--max-restarts=100", f"--command=python -u -m churn_jax.main {QUOTED}"),
+            *("xpk", "storage", "attach", "churn-jax-data", "--type=gcsfuse", "--bucket=b"),
+            *("--size=1", "--mount-point=/data", "--readonly=true", "--auto-mount=true", *where),
+        ],
+        [
+            *("xpk", "workload", "create", "--workload=codistill"),
+            *("--tpu-type=v5litepod-16", "--num-slices=1", "--docker-image=registry/p/churn"),
+            *("--max-restarts=100", "--restart-on-exit-codes=75"),
+            "--termination-grace-period-seconds=300",
+            "--env=JAX_COMPILATION_CACHE_DIR=gs://b/jax_programs",
+            f"--command=python -u -m churn_jax.main {QUOTED}",
+            *where,
         ],
         ["kubectl", "logs", "--follow", "--tail=100", "--prefix", selector],
-        ["xpk", "workload", "delete", *where, "--workload=codistill-3"],
+        ["xpk", "workload", "delete", "--workload=codistill-3", *where],
     ]
 
 
 def test_slurm_dry_run_is_what_a_job_does(shell):
-    done = shell("slurm.sbatch", "--dry_run", *FLAGS, SLURM_ARRAY_TASK_ID="4")
+    done = shell(
+        "slurm.sbatch", "--dry_run", *FLAGS, SLURM_ARRAY_TASK_ID="4", SLURM_CPUS_PER_TASK="8"
+    )
     assert done.returncode == 0
     assert shell.calls() == []
     words = subprocess.run(
@@ -208,7 +195,7 @@ def test_slurm_dry_run_is_what_a_job_does(shell):
     ).stdout.splitlines()
     flags = QUOTED.replace("gs://b/w", "gs://b/w/run_004")
     assert words == [
-        *("srun", "--kill-on-bad-exit=0", "bash", "-c"),
+        *("srun", "--kill-on-bad-exit=0", "--cpus-per-task=8", "bash", "-c"),
         "export JAX_PROCESS_ID=$SLURM_PROCID && exec .venv/bin/python -u -m churn_jax.main "
         f"{flags} --config.runs=1 --config.first_run=4",
     ]
@@ -227,6 +214,8 @@ def test_slurm_dry_run_is_what_a_job_does(shell):
         ("tpu_vm.sh", ["run", "--config=no.py:x", "--workdir=w"], TPU, "there is no file no.py"),
         ("tpu_vm.sh", ["--run_index=x", "run", *FLAGS], TPU, "'x' is not a number"),
         ("tpu_vm.sh", ["fetch", "gs://b"], {}, "fetch needs two"),
+        ("tpu_vm.sh", ["create"], TPU | {"DATA_DISK": "d"}, "set PROJECT"),
+        ("xpk.sh", ["storage", "gs://b/folder"], XPK, "storage needs one: gs://BUCKET"),
         ("xpk.sh", ["run", *FLAGS], {"ZONE": "z"}, "set CLUSTER"),
         ("xpk.sh", ["stop"], XPK, "unknown command 'stop'"),
         ("slurm.sbatch", ["--workdir=w"], {}, "--config=FILE is missing"),
@@ -272,4 +261,3 @@ def test_a_dry_run_calls_nothing_and_says_what_it_would(shell, script, command, 
     assert done.returncode == 0, done.stderr
     assert done.stdout
     assert shell.calls() == []
-    assert not os.path.exists(ROOT / "churn_jax.tar.gz")
