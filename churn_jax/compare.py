@@ -9,11 +9,11 @@ group of one run and each run folder a group of its runs, unless --group says ot
 0: all holds; 1: a condition of --fail_if is true; 2: bad input, nothing is written.
 """
 
+from churn_jax.system import startup
 from churn_jax.system.commands import run_command
-from churn_jax.system.startup import start
 
 if __name__ == "__main__":
-    start()
+    startup.start()
 
 import os
 import re

@@ -7,11 +7,11 @@ report.json, report.md and report.html. Runs of one configuration form a group, 
 trained. `--step=all` adds accuracy and churn over training.
 """
 
+from churn_jax.system import startup
 from churn_jax.system.commands import run_command
-from churn_jax.system.startup import start
 
 if __name__ == "__main__":
-    start(checkpoints=True)
+    startup.start(checkpoints=True)
 
 from collections.abc import Sequence
 

@@ -1,10 +1,10 @@
 """`python -m churn_jax.main --config=FILE --workdir=DIR`: train, predict, report."""
 
+from churn_jax.system import startup
 from churn_jax.system.commands import run_command
-from churn_jax.system.startup import start
 
 if __name__ == "__main__":
-    start(trains=True, checkpoints=True)
+    startup.start(trains=True, checkpoints=True)
 
 import sys
 

@@ -8,11 +8,11 @@ schedule. A slice is named as it is ordered (v3-32, v5litepod-16) or as libtpu n
 v5e:4x4). Needs pip install '.[tpu]', no TPU and no data.
 """
 
+from churn_jax.system import startup
 from churn_jax.system.commands import run_command
-from churn_jax.system.startup import start
 
 if __name__ == "__main__":
-    start()
+    startup.start()
 
 import json
 import os

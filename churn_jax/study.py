@@ -9,11 +9,11 @@ no other is at, or with --cell=NAME on machines of their own. Config keys are ov
 cells by --config.KEY=VALUE.
 """
 
+from churn_jax.system import startup
 from churn_jax.system.commands import run_command
-from churn_jax.system.startup import start
 
 if __name__ == "__main__":
-    start(trains=True, checkpoints=True)
+    startup.start(trains=True, checkpoints=True)
 
 import ast
 import math

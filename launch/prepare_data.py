@@ -28,10 +28,10 @@ import os
 import subprocess
 import sys
 
-from churn_jax.system.startup import start
+from churn_jax.system import startup
 
 if __name__ == "__main__":
-    start()
+    startup.start()
 
 from churn_jax.data.prepare import ORIGINALS, prepare, tfds_name
 from churn_jax.errors import UserError
