@@ -4,8 +4,8 @@
     python -m churn_jax.compare old.npz new.npz --labels=labels.npy --fail_if='churn>0.05, nfr>0.01'
     python -m churn_jax.compare --group 'old=runs/a/*.npz' --group 'new=runs/b/*.npz' --out=report
 
-Files are .npz, .npy, .safetensors, .csv, .parquet, or run folders of churn_jax. Each file is a
-group of one run and each run folder a group of its runs, unless --group says otherwise. Exit code
+Files are .npz, .npy, .safetensors, .csv, .tsv, .parquet, or run folders of churn_jax. Each file is
+a group of one run and each run folder a group of its runs, unless --group says otherwise. Exit code
 0: all holds; 1: a condition of --fail_if is true; 2: bad input, nothing is written.
 """
 
@@ -15,6 +15,7 @@ from churn_jax.system.commands import run_command
 if __name__ == "__main__":
     startup.start()
 
+import csv
 import os
 import re
 import sys
@@ -51,6 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _groups(options.files, options.group),
         options.labels,
         kind=options.kind,
+        id=options.id,
+        label=options.label,
+        prediction=options.prediction,
+        columns=options.columns,
+        missing=options.missing,
+        on=options.on,
         alphas=options.alphas,
         everything=options.measures == "all",
         slices=options.slices,
@@ -80,6 +87,28 @@ def _parser() -> Parser:
     parser.add_argument(
         "--kind", choices=KINDS, help="what the values are, instead of detecting it"
     )
+    parser.add_argument("--id", metavar="COLUMN", help="the column or array with the ids")
+    parser.add_argument("--label", metavar="COLUMN", help="the one with the true classes")
+    parser.add_argument("--prediction", metavar="COLUMN", help="the one with predicted classes")
+    parser.add_argument(
+        "--columns",
+        type=_listed,
+        default=(),
+        metavar="A,B,…",
+        help="those with the classes' values; what else a table has is left out",
+    )
+    parser.add_argument(
+        "--missing",
+        choices=("refuse", "drop"),
+        default="refuse",
+        help="drop leaves out examples that lack a value in some file, and counts them",
+    )
+    parser.add_argument(
+        "--on",
+        choices=("all", "common"),
+        default="all",
+        help="common compares the examples that all files have, and counts the others",
+    )
     parser.add_argument(
         "--alphas", type=_numbers, default=EVERYTHING.alphas, help="the α of SChurn_α"
     )
@@ -98,6 +127,11 @@ def _parser() -> Parser:
     )
     parser.add_argument("--out", help="folder for report.json, .md, .html and junit.xml")
     return parser
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """Names separated by commas; a name that has one is quoted as in a .csv file."""
+    return tuple(next(csv.reader([text], skipinitialspace=True), ()))
 
 
 def _numbers(text: str) -> tuple[float, ...]:

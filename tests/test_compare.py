@@ -93,7 +93,7 @@ def test_positions_are_used_without_ids_and_said(tmp_path):
         {"old": tmp_path / "old.npy", "new": tmp_path / "new.npy"}, tmp_path / "labels.npy"
     ).report
     assert any("paired by position" in note for note in report["notes"])
-    assert any("detected as probs" in note for note in report["notes"])
+    assert any("detected as probabilities" in note for note in report["notes"])
     assert report["between"][0]["churn"]["mean"] == metrics.churn(OLD, NEW)
 
 
@@ -107,11 +107,13 @@ def test_absolute_and_relative_paths_and_arrays_mix(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("values", "kind"),
-    [(OLD, "probs"), (np.log(OLD), "log-probs"), (np.log(OLD) + 2.0, "logits")],
+    [(OLD, "probabilities"), (np.log(OLD), "log-probabilities"), (np.log(OLD) + 2.0, "logits")],
 )
 def test_kinds_are_detected_and_said(values, kind):
     report = compare({"old": values, "new": OLD}).report
-    assert any(f"old[0]: values detected as {kind}" in note for note in report["notes"])
+    assert any(
+        "old[0]" in note and f"values detected as {kind}" in note for note in report["notes"]
+    )
     assert report["between"][0]["schurn"]["mean"] == pytest.approx(0, abs=1e-6)
 
 

@@ -6,7 +6,7 @@ The command `python -m churn_jax.compare` is a thin front-end of this.
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from etils import epath
@@ -21,9 +21,18 @@ from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UserError
 from churn_jax.predictions import origins, workdirs
 from churn_jax.predictions.alignment import Aligned, align
-from churn_jax.predictions.readers import Kind, Source, read, read_labels
+from churn_jax.predictions.readers import (
+    Kind,
+    ReadOptions,
+    Source,
+    label_source,
+    read,
+    read_array,
+    read_columns,
+    read_labels,
+)
 from churn_jax.predictions.readers.slices import read_slices
-from churn_jax.predictions.readers.values import settle
+from churn_jax.predictions.readers.source import Raw
 from churn_jax.report.report import Gate, Report, Verdict
 from churn_jax.report.thumbnails import pictures
 from churn_jax.storage.files import reach
@@ -95,6 +104,12 @@ def compare(
     labels: ArrayLike | epath.PathLike | None = None,
     *,
     kind: Kind | None = None,
+    id: str | None = None,
+    label: str | None = None,
+    prediction: str | None = None,
+    columns: Sequence[str] = (),
+    missing: Literal["refuse", "drop"] = "refuse",
+    on: Literal["all", "common"] = "all",
     alphas: Sequence[float] = EVERYTHING.alphas,
     everything: bool = True,
     slices: epath.PathLike | Mapping[str, ArrayLike] | None = None,
@@ -107,11 +122,17 @@ def compare(
         compare({"old": ["a/0.npz", "a/1.npz"], "new": ["b/0.npz", "b/1.npz"]})
 
     Args:
-      groups: for each group's name its runs: a path or an array, or a list of them. Arrays are
-        [example, class] values or [example] predicted classes, and are paired by position.
+      groups: for each group's name its runs: a path, an array, a dictionary of arrays, a data
+        frame, or a list of them. Arrays are [example, class] values or [example] predicted classes,
+        and are paired by position; dictionaries and frames have what files have, under its names.
       labels: [example] true classes, or a file of them; else those inside the files.
       kind: what the values are: 'probs', 'log_probs', 'logits' or 'classes'; else the name of the
         array in the file says it, or it is detected and noted in the report.
+      id, label, prediction: the column or array with the ids, the true and the predicted classes,
+        where its name doesn't say it.
+      columns: those with the classes' values; what else a table has is left out then.
+      missing: what becomes of an example that lacks a value in some file: 'refuse' or 'drop'.
+      on: 'common' compares the examples that all files have, 'all' refuses files of different ones.
       alphas: the α of SChurn_α.
       everything: whether to measure entropy, Brier score, distances of probabilities and classwise
         calibration too, which takes several times as long for many classes.
@@ -122,14 +143,15 @@ def compare(
     Raises:
       UserError: files are damaged or do not belong together, or a condition cannot be decided.
     """
-    sources = {name: _sources(name, runs, kind) for name, runs in groups.items()}
+    options = ReadOptions(kind, id, label, prediction, tuple(columns), missing)
+    sources = {name: _sources(name, runs, options) for name, runs in groups.items()}
     if sum(len(runs) for runs in sources.values()) < 2:
         raise UserError("churn is between models: give at least 2 runs")
     _refuse_mixtures(sources)
-    aligned = align(sources, _label_source(labels))
+    aligned = align(sources, _label_source(labels, options), on)
     wanted = Wanted(alphas, everything, DISTANCES if everything else (), everything)
     samples = _samples(aligned, wanted)
-    given = _slices(slices, aligned.ids)
+    given = _slices(slices, aligned.ids, id)
     report = building.report(
         samples, _subject(aligned, _failed(groups)), aligned.ids, aligned.class_names, given
     )
@@ -138,15 +160,20 @@ def compare(
     return Comparison(gated, aligned.provenance)
 
 
-def _sources(name: str, runs: Any, kind: Kind | None) -> list[Source]:
-    """The runs of a group, from paths or arrays."""
+def _sources(name: str, runs: Any, options: ReadOptions) -> list[Source]:
+    """The runs of a group, from paths, arrays, dictionaries or data frames."""
     found: list[Source] = []
     for index, run in enumerate(_listed(runs)):
+        title = f"{name}[{index}]"
         if _is_path(run):
-            found += read(run, kind)
+            found += read(run, options)
+        elif isinstance(run, Mapping):
+            found.append(read_columns(title, run, options))
+        elif hasattr(run, "columns"):
+            table = {str(column): np.asarray(run[column]) for column in run.columns}
+            found.append(read_columns(title, table, options, table=True))
         else:
-            values = np.asarray(run)
-            found.append(settle(Source(f"{name}[{index}]", values), kind))
+            found.append(read_array(title, run, options))
     if not found:
         raise UserError(f"the group {name!r} has no runs")
     return found
@@ -195,24 +222,21 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, str | epath.Path) or hasattr(value, "__fspath__")
 
 
-def _label_source(labels: ArrayLike | epath.PathLike | None) -> Source | None:
+def _label_source(labels: ArrayLike | epath.PathLike | None, options: ReadOptions) -> Source | None:
     if labels is None:
         return None
     if _is_path(labels):
-        return read_labels(labels)  # type: ignore[arg-type]
-    array = np.asarray(labels)
-    if array.ndim != 1:
-        raise UserError(f"labels must be [example], not {list(array.shape)}")
-    return Source("labels", array, labels=array)
+        return read_labels(labels, options)  # type: ignore[arg-type]
+    return label_source(Raw("labels", None, labels=np.asarray(labels)), options)
 
 
 def _slices(
-    slices: epath.PathLike | Mapping[str, ArrayLike] | None, ids: np.ndarray
+    slices: epath.PathLike | Mapping[str, ArrayLike] | None, ids: np.ndarray, id_column: str | None
 ) -> dict[str, np.ndarray]:
     if slices is None:
         return {}
     if not isinstance(slices, Mapping):
-        return read_slices(reach(slices, "--slices"), ids)
+        return read_slices(reach(slices, "--slices"), ids, id_column)
     given = {name: np.asarray(values).astype(np.str_) for name, values in slices.items()}
     for name, values in given.items():
         if values.shape != ids.shape:
