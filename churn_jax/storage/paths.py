@@ -14,6 +14,8 @@ from etils import epath
 def split_paths(text: str, names: Callable[[str], Sequence[str]] | None = None) -> list[str]:
     """The paths in `text`, with commas in between; an existing path keeps its own commas.
 
+    A comma too many leaves an empty path, which whoever reads it refuses.
+
     Args:
       text: paths or patterns.
       names: what is there of one path; by default the path itself, if it exists.
@@ -26,8 +28,7 @@ def split_paths(text: str, names: Callable[[str], Sequence[str]] | None = None) 
         end, path = next(
             ((end, path) for end, path in joined if names(path)), (start + 1, parts[start])
         )
-        if path:
-            found.append(path)
+        found.append(path)
         start = end
     return found
 

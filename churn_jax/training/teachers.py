@@ -37,7 +37,7 @@ def load(experiment: Experiment) -> Tree:
         return {}
     wanted = teachers_of(experiment.runs, config.method.num_teachers)
     found: dict[int, Tree] = {}
-    for workdir in split_paths(config.method.teachers):
+    for workdir in filter(None, split_paths(config.method.teachers)):
         found |= _trained(os.path.expanduser(workdir), experiment)
     missing = sorted(set(wanted.ravel().tolist()) - found.keys())
     if missing:

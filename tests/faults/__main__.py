@@ -48,6 +48,7 @@ def main() -> int:
 def _try_all(folder: Path, options: argparse.Namespace) -> tuple[list[str], list[str]]:
     from churn_jax.training import provenance
     from tests.faults import suite
+    from tests.faults.lab import Lab, Outcome
 
     provenance.code_version()  # remembered: it stays the same while the suite runs
     wanted = [
@@ -56,10 +57,8 @@ def _try_all(folder: Path, options: argparse.Namespace) -> tuple[list[str], list
         if re.search(options.only, fault.name)
         if (tries := options.tries or (fault.short if options.short else fault.tries))
     ]
-    lab = suite.Lab(
-        folder, options.seed, study=any("study" in suite.FAULTS[i].name for i, _ in wanted)
-    )
-    rows, notes, total = [], [], suite.Outcome()
+    lab = Lab(folder, options.seed, study=any("study" in suite.FAULTS[i].name for i, _ in wanted))
+    rows, notes, total = [], [], Outcome()
     # Forks of this process, as the commands are: all that was imported is there.
     with multiprocessing.get_context("fork").Pool(options.jobs) as pool:
         tried = [pool.apply_async(suite.attempt, (lab, *each)) for each in wanted]
@@ -72,7 +71,7 @@ def _try_all(folder: Path, options: argparse.Namespace) -> tuple[list[str], list
     return [*rows, _row("**all**", total)], notes
 
 
-def _row(name: str, outcome: "suite.Outcome") -> str:  # noqa: F821
+def _row(name: str, outcome: "Outcome") -> str:  # noqa: F821
     if outcome.skipped:
         return f"| {name} | skipped: {outcome.skipped} | | |"
     return f"| {name} | {outcome.tried} | {outcome.survived} | {outcome.lost} |"

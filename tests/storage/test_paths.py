@@ -19,7 +19,7 @@ def test_commas_separate_paths_but_belong_to_existing_ones(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     make(tmp_path, "a", "b", "lr=0.1,wd=0/run", "x,y,z", "x")
     assert split_paths("a,b") == ["a", "b"]
-    assert split_paths("a,,b,") == ["a", "b"]
+    assert split_paths("a,,b,") == ["a", "", "b", ""]
     assert split_paths("lr=0.1,wd=0") == ["lr=0.1,wd=0"]
     assert split_paths("a,lr=0.1,wd=0,b,x,y,z") == ["a", "lr=0.1,wd=0", "b", "x,y,z"]
     assert split_paths("x,nowhere,y") == ["x", "nowhere", "y"]
