@@ -8,22 +8,20 @@ axes, NamedSharding, optax and Orbax all take as they are. NNX can move in here 
 noticing.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from churn_jax.errors import UserError, suggest
 from churn_jax.models.lenet import LeNet5
+from churn_jax.models.model import Model, takes
 from churn_jax.models.resnet import CifarResNet
 from churn_jax.models.resnet_v2 import ResNetV2
 
-Variables = dict[str, Any]
-
+# What a module takes of `build`'s settings it is given, as its fields or arguments say.
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "lenet5": LeNet5,
     "resnet8": functools.partial(CifarResNet, blocks_per_stage=1),
@@ -39,34 +37,6 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 SMALLEST = {"lenet5": 4}
 
 
-@dataclasses.dataclass(frozen=True)
-class Model:
-    """A network for one input shape and number of classes."""
-
-    module: nn.Module
-    image_shape: tuple[int, int, int]
-
-    def init(self, key: jax.Array) -> Variables:
-        """Fresh variables: {'params', 'batch_stats'}, all float32."""
-        images = jnp.zeros((1, *self.image_shape))
-        variables = self.module.init(key, images, train=False)
-        return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
-
-    def apply(
-        self, variables: Variables, images: jax.Array, train: bool
-    ) -> tuple[jax.Array, Variables]:
-        """Logits, float32 [example, class], and the batch statistics after this batch.
-
-        With `train`, batch norm uses the batch's statistics and updates the running ones; without,
-        it uses the running ones, which come back unchanged.
-        """
-        if not train:
-            logits = self.module.apply(variables, images, train=False)
-            return cast(jax.Array, logits), variables["batch_stats"]
-        logits, updated = self.module.apply(variables, images, train=True, mutable=["batch_stats"])
-        return cast(jax.Array, logits), updated.get("batch_stats", {})
-
-
 def build(
     name: str,
     *,
@@ -76,6 +46,7 @@ def build(
     norm_group: int = 0,
     norm_axis: str | None = None,
     columns: int = 1,
+    batch_parts: int = 1,
 ) -> Model:
     """The network called `name`.
 
@@ -88,9 +59,10 @@ def build(
       norm_axis: mesh axis that the batch is split over, when called inside `shard_map`.
       columns: neighbouring pixels that a ResNet-v2 has side by side in the channels while there are
         few of those (`churn_jax.models.packed`): 1 or 2. The network is the same.
+      batch_parts: how many devices the batch is split over.
 
     Raises:
-      UserError: no such model.
+      UserError: no such model, or it does not take what the config asks for.
     """
     if name not in MODELS:
         raise UserError(f"config.model.name: unknown model {name!r}{suggest(name, MODELS)}")
@@ -99,9 +71,24 @@ def build(
             f"config.data.image_size: {name} halves images twice, so {image_shape[0]}×"
             f"{image_shape[1]} pixels are too few (config.model.name has others)"
         )
-    settings: dict[str, Any] = {"num_classes": num_classes, "dtype": jnp.dtype(dtype)}
-    if name != "lenet5":
-        settings |= {"norm_group": norm_group, "norm_axis": norm_axis}
-    if name.startswith("resnet_v2"):
-        settings["columns"] = columns
-    return Model(MODELS[name](**settings), image_shape)
+    settings: dict[str, Any] = {
+        "num_classes": num_classes,
+        "image_shape": image_shape,
+        "dtype": jnp.dtype(dtype),
+        "norm_group": norm_group,
+        "norm_axis": norm_axis,
+        "columns": columns,
+    }
+    heard = {key: value for key, value in settings.items() if takes(MODELS[name], key)}
+    if dtype != "float32" and "dtype" not in heard:
+        raise UserError(f"config.model.dtype: {dtype!r}, but {name} does not take a dtype")
+    needed = {"norm_group": norm_group > 0, "norm_axis": batch_parts > 1}
+    unheard = tuple(key for key, wanted in needed.items() if wanted and key not in heard)
+    try:
+        module = MODELS[name](**heard)
+    except TypeError as error:
+        offered = ", ".join(settings)
+        raise UserError(
+            f"config.model.name: {name!r} can't be made ({error}); it can take {offered}"
+        ) from error
+    return Model(name, module, image_shape, num_classes, unheard)

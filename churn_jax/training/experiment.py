@@ -115,6 +115,7 @@ class Experiment:
             norm_group=config.model.norm_group,
             norm_axis="data",
             columns=self.columns or stacking.columns(self.platform, examples),
+            batch_parts=self.mesh.shape["data"],
         )
         return Recipe(
             model=model,
