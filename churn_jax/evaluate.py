@@ -7,11 +7,10 @@ report.json, report.md and report.html. Runs of one configuration form a group, 
 trained. `--step=all` adds accuracy and churn over training.
 """
 
-from churn_jax.system import startup
-from churn_jax.system.commands import run_command
+from churn_jax.system.commands import prepare, run_command
 
 if __name__ == "__main__":
-    startup.start(checkpoints=True)
+    prepare()
 
 from collections.abc import Sequence
 
