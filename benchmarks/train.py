@@ -29,7 +29,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from churn_jax.system.memory import use_huge_pages
+from churn_jax.system.memory import LARGE_PAGES
 
 SHAPES = {"lenet5": (28, 1, 10), "resnet": (32, 3, 10), "resnet_v2": (224, 3, 1000)}
 ROOT = Path(__file__).parents[1]
@@ -50,8 +50,6 @@ def main() -> None:
     """Runs all contenders, or is one of them."""
     options = _options()
     if options.worker:
-        if options.worker.startswith("churn_jax"):
-            use_huge_pages()  # as the commands do
         print(json.dumps(_contender(options)))
         return
     results = []
@@ -96,7 +94,10 @@ def _in_process(options: argparse.Namespace, model: str, name: str) -> dict[str,
     same = ("batch", "runs", "members", "repeats", "steps", "processes")
     flags = [f"--{key}={getattr(options, key)}" for key in same]
     command = [sys.executable, __file__, f"--models={model}", f"--worker={name}", *flags]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    environment = dict(os.environ)
+    if name.startswith("churn_jax"):  # as the scripts of launch/ do
+        environment.setdefault(*LARGE_PAGES.split("=", 1))
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
     if done.returncode:
         return {"name": name, "failed": True}
     return {"name": name, **json.loads(done.stdout.splitlines()[-1])}

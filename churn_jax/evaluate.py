@@ -7,10 +7,11 @@ report.json, report.md and report.html. Runs of one configuration form a group, 
 trained. `--step=all` adds accuracy and churn over training.
 """
 
-from churn_jax.system.commands import prepare, run_command
+from churn_jax.system import startup
+from churn_jax.system.commands import run_command
 
 if __name__ == "__main__":
-    prepare()
+    startup.start(checkpoints=True)
 
 from collections.abc import Sequence
 

@@ -8,10 +8,11 @@ schedule. A slice is named as it is ordered (v3-32, v5litepod-16) or as libtpu n
 v5e:4x4). Needs pip install '.[tpu]', no TPU and no data.
 """
 
-from churn_jax.system.commands import prepare, run_command
+from churn_jax.system import startup
+from churn_jax.system.commands import run_command
 
 if __name__ == "__main__":
-    prepare()
+    startup.start()
 
 import json
 import os
@@ -22,17 +23,11 @@ from ml_collections import config_flags
 
 from churn_jax.system.arguments import parse_flags
 
-_FLAGS = flags.FlagValues()
-config_flags.DEFINE_config_file(
-    "config", None, "Config file, as configs/cifar10.py:codistill_skl.", flag_values=_FLAGS
-)
-flags.DEFINE_string("topology", None, "Slice, as v3-32 or v3:4x4x1.", flag_values=_FLAGS)
-flags.DEFINE_string("json", None, "File to write the figures to.", flag_values=_FLAGS)
-
 
 def main() -> None:
     """The command."""
-    values = parse_flags(_FLAGS, sys.argv, ("config", "topology"))
+    known = _flags()
+    values = parse_flags(known, sys.argv, ("config", "topology"))
 
     # JAX only once the flags are right, and without looking for a TPU of this machine.
     os.environ["JAX_PLATFORMS"] = "cpu"
@@ -41,13 +36,23 @@ def main() -> None:
     from churn_jax.storage.files import write_atomically
 
     config = config_lib.check(values)
-    chip, topology = chips.find(str(_FLAGS["topology"].value))
+    chip, topology = chips.find(known.topology)
     compiled = compiling.compile_step(config, compiling.slice_devices(topology))
     figures = estimate.estimate(compiled, chip)
     print(text.describe(figures, config, topology))
-    if path := _FLAGS["json"].value:
+    if path := known.json:
         plan = {"config": config_lib.to_dict(config), "topology": topology, **figures.to_dict()}
         write_atomically(path, json.dumps(plan, indent=2) + "\n")
+
+
+def _flags() -> flags.FlagValues:
+    known = flags.FlagValues()
+    config_flags.DEFINE_config_file(
+        "config", None, "Config file, as configs/cifar10.py:codistill_skl.", flag_values=known
+    )
+    flags.DEFINE_string("topology", None, "Slice, as v3-32 or v3:4x4x1.", flag_values=known)
+    flags.DEFINE_string("json", None, "File to write the figures to.", flag_values=known)
+    return known
 
 
 if __name__ == "__main__":

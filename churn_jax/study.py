@@ -9,12 +9,11 @@ no other is at, or with --cell=NAME on machines of their own. Config keys are ov
 cells by --config.KEY=VALUE.
 """
 
-from churn_jax.system.commands import prepare, run_command
-from churn_jax.system.memory import use_huge_pages
+from churn_jax.system import startup
+from churn_jax.system.commands import run_command
 
 if __name__ == "__main__":
-    prepare()
-    use_huge_pages()  # before the imports, which take seconds
+    startup.start(trains=True, checkpoints=True)
 
 import ast
 import math
@@ -29,7 +28,6 @@ from churn_jax.storage.files import out_folder
 from churn_jax.studies import output, planning, results, running
 from churn_jax.studies.design import Options, Study, restrict
 from churn_jax.studies.planning import Plan
-from churn_jax.system import interruption
 from churn_jax.system.arguments import Parser
 
 _OVERRIDE = "--config."
@@ -168,5 +166,4 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
-    interruption.listen()
     run_command(main)

@@ -62,14 +62,18 @@ def main() -> int:
 
 def _environment(index: int, count: int, devices: int, port: int) -> dict[str, str]:
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
-    return os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
-        "JAX_NUM_PROCESSES": str(count),
-        "JAX_PROCESS_ID": str(index),
-        "XLA_FLAGS": flags.strip(),
-        "PYTHONUNBUFFERED": "1",
-    }
+    return (
+        {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+        | os.environ
+        | {  # large pages
+            "JAX_PLATFORMS": "cpu",
+            "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
+            "JAX_NUM_PROCESSES": str(count),
+            "JAX_PROCESS_ID": str(index),
+            "XLA_FLAGS": flags.strip(),
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
 
 
 def _wait(processes: list[subprocess.Popen]) -> int:

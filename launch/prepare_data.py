@@ -28,6 +28,11 @@ import os
 import subprocess
 import sys
 
+from churn_jax.system import startup
+
+if __name__ == "__main__":
+    startup.start()
+
 from churn_jax.data.prepare import ORIGINALS, prepare, tfds_name
 from churn_jax.errors import UserError
 from churn_jax.system.commands import run_command

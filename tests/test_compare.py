@@ -93,7 +93,7 @@ def test_positions_are_used_without_ids_and_said(tmp_path):
         {"old": tmp_path / "old.npy", "new": tmp_path / "new.npy"}, tmp_path / "labels.npy"
     ).report
     assert any("paired by position" in note for note in report["notes"])
-    assert any("detected as probs" in note for note in report["notes"])
+    assert any("detected as probabilities" in note for note in report["notes"])
     assert report["between"][0]["churn"]["mean"] == metrics.churn(OLD, NEW)
 
 
@@ -107,11 +107,13 @@ def test_absolute_and_relative_paths_and_arrays_mix(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("values", "kind"),
-    [(OLD, "probs"), (np.log(OLD), "log-probs"), (np.log(OLD) + 2.0, "logits")],
+    [(OLD, "probabilities"), (np.log(OLD), "log-probabilities"), (np.log(OLD) + 2.0, "logits")],
 )
 def test_kinds_are_detected_and_said(values, kind):
     report = compare({"old": values, "new": OLD}).report
-    assert any(f"old[0]: values detected as {kind}" in note for note in report["notes"])
+    assert any(
+        "old[0]" in note and f"values detected as {kind}" in note for note in report["notes"]
+    )
     assert report["between"][0]["schurn"]["mean"] == pytest.approx(0, abs=1e-6)
 
 
@@ -189,19 +191,15 @@ def test_the_command_exits_0_1_or_2(tmp_path, capsys):
         np.savez(tmp_path / f"{name}.npz", probs=probs, labels=LABELS)
     files = [tmp_path / "old.npz", tmp_path / "new.npz"]
     assert run([*files, "--fail_if=churn>0.99, nfr>0.9", f"--out={tmp_path / 'a'}"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "PASSED: all 2 limits are kept"
+    assert capsys.readouterr().out.splitlines()[-1] == "PASSED: all 2 conditions hold"
     assert run([*files, "--fail_if=churn>0.001, nfr>0.9", f"--out={tmp_path / 'b'}"]) == 1
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith(
-        f"FAILED: churn {100 * metrics.churn(OLD, NEW):.1f} %, limit 0.1 %: over"
-    )
+    assert capsys.readouterr().out.splitlines()[-1] == "FAILED: churn>0.001"
     suite = ElementTree.parse(tmp_path / "b/junit.xml").getroot()
-    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
     assert len(suite.findall("testcase/failure")) == 1
     assert run([*files, "--fail_if=chrn>0.001", f"--out={tmp_path / 'c'}"]) == 2
     assert "did you mean 'churn'" in capsys.readouterr().err
-    # Nothing but what tells a CI that there is no verdict.
-    assert [path.name for path in (tmp_path / "c").iterdir()] == ["junit.xml"]
+    assert not (tmp_path / "c").exists()
     assert run(files) == 0
     assert "Going from old to new changes" in capsys.readouterr().out
 

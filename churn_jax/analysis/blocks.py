@@ -126,18 +126,25 @@ def measure_block(
     shape = (len(runs), rows.stop - rows.start, num_classes)
     with lent(shape) as relative, lent(shape) if wanted.logs else nullcontext() as logs:
         block = _softmax(runs, rows, labels, relative, logs)
-        return _measured(block, rows, labels, wanted, l1_of_pairs)
+        return _measured(block, _decided(runs, rows, block), rows, labels, wanted, l1_of_pairs)
+
+
+def _decided(runs: Sequence[Run], rows: slice, block: _Softmax) -> np.ndarray:
+    """The predicted classes [run, row]: those that a run gives, else those of the largest value."""
+    given = [None if run.predicted is None else run.predicted(rows) for run in runs]
+    return np.stack([block.prediction[i] if g is None else g for i, g in enumerate(given)])
 
 
 def _measured(
     block: _Softmax,
+    predictions: np.ndarray,
     rows: slice,
     labels: np.ndarray | None,
     wanted: Wanted,
     l1_of_pairs: PairKernel,
 ) -> Block:
     values = _run_values(block, labels is not None, wanted.scores)
-    pairs = {"churn": _differ(block.prediction)}
+    pairs = {"churn": _differ(predictions)}
     for alpha in wanted.alphas:
         pairs[schurn_key(alpha)] = 0.5 * l1_of_pairs(block.power(alpha))
     for name in wanted.distances:
@@ -147,7 +154,7 @@ def _measured(
         pairs["lemma2"] = (pairs["l1"] >= least_gap).astype(np.float32)
     return Block(
         rows=rows,
-        predictions=block.prediction,
+        predictions=predictions,
         values=values,
         pairs=pairs,
         bins=_class_bins(block, labels) if wanted.classwise and labels is not None else None,
@@ -156,6 +163,8 @@ def _measured(
 
 
 def _predicted(run: Run, rows: slice) -> np.ndarray:
+    if run.predicted is not None:
+        return run.predicted(rows)
     values = np.asarray(run.rows(rows))
     return values if run.kind == "classes" else values.argmax(1)
 

@@ -6,7 +6,7 @@ The command `python -m churn_jax.compare` is a thin front-end of this.
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from etils import epath
@@ -21,12 +21,19 @@ from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UserError
 from churn_jax.predictions import origins, workdirs
 from churn_jax.predictions.alignment import Aligned, align
-from churn_jax.predictions.readers import Kind, Source, read, read_labels
+from churn_jax.predictions.readers import (
+    Kind,
+    ReadOptions,
+    Source,
+    label_source,
+    read,
+    read_array,
+    read_columns,
+    read_labels,
+)
 from churn_jax.predictions.readers.slices import read_slices
-from churn_jax.predictions.readers.values import settle
-from churn_jax.report.gate import Gate, Outcome, Verdict
-from churn_jax.report.junit import Timing
-from churn_jax.report.report import Report
+from churn_jax.predictions.readers.source import Raw
+from churn_jax.report.report import Gate, Report, Verdict
 from churn_jax.report.thumbnails import pictures
 from churn_jax.storage.files import reach
 
@@ -38,12 +45,10 @@ class Comparison:
     Attributes:
       report: everything; `report["between"][0]["churn"]["mean"]` reads it as report.json has it.
       provenance: what made the predictions, where their files say it.
-      timing: of the comparison.
     """
 
     report: Report
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    timing: Timing | None = None
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -52,13 +57,8 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether the gate lets the new one pass; also where there is no gate."""
-        return self.outcome == "passed"
-
-    @property
-    def outcome(self) -> Outcome:
-        """'passed', 'failed', or 'undecided' where there is no result to test the gate by."""
-        return self.report.gate.outcome if self.report.gate else "passed"
+        """Whether no condition of the gate is true."""
+        return not any(verdict.failed for verdict in self.verdicts)
 
     def verdict(self) -> str:
         """The gate's verdict in one line, or what changed where there is no gate."""
@@ -78,7 +78,7 @@ class Comparison:
 
     def to_junit(self) -> str:
         """The gate's conditions as a JUnit file, one test case each."""
-        return reports.to_junit(self.report, self.timing)
+        return reports.to_junit(self.report)
 
     def to_records(self) -> list[dict[str, Any]]:
         """One flat record for each measure: group, measure, mean, low, high, covers."""
@@ -92,7 +92,7 @@ class Comparison:
 
     def write(self, out: epath.PathLike) -> None:
         """Writes report.json, report.md, report.html and, with a gate, junit.xml into a folder."""
-        reports.write(self.report, out, self._pictures(), self.timing)
+        reports.write(self.report, out, self._pictures())
 
     def _pictures(self) -> dict[str, str]:
         assert self.report.breakdowns is not None
@@ -104,13 +104,17 @@ def compare(
     labels: ArrayLike | epath.PathLike | None = None,
     *,
     kind: Kind | None = None,
+    id: str | None = None,
+    label: str | None = None,
+    prediction: str | None = None,
+    columns: Sequence[str] = (),
+    missing: Literal["refuse", "drop"] = "refuse",
+    on: Literal["all", "common"] = "all",
     alphas: Sequence[float] = EVERYTHING.alphas,
     everything: bool = True,
     slices: epath.PathLike | Mapping[str, ArrayLike] | None = None,
     fail_if: str | None = None,
-    pass_if: str | None = None,
     confident: bool = False,
-    pass_undecided: bool = False,
 ) -> Comparison:
     """Compares the predictions of groups of runs: within each group and from group to group.
 
@@ -118,56 +122,58 @@ def compare(
         compare({"old": ["a/0.npz", "a/1.npz"], "new": ["b/0.npz", "b/1.npz"]})
 
     Args:
-      groups: for each group's name its runs: a path or an array, or a list of them. Arrays are
-        [example, class] values or [example] predicted classes, and are paired by position.
+      groups: for each group's name its runs: a path, an array, a dictionary of arrays, a data
+        frame, or a list of them. Arrays are [example, class] values or [example] predicted classes,
+        and are paired by position; dictionaries and frames have what files have, under its names.
       labels: [example] true classes, or a file of them; else those inside the files.
       kind: what the values are: 'probs', 'log_probs', 'logits' or 'classes'; else the name of the
         array in the file says it, or it is detected and noted in the report.
+      id, label, prediction: the column or array with the ids, the true and the predicted classes,
+        where its name doesn't say it.
+      columns: those with the classes' values; what else a table has is left out then.
+      missing: what becomes of an example that lacks a value in some file: 'refuse' or 'drop'.
+      on: 'common' compares the examples that all files have, 'all' refuses files of different ones.
       alphas: the α of SChurn_α.
       everything: whether to measure entropy, Brier score, distances of probabilities and classwise
         calibration too, which takes several times as long for many classes.
       slices: a .csv file, or for each way of slicing the slice of every example.
-      fail_if: conditions of which none may be true; see `churn_jax.analysis.gate`.
-      pass_if: conditions that the 95 % interval must show.
-      confident: whether one of `fail_if` counts only where the interval leaves no doubt.
-      pass_undecided: whether the gate passes where it can't be decided.
+      fail_if: the gate's conditions; see `churn_jax.analysis.gate`.
+      confident: whether the gate fails only where the interval leaves no doubt.
 
     Raises:
-      UserError: files are damaged or do not belong together, or a condition can't be read.
+      UserError: files are damaged or do not belong together, or a condition cannot be decided.
     """
-    timing = Timing.begin()
-    sources = {name: _sources(name, runs, kind) for name, runs in groups.items()}
+    options = ReadOptions(kind, id, label, prediction, tuple(columns), missing)
+    sources = {name: _sources(name, runs, options) for name, runs in groups.items()}
     if sum(len(runs) for runs in sources.values()) < 2:
         raise UserError("churn is between models: give at least 2 runs")
     _refuse_mixtures(sources)
-    aligned = align(sources, _label_source(labels))
+    aligned = align(sources, _label_source(labels, options), on)
     wanted = Wanted(alphas, everything, DISTANCES if everything else (), everything)
     samples = _samples(aligned, wanted)
-    given = _slices(slices, aligned.ids)
+    given = _slices(slices, aligned.ids, id)
     report = building.report(
         samples, _subject(aligned, _failed(groups)), aligned.ids, aligned.class_names, given
     )
-    verdicts = gate.check(
-        samples,
-        fail_if,
-        pass_if,
-        confident=confident,
-        parts=_parts(aligned, given),
-        no_result=next((group.fault for group in report.groups if group.fault), None),
-    )
-    gated = dataclasses.replace(report, gate=Gate(confident, tuple(verdicts), pass_undecided))
-    return Comparison(gated, aligned.provenance, timing)
+    verdicts = gate.check(fail_if, samples, confident) if fail_if is not None else ()
+    gated = dataclasses.replace(report, gate=Gate(confident, tuple(verdicts)))
+    return Comparison(gated, aligned.provenance)
 
 
-def _sources(name: str, runs: Any, kind: Kind | None) -> list[Source]:
-    """The runs of a group, from paths or arrays."""
+def _sources(name: str, runs: Any, options: ReadOptions) -> list[Source]:
+    """The runs of a group, from paths, arrays, dictionaries or data frames."""
     found: list[Source] = []
     for index, run in enumerate(_listed(runs)):
+        title = f"{name}[{index}]"
         if _is_path(run):
-            found += read(run, kind)
+            found += read(run, options)
+        elif isinstance(run, Mapping):
+            found.append(read_columns(title, run, options))
+        elif hasattr(run, "columns"):
+            table = {str(column): np.asarray(run[column]) for column in run.columns}
+            found.append(read_columns(title, table, options, table=True))
         else:
-            values = np.asarray(run)
-            found.append(settle(Source(f"{name}[{index}]", values), kind))
+            found.append(read_array(title, run, options))
     if not found:
         raise UserError(f"the group {name!r} has no runs")
     return found
@@ -216,38 +222,26 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, str | epath.Path) or hasattr(value, "__fspath__")
 
 
-def _label_source(labels: ArrayLike | epath.PathLike | None) -> Source | None:
+def _label_source(labels: ArrayLike | epath.PathLike | None, options: ReadOptions) -> Source | None:
     if labels is None:
         return None
     if _is_path(labels):
-        return read_labels(labels)  # type: ignore[arg-type]
-    array = np.asarray(labels)
-    if array.ndim != 1:
-        raise UserError(f"labels must be [example], not {list(array.shape)}")
-    return Source("labels", array, labels=array)
+        return read_labels(labels, options)  # type: ignore[arg-type]
+    return label_source(Raw("labels", None, labels=np.asarray(labels)), options)
 
 
 def _slices(
-    slices: epath.PathLike | Mapping[str, ArrayLike] | None, ids: np.ndarray
+    slices: epath.PathLike | Mapping[str, ArrayLike] | None, ids: np.ndarray, id_column: str | None
 ) -> dict[str, np.ndarray]:
     if slices is None:
         return {}
     if not isinstance(slices, Mapping):
-        return read_slices(reach(slices, "--slices"), ids)
+        return read_slices(reach(slices, "--slices"), ids, id_column)
     given = {name: np.asarray(values).astype(np.str_) for name, values in slices.items()}
     for name, values in given.items():
         if values.shape != ids.shape:
             raise UserError(f"the slices {name!r} have shape {list(values.shape)}, not {len(ids)}")
     return given
-
-
-def _parts(aligned: Aligned, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Every way of slicing, the true classes among them."""
-    if aligned.labels is None:
-        return dict(given)
-    if "class" in given:
-        raise UserError("--slices: a column called 'class', as the true classes are; rename it")
-    return {"class": np.array(aligned.class_names)[aligned.labels], **given}
 
 
 def _samples(aligned: Aligned, wanted: Wanted) -> Samples:

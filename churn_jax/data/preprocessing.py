@@ -23,9 +23,6 @@ _RATIO_RANGE = (3 / 4, 4 / 3)
 _LOG_RATIO_RANGE = (math.log(3 / 4), math.log(4 / 3))
 _ATTEMPTS = 10
 
-# Batches are made side by side: a picture is no work to share.
-cv2.setNumThreads(0)
-
 
 def training_image(picture: Picture, size: int, flip: bool, rng: np.random.Generator) -> np.ndarray:
     """A random part of `picture`, mirrored half of the time if `flip`.

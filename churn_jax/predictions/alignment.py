@@ -2,16 +2,19 @@
 
 Examples are joined by id where there are ids, in whatever order each file has them. Without ids the
 position counts, if every file has the same number of examples. Anything that could pair the wrong
-rows or columns is refused: ids that are not in every file, labels that differ, class names in
-another order.
+rows or columns is refused; classes are matched by `classes`.
 """
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
 from churn_jax.errors import UserError
+from churn_jax.predictions import classes as classes_
+from churn_jax.predictions.classes import Classes
+from churn_jax.predictions.joining import Joined, join
 from churn_jax.predictions.memory_maps import in_bounded_memory
 from churn_jax.predictions.readers import Source
 from churn_jax.predictions.run import Run
@@ -28,7 +31,8 @@ class Aligned:
       ids: [example] of str: the examples' ids, or their positions.
       num_classes: columns of the values.
       class_names: one for each class.
-      notes: what a reader must know: positions instead of ids, kinds that were detected.
+      notes: what a reader must know: positions instead of ids, what was read as what, which
+        examples were left out.
       origins: the provenance of each run; {} where its file has none.
     """
 
@@ -47,182 +51,154 @@ class Aligned:
         return next(filter(None, self.origins), {})
 
 
-def align(groups: Mapping[str, Sequence[Source]], labels: Source | None = None) -> Aligned:
+def align(
+    groups: Mapping[str, Sequence[Source]],
+    labels: Source | None = None,
+    on: Literal["all", "common"] = "all",
+) -> Aligned:
     """Joins the examples of all sources.
 
     Args:
       groups: the runs of each group, by its name.
-      labels: labels from a file of their own, which count instead of those beside predictions.
+      labels: labels from a file of their own, which count instead of those beside predictions, and
+        may be of more examples.
+      on: 'common' compares the examples that all files have, and says how many are left out;
+        'all' refuses files of different examples.
 
     Raises:
       UserError: two files do not belong together; the message names the second and the fault.
     """
     sources = [source for members in groups.values() for source in members]
-    first = sources[0]
-    ids, orders = _join(sources)
-    num_classes, class_names, codes = _classes(sources, labels)
-    found = _labels(sources, orders, labels, ids, codes, num_classes)
+    joined = join(sources, labels, on == "common")
+    classes = classes_.unite(sources, labels)
+    notes = [*joined.notes, *_readings(sources), *classes.notes]
     runs = []
-    places = iter(orders)
+    places = zip(joined.rows, classes.columns, strict=True)
     for index, members in enumerate(groups.values()):
         for source in members:
-            values = source.values
-            if values.ndim == 1:
-                values = _as_codes(source.name, values, codes, num_classes)
-            kind = source.kind or "probs"
-            rows = in_bounded_memory(_rows_of(values, next(places)), values)
-            runs.append(Run(rows, kind, index, source.name))
-    notes = list(dict.fromkeys(source.note for source in sources if source.note))
-    if first.ids is None:
-        notes.insert(0, "The files have no example ids: rows are paired by position.")
+            rows, columns = next(places)
+            run, note = _run(source, rows, columns, classes, index)
+            runs.append(run)
+            notes += [note] if note else []
     return Aligned(
         runs=runs,
         groups=list(groups),
-        labels=found,
-        ids=ids,
-        num_classes=num_classes,
-        class_names=class_names,
+        labels=_labels(sources, labels, joined, classes),
+        ids=joined.ids,
+        num_classes=max(2, len(classes.names)),
+        class_names=classes.names,
         notes=notes,
         origins=[source.provenance or {} for source in sources],
     )
 
 
-def _rows_of(values: np.ndarray, order: np.ndarray | None) -> Callable[[slice], np.ndarray]:
-    if order is None:
-        return lambda rows: values[rows]
-    return lambda rows: values[order[rows]]
+def _run(
+    source: Source,
+    rows: np.ndarray | None,
+    columns: np.ndarray | None,
+    classes: Classes,
+    group: int,
+) -> tuple[Run, str]:
+    """A source as a run of the joined examples and classes, and what to say of it."""
+    predicted = None
+    if source.predicted is not None:
+        codes = classes.codes(source, "prediction", source.predicted)
+        predicted = codes if rows is None else codes[rows]
+    values = source.values
+    if values is None:
+        assert predicted is not None
+        return Run(predicted.__getitem__, "classes", group, source.name), ""
+    if values.shape[1] == 1:
+        assert columns is not None
+        values, columns = _both(values, source.kind, int(columns[0])), None
+    read = in_bounded_memory(_rows_of(values, rows, columns), values)
+    if predicted is None:
+        return Run(read, source.kind, group, source.name), ""
+    note = _disagreement(source, read, predicted, len(classes.names))
+    return Run(read, source.kind, group, source.name, predicted.__getitem__), note
 
 
-def _join(sources: Sequence[Source]) -> tuple[np.ndarray, list[np.ndarray | None]]:
-    """The examples' ids in the first file's order, and for each file where they are in it."""
-    first = sources[0]
-    for source in sources[1:]:
-        if (source.ids is None) != (first.ids is None):
-            with_ids, without = (source, first) if first.ids is None else (first, source)
-            raise UserError(f"{without.name}: has no example ids, but {with_ids.name} has")
-        if first.ids is None and len(source.values) != len(first.values):
-            raise UserError(
-                f"{source.name}: has {len(source.values)} examples and no ids, "
-                f"{first.name} has {len(first.values)}"
-            )
-    if first.ids is None:
-        return np.arange(len(first.values)).astype(np.str_), [None] * len(sources)
-    return first.ids, [_order(source, first.name, first.ids) for source in sources]
+def _rows_of(
+    values: np.ndarray, rows: np.ndarray | None, columns: np.ndarray | None
+) -> Callable[[slice], np.ndarray]:
+    if rows is None and columns is None:
+        return lambda wanted: values[wanted]
+    if columns is None:
+        assert rows is not None
+        return lambda wanted: values[rows[wanted]]
+    if rows is None:
+        return lambda wanted: values[wanted][:, columns]
+    return lambda wanted: values[rows[wanted]][:, columns]
 
 
-def _order(source: Source, reference: str, ids: np.ndarray) -> np.ndarray | None:
-    """Where each id is in the source; None if they are in the same order."""
-    theirs = source.ids
-    assert theirs is not None
-    if len(theirs) == len(ids) and np.array_equal(theirs, ids):
-        return None
-    sorted_places = np.argsort(theirs)
-    found = np.searchsorted(theirs, ids, sorter=sorted_places)
-    order = sorted_places[np.minimum(found, len(theirs) - 1)]
-    missing = theirs[order] != ids
-    if missing.any():
-        example = str(ids[int(np.argmax(missing))])
-        raise UserError(f"{source.name}: lacks the example {example!r} of {reference}")
-    if len(theirs) > len(ids):
-        extra = np.setdiff1d(theirs, ids)[0]
-        raise UserError(f"{source.name}: has the example {str(extra)!r}, which {reference} lacks")
-    return order
-
-
-def _classes(
-    sources: Sequence[Source], labels: Source | None
-) -> tuple[int, tuple[str, ...], dict[str, int]]:
-    """(number of classes, their names, the index of each name)."""
-    soft = [source for source in sources if source.values.ndim == 2]
-    for source in soft[1:]:
-        if source.values.shape[1] != soft[0].values.shape[1]:
-            raise UserError(
-                f"{source.name}: has {source.values.shape[1]} classes, "
-                f"{soft[0].name} has {soft[0].values.shape[1]}"
-            )
-    named = [source for source in sources if source.class_names]
-    for source in named[1:]:
-        if source.class_names != named[0].class_names:
-            raise UserError(_difference_of_names(source, named[0]))
-    if named:
-        names = named[0].class_names or ()
-    elif soft:
-        names = tuple(str(i) for i in range(soft[0].values.shape[1]))
+def _both(values: np.ndarray, kind: str, of: int) -> np.ndarray:
+    """Values [example, 2] from those of one class of two."""
+    one = np.asarray(values[:, 0], np.float64)
+    if kind == "logits":
+        other = np.zeros_like(one)
+    elif kind == "log_probs":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            other = np.log(-np.expm1(one))
     else:
-        names = _names_from_values(sources, labels)
-    return len(names), names, {name: i for i, name in enumerate(names)}
+        other = 1 - one
+    return np.stack([other, one] if of == 1 else [one, other], 1)
 
 
-def _difference_of_names(source: Source, reference: Source) -> str:
-    ours, theirs = source.class_names or (), reference.class_names or ()
-    if sorted(ours) == sorted(theirs):
-        return f"{source.name}: has the classes of {reference.name} in another order"
-    different = next((name for name in ours if name not in theirs), None)
-    return f"{source.name}: has other classes than {reference.name}" + (
-        f" ({different!r})" if different else f" ({len(ours)} instead of {len(theirs)})"
+def _disagreement(
+    source: Source, read: Callable[[slice], np.ndarray], predicted: np.ndarray, num_classes: int
+) -> str:
+    """How many predicted classes are not those of the largest value, in words."""
+    most, size = max(1, (1 << 20) // num_classes), len(predicted)
+    differ = 0
+    for start in range(0, size, most):
+        wanted = slice(start, min(start + most, size))
+        block = np.asarray(read(wanted))
+        given = block[np.arange(len(block)), predicted[wanted]]
+        differ += int(np.count_nonzero(given < block.max(1)))
+    if not differ:
+        return ""
+    if num_classes == 2 and source.values is not None and source.values.shape[1] == 1:
+        one = np.asarray(source.values[:, 0])
+        if source.kind == "probs" and differ > size // 10 and one.min() >= 0.5:
+            raise UserError(
+                f"{source.name}: its one probability is of the predicted class, not of one class "
+                "of two (none is below 0.5, whatever is predicted); leave it out by "
+                "--kind=classes"
+            )
+    return (
+        f"{source.name}: the predicted class is not the one of the largest value in {differ:,} of "
+        f"{size:,} examples: the predicted classes count, and the values for what needs them."
     )
 
 
-def _names_from_values(sources: Sequence[Source], labels: Source | None) -> tuple[str, ...]:
-    """The classes that appear, where files hold predicted classes alone."""
-    arrays = [source.values for source in sources]
-    arrays += [
-        source.labels for source in (*sources, labels) if source and source.labels is not None
-    ]
-    if any(array.dtype.kind not in "iu" for array in arrays):
-        return tuple(
-            np.unique(np.concatenate([array.astype(np.str_) for array in arrays])).tolist()
-        )
-    largest = max(int(array.max()) for array in arrays)
-    if largest >= 1 << 24:
-        raise UserError(f"{sources[0].name}: the predicted class {largest} is no class")
-    return tuple(str(i) for i in range(max(2, largest + 1)))
-
-
 def _labels(
-    sources: Sequence[Source],
-    orders: Sequence[np.ndarray | None],
-    separate: Source | None,
-    ids: np.ndarray,
-    codes: dict[str, int],
-    num_classes: int,
+    sources: Sequence[Source], separate: Source | None, joined: Joined, classes: Classes
 ) -> np.ndarray | None:
     if separate is not None:
         assert separate.labels is not None
-        order = None
-        if separate.ids is not None:
-            order = _order(separate, sources[0].name, ids)
-        elif len(separate.labels) != len(ids):
-            raise UserError(
-                f"{separate.name}: has {len(separate.labels)} labels for {len(ids)} examples"
-            )
-        found = _as_codes(separate.name, separate.labels, codes, num_classes)
-        return found if order is None else found[order]
-    result = None
-    for source, order in zip(sources, orders, strict=True):
+        found = classes.codes(separate, "label", separate.labels)
+        return found if joined.label_rows is None else found[joined.label_rows]
+    result: np.ndarray | None = None
+    for source, rows in zip(sources, joined.rows, strict=True):
         if source.labels is None:
             continue
-        found = _as_codes(source.name, source.labels, codes, num_classes)
-        found = found if order is None else found[order]
+        found = classes.codes(source, "label", source.labels)
+        found = found if rows is None else found[rows]
         if result is not None and np.any(found != result):
-            example = str(ids[int(np.argmax(found != result))])
-            raise UserError(f"{source.name}: the label of {example!r} is another one than before")
+            wrong = found != result
+            example = str(joined.ids[int(np.argmax(wrong))])
+            raise UserError(
+                f"{source.name}: the label of {example!r} is another one than in the files before, "
+                f"as in {np.count_nonzero(wrong):,} of {len(wrong):,} examples"
+            )
         result = found
     return result
 
 
-def _as_codes(name: str, values: np.ndarray, codes: dict[str, int], num_classes: int) -> np.ndarray:
-    """Classes as integers in [0, num_classes)."""
-    if values.dtype.kind in "iu":
-        if values.min() < 0 or values.max() >= num_classes:
-            wrong = values[(values < 0) | (values >= num_classes)][0]
-            raise UserError(f"{name}: the class {wrong} is outside 0 to {num_classes - 1}")
-        return values.astype(np.int32)
-    if values.dtype.kind not in "US":
-        raise UserError(f"{name}: classes must be integers or names, not {values.dtype}")
-    texts = np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
-    unique, inverse = np.unique(texts, return_inverse=True)
-    for text in unique.tolist():
-        if text not in codes:
-            raise UserError(f"{name}: {text!r} is none of the classes")
-    return np.array([codes[text] for text in unique.tolist()], np.int32)[inverse]
+def _readings(sources: Sequence[Source]) -> list[str]:
+    """What was read as what, once for all files of which the same is said."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for source in sources:
+        if source.notes:
+            alike.setdefault(source.notes, []).append(source.name)
+    return [f"{', '.join(files)}: {'; '.join(notes)}." for notes, files in alike.items()]

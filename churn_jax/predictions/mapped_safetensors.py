@@ -29,6 +29,7 @@ _DTYPES: dict[str, np.dtype] = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
+_SHORT_FLOATS = {"BF16": "bfloat16", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
 
 
 def read_tensors(path: epath.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -55,6 +56,8 @@ def read_tensors(path: epath.PathLike) -> tuple[dict[str, np.ndarray], dict[str,
         if not isinstance(metadata, dict):
             raise ValueError("the metadata is not an object")
         tensors = {name: _tensor(buffer, start, name, entry) for name, entry in header.items()}
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: damaged safetensors file: {error}") from None
     return tensors, metadata
@@ -76,9 +79,7 @@ def _open(path: epath.Path) -> np.ndarray:
 
 def _tensor(buffer: np.ndarray, start: int, name: str, entry: dict[str, Any]) -> np.ndarray:
     """One tensor of the file, mapped; raises ValueError, KeyError or TypeError if it is damaged."""
-    if entry["dtype"] not in _DTYPES:
-        raise ValueError(f"tensor {name!r} has the unsupported type {entry['dtype']!r}")
-    dtype = _DTYPES[entry["dtype"]]
+    dtype = _dtype(name, entry["dtype"])
     shape = entry["shape"]
     begin, end = entry["data_offsets"]
     if not all(type(n) is int and n >= 0 for n in (*shape, begin, end)):
@@ -89,3 +90,16 @@ def _tensor(buffer: np.ndarray, start: int, name: str, entry: dict[str, Any]) ->
         raise ValueError(f"tensor {name!r} ends after the file does: it is truncated")
     flat: np.ndarray = buffer[start + begin : start + end].view(dtype)
     return flat.reshape(shape)
+
+
+def _dtype(name: str, code: str) -> np.dtype:
+    """NumPy's type, or that of ml_dtypes for the short floats that NumPy does not have."""
+    if code in _SHORT_FLOATS:
+        try:
+            import ml_dtypes
+        except ImportError:
+            raise UserError(f"reading {code} needs ml_dtypes (pip install ml_dtypes)") from None
+        return np.dtype(getattr(ml_dtypes, _SHORT_FLOATS[code]))
+    if code not in _DTYPES:
+        raise ValueError(f"tensor {name!r} has the unsupported type {code!r}")
+    return _DTYPES[code]

@@ -17,9 +17,12 @@ class Run:
         at their word.
       group: index of the group of runs it belongs to.
       name: what to call it when its values are at fault.
+      predicted: maps a slice of examples to the predicted classes [example], where they are given
+        beside values; None where the largest value says them.
     """
 
     rows: Callable[[slice], np.ndarray]
     kind: str
     group: int = 0
     name: str = "run"
+    predicted: Callable[[slice], np.ndarray] | None = None

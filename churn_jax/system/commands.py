@@ -4,7 +4,6 @@ Exit code 0: done; 1: the gate of `compare` failed, and nothing else; 2: bad inp
 can't be decided; 70: a bug, which keeps its traceback; 75 and 130: interrupted.
 """
 
-import gc
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,26 +17,17 @@ from churn_jax.system.interruption import CTRL_C, Interrupted
 BAD_INPUT = 2
 BUG = 70  # EX_SOFTWARE of sysexits.h: never 1, which is a verdict
 
-# New objects between two looks for unreachable ones. Python's own 700 cost a tenth of a start:
-# imports and tracing make objects by the hundred thousand, and hardly any is garbage.
-_OBJECTS_BETWEEN_COLLECTIONS = 200_000
 
-
-def prepare() -> None:
-    """What breaks from now on, imports too, ends with the code of a bug, not with Python's 1."""
-    sys.excepthook = _end_with_a_bug
-
-
-def _end_with_a_bug(
+def end_with_a_bug(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
+    """For `sys.excepthook`: the exit code of a bug, not Python's 1."""
     traceback.print_exception(error)
     sys.exit(BUG)
 
 
 def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Runs a command and exits with its code (None is 0)."""
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     streams.make_unfailing()
     try:
         code = main() or 0

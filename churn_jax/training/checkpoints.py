@@ -11,7 +11,6 @@ and renames, so a checkpoint that was cut off is never taken for a whole one.
 
 import contextlib
 import errno
-import logging
 import os
 import re
 from collections.abc import Iterator
@@ -35,9 +34,6 @@ _UNSEALED = ("_CHECKPOINT_METADATA", "commit_success.txt")
 
 # Leaves that checkpoints lacked before they were introduced, when all of them were zero.
 _LATER = ("failed_at",)
-
-# Threads of Orbax log at length what it then raises.
-logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 class DamagedCheckpoint(UserError):

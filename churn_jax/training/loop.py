@@ -19,6 +19,7 @@ from churn_jax.errors import UserError
 from churn_jax.parallel import sharding
 from churn_jax.storage import locks
 from churn_jax.storage.files import out_folder, write_atomically
+from churn_jax.system import memory
 from churn_jax.system.console import is_first, say
 from churn_jax.system.interruption import Interruption
 from churn_jax.training import inference, provenance, teachers, weight_distances
@@ -96,6 +97,8 @@ def _say_start(experiment: Experiment, step: int) -> None:
         f"{experiment.total_steps} steps, mesh run {shape['run']} × member {shape['member']} × "
         f"data {shape['data']} on {jax.default_backend()}{begun}"
     )
+    if experiment.platform == "cpu":
+        memory.advise()
     if config.deterministic:
         say(weight_distances.note(experiment.platform))
 

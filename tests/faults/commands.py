@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from churn_jax import evaluate, main, study
-from churn_jax.system import commands, interruption
+from churn_jax.system import commands, startup
 
 TIMEOUT = 600
 
@@ -103,8 +103,7 @@ def _become(
         os.dup2(output, 1)
         os.dup2(output, 2)
         sys.argv = ["command", *arguments]
-        if entry is not evaluate.main:
-            interruption.listen()
+        startup.start(trains=entry is not evaluate.main, checkpoints=True)
         if sabotage:
             sabotage()
         commands.run_command(entry)

@@ -10,8 +10,8 @@ from tests.fixtures.experiments import ROOT
 
 # A verdict with its files: prints more than a pipe holds, and characters beyond ASCII.
 COMMAND = """
-from churn_jax.system import commands
-commands.prepare()
+from churn_jax.system import commands, startup
+startup.start()
 import sys
 {more}
 

@@ -1,53 +1,46 @@
-"""Large buffers come in large pages."""
+"""A training on a CPU whose memory comes in small pages says what that costs."""
 
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-MEASURE = """
-import os, resource, sys
-if os.environ.get("INSIDE"):
-    sys.modules[os.environ["INSIDE"]] = sys
-from churn_jax.system.memory import use_huge_pages
-begun = os.environ.setdefault("BEGUN_AS", str(os.getpid()))
-use_huge_pages()
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    bytearray(64 << 20)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print(min(faults() for _ in range(5)), begun == str(os.getpid()), sys.argv[1:])
+from tests.fixtures.experiments import ROOT
+
+# The kernel's setting, as a file that the test may write.
+COMMAND = """
+import pathlib, sys
+from churn_jax.system import memory
+memory._KERNEL = pathlib.Path(sys.argv[1])
+memory.advise()
+memory.advise()
 """
 
 
-def measure(**settings):
-    environment = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"} | settings
-    command = [sys.executable, "-c", MEASURE, "an argument"]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    faults, rest = done.stdout.strip().split(" ", 1)
-    assert rest == "True ['an argument']"
-    return int(faults)
+def said(tmp_path, kernel, **environment):
+    setting = tmp_path / "enabled"
+    if kernel is not None:
+        setting.write_text(kernel)
+    inherited = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, str(setting)],
+        cwd=ROOT, env=inherited | environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stderr.splitlines()
 
 
-def huge_pages_are_to_be_had():
-    setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-    return setting.exists() and "[madvise]" in setting.read_text()
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc is Linux's")
+def test_it_is_said_once_where_large_pages_are_given_on_request(tmp_path):
+    (line,) = said(tmp_path, "always [madvise] never\n")
+    assert "GLIBC_TUNABLES=glibc.malloc.hugetlb=1" in line
 
 
-pytestmark = pytest.mark.skipif(
-    not huge_pages_are_to_be_had(), reason="the kernel gives no huge pages, or gives them unasked"
-)
+@pytest.mark.parametrize("kernel", ["[always] madvise never\n", "always madvise [never]\n", None])
+def test_nothing_is_said_where_asking_changes_nothing(tmp_path, kernel):
+    assert said(tmp_path, kernel) == []
 
 
-def test_a_large_buffer_takes_few_pages():
-    assert measure() < 1_000
-
-
-def test_the_users_own_tunables_are_left_alone():
-    assert measure(GLIBC_TUNABLES="glibc.malloc.hugetlb=0") > 10_000
-
-
-def test_a_notebooks_kernel_is_not_started_anew():
-    assert measure(INSIDE="IPython") > 10_000
+def test_the_users_own_tunables_are_left_alone(tmp_path):
+    tunables = "glibc.malloc.hugetlb=0"
+    assert said(tmp_path, "always [madvise] never\n", GLIBC_TUNABLES=tunables) == []

@@ -11,7 +11,8 @@ import numpy as np
 from etils import epath
 
 from churn_jax.errors import UserError
-from churn_jax.predictions.readers.source import Source, from_named_arrays, refuse_bomb
+from churn_jax.predictions.readers.columns import Columns
+from churn_jax.predictions.readers.source import Raw, refuse_bomb
 from churn_jax.predictions.readers.spill import Spill
 
 _LOCAL_HEADER_BYTES = 30
@@ -35,7 +36,7 @@ _DAMAGE = (
 )
 
 
-def read_npy(path: epath.Path) -> Source:
+def read_npy(path: epath.Path) -> Raw:
     """One array: [example, class] values, or [example] predicted classes."""
     try:
         with open(path, "rb") as stream:
@@ -43,12 +44,12 @@ def read_npy(path: epath.Path) -> Source:
             wanted = stream.tell() + math.prod(shape) * dtype.itemsize
         if path.stat().length < wanted:
             raise ValueError(f"truncated, the shape {shape} needs {wanted:,} bytes")
-        return Source(str(path), np.load(path, mmap_mode="r", allow_pickle=False))
+        return Raw(str(path), np.load(path, mmap_mode="r", allow_pickle=False))
     except _DAMAGE as error:
         raise UserError(f"{path}: damaged .npy file: {error}") from None
 
 
-def read_npz(path: epath.Path) -> Source:
+def read_npz(path: epath.Path) -> Columns:
     """Named arrays: predictions, and where they are there labels, ids and class names."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -63,7 +64,7 @@ def read_npz(path: epath.Path) -> Source:
         raise
     except _DAMAGE as error:
         raise UserError(f"{path}: damaged .npz file: {error}") from None
-    return from_named_arrays(path, arrays)
+    return Columns(str(path), tuple(arrays), arrays, table=False)
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -84,16 +85,20 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 
 def _member(path: epath.Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
-    """One array of the archive: mapped if it is stored as it is, else unpacked to disk."""
+    """One array of the archive, held to its checksum: mapped if it is stored as it is, else
+    unpacked to disk."""
     with archive.open(entry) as stream:
         shape, fortran, dtype = _header(stream)
         start = stream.tell()
         if entry.file_size != start + math.prod(shape) * dtype.itemsize:
             raise ValueError(f"{entry.filename} does not have the bytes of its shape {shape}")
         order = "F" if fortran else "C"
-        if math.prod(shape) * dtype.itemsize == 0:
-            return np.empty(shape, dtype)
-        if entry.compress_type == zipfile.ZIP_STORED:
+        empty = math.prod(shape) * dtype.itemsize == 0
+        if empty or entry.compress_type == zipfile.ZIP_STORED:
+            while stream.read(_CHUNK):
+                pass  # the archive's checksum is looked at when the end is reached
+            if empty:
+                return np.empty(shape, dtype)
             offset = _data_offset(path, entry) + start
             return np.memmap(path, dtype, "r", offset, shape, order)  # type: ignore[call-overload]
         refuse_bomb(path, entry.compress_size, entry.file_size)

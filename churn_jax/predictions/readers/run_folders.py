@@ -6,13 +6,13 @@ from etils import epath
 from churn_jax.errors import UserError
 from churn_jax.predictions import prediction_file, workdirs
 from churn_jax.predictions.prediction_file import Predictions
-from churn_jax.predictions.readers.source import Source
+from churn_jax.predictions.readers.source import Raw
 from churn_jax.predictions.readers.spill import Spill
 
 _ROWS = 4096
 
 
-def read_run_folder(path: epath.Path) -> list[Source]:
+def read_run_folder(path: epath.Path) -> list[Raw]:
     """All runs of a workdir at its latest step that has predictions."""
     steps = workdirs.prediction_steps(path)
     if not steps:
@@ -21,10 +21,10 @@ def read_run_folder(path: epath.Path) -> list[Source]:
     return [from_predictions(str(file), prediction_file.read(file)) for file in files]
 
 
-def from_predictions(name: str, run: Predictions) -> Source:
-    """One run's prediction file as a source."""
+def from_predictions(name: str, run: Predictions) -> Raw:
+    """One run's prediction file as the readers have it."""
     names = run.provenance.get("class_names")
-    return Source(
+    return Raw(
         name=name,
         values=_counted(run),
         kind="log_probs",

@@ -1,57 +1,53 @@
-"""A file that says which slices examples are in: a .csv with a column for each way of slicing."""
-
-import csv
+"""A file that says which slices examples are in: a table with a column for each way of slicing."""
 
 import numpy as np
 from etils import epath
 
 from churn_jax.errors import UserError
-from churn_jax.predictions.readers.source import ID_NAMES
+from churn_jax.predictions.readers.columns import Columns
+from churn_jax.predictions.readers.containers import open_file
+from churn_jax.predictions.readers.names import id_texts
+from churn_jax.predictions.readers.roles import find_ids, is_index
 
 
-def read_slices(path: epath.PathLike, ids: np.ndarray) -> dict[str, np.ndarray]:
+def read_slices(
+    path: epath.PathLike, ids: np.ndarray, id_column: str | None = None
+) -> dict[str, np.ndarray]:
     """The name of each example's slice, [example] of str, by the name of the column.
 
     Args:
-      path: a .csv with a header; a column named id joins the rows to the examples, else
-        their order.
+      path: a .csv, .tsv or .parquet table; its ids join the rows to the examples, and it may have
+        more of them; without ids their order does.
       ids: [example] ids of the predictions.
+      id_column: what the column of ids is called, if not id or the like.
 
     Raises:
       UserError: the file is damaged, or lacks an example.
     """
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            table = list(csv.reader(stream, strict=True))
-    except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as .csv: {error}") from None
-    if len(table) < 2:
-        raise UserError(f"{path}: has no slices")
-    header, rows = table[0], table[1:]
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise UserError(f"{path}: row {number} has {len(row)} fields, not {len(header)}")
-    columns = {
-        name: np.array(values) for name, values in zip(header, zip(*rows, strict=True), strict=True)
-    }
-    id_name = next((name for name in ID_NAMES if name in columns), None)
-    order = _order(path, columns.pop(id_name), ids) if id_name else _positions(path, rows, ids)
+    path = epath.Path(path)
+    table = open_file(path, set)
+    if not isinstance(table, Columns) or not table.table:
+        raise UserError(f"{path}: slices are a table: .csv, .tsv or .parquet")
+    given = id_column if id_column in table.order else None
+    of_ids = find_ids(str(path), table.order, given)
+    columns = [name for name in table.order if name != of_ids and not is_index(name)]
     if not columns:
-        raise UserError(f"{path}: has no column of slices beside {id_name}")
-    return {name: values[order] for name, values in columns.items()}
+        raise UserError(f"{path}: has no column of slices beside {of_ids}")
+    if of_ids is not None:
+        rows = _rows(path, id_texts(table[of_ids]), ids)
+    elif table.size != len(ids):
+        raise UserError(f"{path}: has {table.size} rows and no ids for {len(ids)} examples")
+    else:
+        rows = np.arange(len(ids))
+    return {name: table[name][rows] for name in columns}
 
 
-def _order(path: epath.PathLike, theirs: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    places = {name: place for place, name in enumerate(theirs.tolist())}
-    if len(places) != len(theirs):
-        raise UserError(f"{path}: an id is there twice")
+def _rows(path: epath.Path, theirs: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    places: dict[str, int] = {}
+    for place, name in enumerate(theirs.tolist()):
+        if places.setdefault(name, place) != place and name:
+            raise UserError(f"{path}: the id {name!r} is there twice")
     missing = next((name for name in ids.tolist() if name not in places), None)
     if missing is not None:
         raise UserError(f"{path}: lacks the example {missing!r}")
     return np.array([places[name] for name in ids.tolist()])
-
-
-def _positions(path: epath.PathLike, rows: list[list[str]], ids: np.ndarray) -> np.ndarray:
-    if len(rows) != len(ids):
-        raise UserError(f"{path}: has {len(rows)} rows and no ids for {len(ids)} examples")
-    return np.arange(len(ids))

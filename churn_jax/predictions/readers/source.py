@@ -1,4 +1,4 @@
-"""What every reader returns, and how much a packed file may expand."""
+"""What readers take and return, and how much a packed file may expand."""
 
 import dataclasses
 from typing import Any, Literal
@@ -7,95 +7,116 @@ import numpy as np
 from etils import epath
 
 from churn_jax.errors import UserError
+from churn_jax.predictions.readers.names import Coded
 
 Kind = Literal["probs", "log_probs", "logits", "classes"]
 KINDS: tuple[Kind, ...] = ("probs", "log_probs", "logits", "classes")
-
-# Names under which people save these things; the first is ours.
-VALUE_NAMES: dict[str, Kind | None] = {
-    "probs": "probs",
-    "probabilities": "probs",
-    "y_prob": "probs",
-    "y_proba": "probs",
-    "log_probs": "log_probs",
+KIND_NAMES = {
+    "probs": "probabilities",
+    "log_probs": "log-probabilities",
     "logits": "logits",
-    "predictions": None,
-    "prediction": None,
-    "preds": None,
-    "y_pred": None,
+    "classes": "predicted classes",
 }
-LABEL_NAMES = ("labels", "label", "targets", "target", "y_true", "y")
-ID_NAMES = ("ids", "id", "example_ids", "example_id")
-CLASS_NAMES = ("class_names", "classes")
 
 _SMALL = 64 << 20
 _MOST_EXPANSION = 200
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
-    """The predictions of one model as they are in a file.
+class ReadOptions:
+    """What the owner of files says about them, where names and values don't.
+
+    Attributes:
+      kind: what the values are.
+      id, label, prediction: the columns or arrays with the examples' ids, their true classes and
+        the predicted classes.
+      columns: those with the classes' values; any other is then left out.
+      missing: what becomes of an example without a value: 'refuse' the file, or 'drop' it.
+    """
+
+    kind: Kind | None = None
+    id: str | None = None
+    label: str | None = None
+    prediction: str | None = None
+    columns: tuple[str, ...] = ()
+    missing: Literal["refuse", "drop"] = "refuse"
+
+
+@dataclasses.dataclass(frozen=True)
+class Raw:
+    """The arrays of one model's predictions as a file has them, once it is known which is which.
 
     Attributes:
       name: the file, as messages and reports call it.
-      values: [example, class] of any float type, or [example] predicted classes (integers or
-        names).
-      kind: what the values are; None until it is settled.
-      labels: [example] true classes (integers or names), or None.
-      ids: [example] of str, or None where the file has only positions.
+      values: [example, class] of any float type, or [example]: predicted classes, or numbers for
+        one class; None if there are none.
+      kind: what the values are, where their name says it.
+      predicted: [example] predicted classes beside values, or None.
+      labels, ids, index: [example] each, or None; `index` are the row names of a data frame.
       class_names: in the order of the columns, or None.
-      group: the method the predictions are of, where the file knows it.
-      note: what was detected rather than declared, for the report.
+      roles: what was read as what, for the report.
+      table: whether a missing value can be told from one that is no number.
     """
 
     name: str
-    values: np.ndarray
+    values: np.ndarray | None
     kind: Kind | None = None
+    predicted: np.ndarray | None = None
     labels: np.ndarray | None = None
     ids: np.ndarray | None = None
+    index: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
+    roles: tuple[str, ...] = ()
+    table: bool = False
     group: str | None = None
-    note: str = ""
+    provenance: dict[str, Any] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """The predictions of one model, checked.
+
+    Attributes:
+      name: the file, as messages and reports call it.
+      size: how many examples there are.
+      values: [example, class] of any float type, or None. A single column is of one class of two.
+      kind: what the values are; 'classes' where there are none.
+      predicted: predicted classes, or None where the values alone say them.
+      labels: true classes, or None.
+      ids: [example] of text, or None where the file has only positions.
+      index: [example] of text, a data frame's names of its rows, or None.
+      class_names: in the order of the columns, or None where they have no names.
+      missing: [example], whether something of the example is missing; None if nothing is.
+      group: the method the predictions are of, where the file knows it.
+      notes: what was read as what, for the report.
+      provenance: what made the predictions, where the file says it.
+    """
+
+    name: str
+    size: int
+    values: np.ndarray | None
+    kind: Kind
+    predicted: Coded | None = None
+    labels: Coded | None = None
+    ids: np.ndarray | None = None
+    index: np.ndarray | None = None
+    class_names: tuple[str, ...] | None = None
+    missing: np.ndarray | None = None
+    group: str | None = None
+    notes: tuple[str, ...] = ()
     provenance: dict[str, Any] | None = None
 
     def replace(self, **changes: Any) -> "Source":
         return dataclasses.replace(self, **changes)
 
-
-def from_named_arrays(path: epath.Path, arrays: dict[str, np.ndarray]) -> Source:
-    """The source in a file of named arrays.
-
-    Raises:
-      UserError: no array, or more than one, has a name of predictions.
-    """
-    found = [name for name in arrays if name in VALUE_NAMES]
-    labels = _first(arrays, LABEL_NAMES)
-    if len(found) > 1:
-        raise UserError(f"{path}: has {' and '.join(found)}; keep the one to compare")
-    if not found and labels is None:
-        raise UserError(
-            f"{path}: has {sorted(arrays) or 'no arrays'}, none of {', '.join(VALUE_NAMES)}"
-        )
-    # A file of labels alone is one for --labels.
-    values = arrays[found[0]] if found else np.empty((0, 0))
-    names = _first(arrays, CLASS_NAMES)
-    return Source(
-        name=str(path),
-        values=values,
-        kind=VALUE_NAMES[found[0]] if found else None,
-        labels=labels,
-        ids=_first(arrays, ID_NAMES),
-        class_names=None if names is None else tuple(str(name) for name in names.tolist()),
-    )
+    def example(self, row: int) -> str:
+        """What messages call an example."""
+        return repr(str(self.ids[row])) if self.ids is not None else str(row)
 
 
-def refuse_bomb(path: epath.Path, packed: int, unpacked: int) -> None:
+def refuse_bomb(path: epath.PathLike, packed: int, unpacked: int) -> None:
     """Raises UserError if a file would grow far more than predictions do when unpacked."""
     if unpacked > max(_SMALL, _MOST_EXPANSION * packed):
         raise UserError(
             f"{path}: {packed:,} bytes would expand to {unpacked:,}: refused as a compression bomb"
         )
-
-
-def _first(arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray | None:
-    return next((arrays[name] for name in names if name in arrays), None)

@@ -1,0 +1,253 @@
+"""Pairing the rows of several files: by id, by a data frame's names of its rows, or by position."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from churn_jax.errors import UserError
+from churn_jax.predictions.readers.names import TEXT
+from churn_jax.predictions.readers.source import Source
+
+
+@dataclasses.dataclass(frozen=True)
+class Joined:
+    """The examples that are compared.
+
+    Attributes:
+      ids: [example] of text: their ids, or their positions.
+      rows: for each source, where each example is in it; None where they are in order.
+      label_rows: the same for labels from a file of their own.
+      notes: how rows were paired, and which were left out.
+    """
+
+    ids: np.ndarray
+    rows: tuple[np.ndarray | None, ...]
+    label_rows: np.ndarray | None
+    notes: tuple[str, ...]
+
+
+def join(sources: Sequence[Source], labels: Source | None, common: bool) -> Joined:
+    """Pairs the rows of all sources, in the order of the first.
+
+    Args:
+      sources: of predictions.
+      labels: of labels alone, which may have more examples; or None.
+      common: whether examples that some file lacks are left out.
+
+    Raises:
+      UserError: the files are of different examples, or it can't be told which is which.
+    """
+    keys, notes = _keys([*sources, *([labels] if labels else [])])
+    size = sources[0].size
+    files = [*sources, *([labels] if labels else [])]
+    if keys is None:
+        _refuse_other_sizes(sources, labels)
+        ids = _positions(size)
+        found = [np.arange(size)] * len(files)
+    else:
+        assert keys[0] is not None
+        ids = keys[0]
+        found = [np.arange(size)]
+        for file, key in zip(files[1:], keys[1:], strict=True):
+            found.append(_by_position(file, size) if key is None else _rows(ids, key))
+    if not common:
+        _refuse_lacking(files, len(sources), found, keys, ids)
+    kept = np.all([rows >= 0 for rows in found], axis=0)
+    if common:
+        notes += _left_out(sources, int(np.count_nonzero(kept)))
+    # An example without an id is in no other file, and counts as one with a gap all the same.
+    shared = kept if common else np.ones(size, bool)
+    whole, gone, gaps = int(np.count_nonzero(shared)), *_gaps(files, found, shared)
+    kept = kept & ~gone
+    if gaps:
+        notes.append(
+            f"--missing=drop left out {np.count_nonzero(gone):,} of {whole:,} examples: "
+            f"{', '.join(gaps)}."
+        )
+    if not kept.any():
+        raise UserError(f"{files[-1].name}: has no example that all of the files have whole")
+    everything = bool(kept.all())
+    rows_of = [
+        None if everything and _in_order(rows, file) else rows[kept]
+        for file, rows in zip(files, found, strict=True)
+    ]
+    return Joined(
+        ids=ids[kept],
+        rows=tuple(rows_of[: len(sources)]),
+        label_rows=rows_of[-1] if labels is not None else None,
+        notes=tuple(notes),
+    )
+
+
+def _in_order(rows: np.ndarray, source: Source) -> bool:
+    return len(rows) == source.size and bool(np.array_equal(rows, np.arange(len(rows))))
+
+
+def _keys(files: Sequence[Source]) -> tuple[list[np.ndarray | None] | None, list[str]]:
+    """(what joins the rows of each file; None if positions do, what to say of it).
+
+    The last file may be of labels alone. Row names of a data frame count as ids where all files
+    have the same ones, or others have ids.
+    """
+    indexed = [file for file in files if file.ids is None and file.index is not None]
+    keys = [file.ids if file.ids is not None else file.index for file in files]
+    of_predictions = [key for file, key in zip(files, keys, strict=True) if _predicts(file)]
+    known = [key for key in of_predictions if key is not None]
+    by_position = [*_said(indexed, "is left out"), _POSITIONS]
+    if len(known) < len(of_predictions):
+        _refuse_without(files, keys)
+        return None, by_position
+    if any(file.ids is not None for file in files):
+        return keys, _said(indexed, "joins the rows, in place of ids")
+    if all(np.array_equal(key, known[0]) for key in known):
+        return None, by_position
+    if all(set(key.tolist()) == set(known[0].tolist()) for key in known):
+        return keys, _said(indexed, "joins the rows")
+    odd = next((file for file in indexed if not _counts(file.index)), None)
+    if odd is not None:
+        raise UserError(
+            f"{odd.name}: the names of its rows are others than those of another file, so it can't "
+            "be told which row is which example; say which column has the ids by --id"
+        )
+    return None, by_position
+
+
+_POSITIONS = "The files have no example ids: rows are paired by position."
+
+
+def _said(indexed: Sequence[Source], what: str) -> list[str]:
+    if not indexed:
+        return []
+    return [f"{', '.join(file.name for file in indexed)}: the index column {what}."]
+
+
+def _counts(index: np.ndarray | None) -> bool:
+    """Whether row names are whole numbers that rise by one."""
+    assert index is not None
+    try:
+        numbers = np.array([int(name) for name in index.tolist()])
+    except ValueError:
+        return False
+    return bool(np.all(np.diff(numbers) == 1))
+
+
+def _refuse_without(files: Sequence[Source], keys: Sequence[np.ndarray | None]) -> None:
+    """Raises UserError if some predictions have ids and others nothing of the kind."""
+    with_ids = next((f for f in files if f.ids is not None and _predicts(f)), None)
+    for file, key in zip(files, keys, strict=True):
+        if with_ids is not None and key is None and _predicts(file):
+            raise UserError(f"{file.name}: has no example ids, but {with_ids.name} has")
+
+
+def _predicts(file: Source) -> bool:
+    return file.values is not None or file.predicted is not None
+
+
+def _refuse_other_sizes(sources: Sequence[Source], labels: Source | None) -> None:
+    first = sources[0]
+    for source in sources[1:]:
+        if source.size != first.size:
+            raise UserError(
+                f"{source.name}: has {source.size} examples and no ids, {first.name} has "
+                f"{first.size}"
+            )
+    if labels is None:
+        return
+    if labels.size != first.size:
+        raise UserError(f"{labels.name}: has {labels.size} labels for {first.size} examples")
+    if labels.ids is not None and not np.array_equal(labels.ids, _positions(first.size)):
+        raise UserError(f"{labels.name}: has example ids, but {first.name} has none")
+
+
+def _positions(size: int) -> np.ndarray:
+    """Positions as ids."""
+    return np.arange(size).astype(TEXT)
+
+
+def _by_position(labels: Source, size: int) -> np.ndarray:
+    """Labels without ids are in the order of the first file."""
+    if labels.size != size:
+        raise UserError(f"{labels.name}: has {labels.size} labels for {size} examples")
+    return np.arange(size)
+
+
+def _rows(ids: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Where each id is in a file, [example]; -1 where it is not."""
+    if len(theirs) == len(ids) and np.array_equal(theirs, ids):
+        return np.arange(len(ids))
+    places = {name: place for place, name in enumerate(theirs.tolist()) if name}
+    return np.array([places.get(name, -1) for name in ids.tolist()], np.int64)
+
+
+def _refuse_lacking(
+    files: Sequence[Source],
+    num_sources: int,
+    found: Sequence[np.ndarray],
+    keys: Sequence[np.ndarray | None] | None,
+    ids: np.ndarray,
+) -> None:
+    """Raises UserError unless all files have the same examples; labels may have more."""
+    if keys is None:
+        return
+    hint = "; --on=common compares the examples that all files have"
+    reference = files[0].name
+    has_id = ids != ""
+    for i, (file, rows) in enumerate(zip(files, found, strict=True)):
+        lacking = (rows < 0) & has_id
+        if lacking.any():
+            example = str(ids[int(np.argmax(lacking))])
+            zeros = _other_zeros(example, keys[i])
+            raise UserError(
+                f"{file.name}: lacks the example {example!r} of {reference}"
+                f"{_more(lacking)}{zeros or hint}"
+            )
+        own = keys[i]
+        if i < num_sources and own is not None:
+            extra = own != ""
+            extra[rows[rows >= 0]] = False
+            if extra.any():
+                example = str(own[int(np.argmax(extra))])
+                raise UserError(
+                    f"{file.name}: has the example {example!r}, which {reference} lacks"
+                    f"{_more(extra)}{hint}"
+                )
+
+
+def _more(which: np.ndarray) -> str:
+    count = int(np.count_nonzero(which)) - 1
+    return f" (and {count:,} more)" if count else ""
+
+
+def _other_zeros(example: str, theirs: np.ndarray | None) -> str:
+    """What to say where the ids would be the same but for zeros in front."""
+    if theirs is None or not example.isdecimal():
+        return ""
+    short = example.lstrip("0") or "0"
+    numbers = (name for name in theirs.tolist() if name.isdecimal())
+    other = next((name for name in numbers if (name.lstrip("0") or "0") == short), None)
+    if other is None:
+        return ""
+    return f", but has {other!r}: one of the two lost or gained zeros in front; write ids as texts"
+
+
+def _left_out(sources: Sequence[Source], kept: int) -> list[str]:
+    parts = [f"{s.name} {s.size - kept:,} of {s.size:,}" for s in sources if s.size > kept]
+    if not parts:
+        return []
+    return [f"--on=common compares {kept:,} examples; left out: {', '.join(parts)}."]
+
+
+def _gaps(
+    files: Sequence[Source], found: Sequence[np.ndarray], shared: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """(which examples have gaps in some file, how many each file has)."""
+    counts, gone = [], np.zeros(len(shared), bool)
+    for file, rows in zip(files, found, strict=True):
+        if file.missing is None:
+            continue
+        own = shared & (rows >= 0) & file.missing[rows]
+        if own.any():
+            counts.append(f"{file.name} {np.count_nonzero(own):,}")
+        gone |= own
+    return gone, counts
