@@ -1,12 +1,13 @@
 """Churn, calibration and their uncertainty between prediction files of any framework, and a gate.
 
     python -m churn_jax.compare OLD NEW
-    python -m churn_jax.compare old.npz new.npz --labels=labels.npy --fail_if='churn>0.05, nfr>0.01'
+    python -m churn_jax.compare old.npz new.npz --labels=labels.npy --fail_if='churn>5%, nfr>1%'
+    python -m churn_jax.compare old.npz new.npz --pass_if='accuracy_new>accuracy_old-0.5%'
     python -m churn_jax.compare --group 'old=runs/a/*.npz' --group 'new=runs/b/*.npz' --out=report
 
 Files are .npz, .npy, .safetensors, .csv, .tsv, .parquet, or run folders of churn_jax. Each file is
 a group of one run and each run folder a group of its runs, unless --group says otherwise. Exit code
-0: all holds; 1: a condition of --fail_if is true; 2: bad input, nothing is written.
+0: the gate holds, or there is none; 1: it failed; 2: bad input; 3: it can't be decided; 70: a bug.
 """
 
 from churn_jax.system import startup
@@ -15,6 +16,7 @@ from churn_jax.system.commands import run_command
 if __name__ == "__main__":
     startup.start()
 
+import argparse
 import csv
 import os
 import re
@@ -25,8 +27,9 @@ from pathlib import Path
 from churn_jax import report as reports
 from churn_jax.analysis.blocks import EVERYTHING
 from churn_jax.analysis.comparison import Comparison, compare
-from churn_jax.errors import UserError
+from churn_jax.errors import UserError, printable
 from churn_jax.predictions.readers.source import KINDS
+from churn_jax.report import Timing
 from churn_jax.storage.files import out_folder
 from churn_jax.storage.paths import is_pattern, matches, split_paths
 from churn_jax.system.arguments import Parser
@@ -34,7 +37,7 @@ from churn_jax.system.console import say
 
 __all__ = ["Comparison", "compare"]
 
-GATE_FAILED = 1
+EXIT_CODES = {"passed": 0, "failed": 1, "undecided": 3}
 _ENDINGS = (".npz", ".npy", ".safetensors", ".csv", ".tsv", ".txt", ".parquet", ".gz")
 _RUN_OF = re.compile(
     r"(?P<start>(?P<model>.*?)[-_.]*(?:seed|run|replica|rep|trial|fold|init)[-_.]*)"
@@ -45,10 +48,42 @@ _RUN_OF = re.compile(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    options = _parser().parse_args(arguments)
-    out = out_folder(options.out, "--out") if options.out else None
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    timing = Timing.begin()
+    asked = _asked(arguments)
+    out = out_folder(asked.out, "--out") if asked.out else None
+    if out:
+        reports.clear(out)
+    try:
+        result = _compare(_parser().parse_args(arguments))
+        if out:
+            result.write(out)
+    except Exception as error:
+        conditions = [text for text in (asked.fail_if, asked.pass_if) if text is not None]
+        if out and conditions:
+            reports.write_broken(out, conditions, error, timing)
+        raise
+    print(reports.to_terminal(result.report))
+    if out:
+        print(f"\n{printable(f'Report: {out}/report.html')}")
+    print(f"\n{printable(result.verdict())}")
+    return EXIT_CODES[result.outcome]
+
+
+def _asked(arguments: Sequence[str]) -> argparse.Namespace:
+    """The folder and the gate of a command line, whatever else is wrong with it.
+
+    So that a verdict in the folder is never an earlier command's.
+    """
+    parser = Parser("churn_jax.compare", None, add_help=False)
+    for name in ("--out", "--fail_if", "--pass_if"):
+        parser.add_argument(name)
+    return parser.parse_known_args(arguments)[0]
+
+
+def _compare(options: argparse.Namespace) -> Comparison:
     _say_if_runs(options.files)
-    result = compare(
+    return compare(
         _groups(options.files, options.group),
         options.labels,
         kind=options.kind,
@@ -62,15 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         everything=options.measures == "all",
         slices=options.slices,
         fail_if=options.fail_if,
+        pass_if=options.pass_if,
         confident=options.confident,
+        pass_undecided=options.undecided == "pass",
     )
-    if out:
-        result.write(out)
-    print(reports.to_terminal(result.report))
-    if out:
-        print(f"\nReport: {out / 'report.html'}")
-    print(f"\n{result.verdict()}")
-    return 0 if result.passed else GATE_FAILED
 
 
 def _parser() -> Parser:
@@ -119,11 +149,24 @@ def _parser() -> Parser:
         help="main leaves out entropy, Brier score, distances and classwise calibration",
     )
     parser.add_argument("--slices", help=".csv with the slices of each example")
-    parser.add_argument("--fail_if", help="the gate: conditions such as 'churn>0.05, nfr>0.01'")
+    parser.add_argument(
+        "--fail_if", help="the gate: conditions that fail it, such as 'churn>5%%, nfr>1%%'"
+    )
+    parser.add_argument(
+        "--pass_if",
+        help="conditions that the 95 %% interval must show, such as "
+        "'churn<5%%, accuracy_new>accuracy_old-0.5%%'",
+    )
+    parser.add_argument(
+        "--undecided",
+        choices=("error", "pass"),
+        default="error",
+        help="what becomes of a gate that can't be decided",
+    )
     parser.add_argument(
         "--confident",
         action="store_true",
-        help="fail only where the 95 %% interval is beyond doubt",
+        help="a condition of --fail_if counts only where the 95 %% interval leaves no doubt",
     )
     parser.add_argument("--out", help="folder for report.json, .md, .html and junit.xml")
     return parser

@@ -7,6 +7,17 @@ escapes is a bug and keeps its traceback.
 import difflib
 from collections.abc import Iterable
 
+_MOST_LISTED = 25
+
+
+def printable(text: str) -> str:
+    """A text as one line; what no terminal shows as it is, is escaped.
+
+    Control characters, marks that turn the direction of writing and bytes that are no text would
+    move a cursor, hide or fake lines: names in files are anybody's.
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
 
 class UserError(ValueError):
     """Bad input: one line saying what is wrong, where, and the nearest right thing.
@@ -15,8 +26,7 @@ class UserError(ValueError):
     """
 
     def __init__(self, message: str):
-        line = " ".join(message.split())
-        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
+        super().__init__(printable(" ".join(message.split())))
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:
@@ -25,4 +35,5 @@ def suggest(name: str, choices: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, choices, n=1)
     if near:
         return f" (did you mean {near[0]!r}?)"
-    return f" (one of: {', '.join(choices)})"
+    more = f", … ({len(choices)} in all)" if len(choices) > _MOST_LISTED else ""
+    return f" (one of: {', '.join(choices[:_MOST_LISTED])}{more})"

@@ -33,7 +33,9 @@ from churn_jax.predictions.readers import (
 )
 from churn_jax.predictions.readers.slices import read_slices
 from churn_jax.predictions.readers.source import Raw
-from churn_jax.report.report import Gate, Report, Verdict
+from churn_jax.report.gate import Gate, Outcome, Verdict
+from churn_jax.report.junit import Timing
+from churn_jax.report.report import Report
 from churn_jax.report.thumbnails import pictures
 from churn_jax.storage.files import reach
 
@@ -45,10 +47,12 @@ class Comparison:
     Attributes:
       report: everything; `report["between"][0]["churn"]["mean"]` reads it as report.json has it.
       provenance: what made the predictions, where their files say it.
+      timing: of the comparison.
     """
 
     report: Report
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    timing: Timing | None = None
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -57,8 +61,13 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether no condition of the gate is true."""
-        return not any(verdict.failed for verdict in self.verdicts)
+        """Whether the gate lets the new one pass; also where there is no gate."""
+        return self.outcome == "passed"
+
+    @property
+    def outcome(self) -> Outcome:
+        """'passed', 'failed', or 'undecided' where there is no result to test the gate by."""
+        return self.report.gate.outcome if self.report.gate else "passed"
 
     def verdict(self) -> str:
         """The gate's verdict in one line, or what changed where there is no gate."""
@@ -78,7 +87,7 @@ class Comparison:
 
     def to_junit(self) -> str:
         """The gate's conditions as a JUnit file, one test case each."""
-        return reports.to_junit(self.report)
+        return reports.to_junit(self.report, self.timing)
 
     def to_records(self) -> list[dict[str, Any]]:
         """One flat record for each measure: group, measure, mean, low, high, covers."""
@@ -92,7 +101,7 @@ class Comparison:
 
     def write(self, out: epath.PathLike) -> None:
         """Writes report.json, report.md, report.html and, with a gate, junit.xml into a folder."""
-        reports.write(self.report, out, self._pictures())
+        reports.write(self.report, out, self._pictures(), self.timing)
 
     def _pictures(self) -> dict[str, str]:
         assert self.report.breakdowns is not None
@@ -114,7 +123,9 @@ def compare(
     everything: bool = True,
     slices: epath.PathLike | Mapping[str, ArrayLike] | None = None,
     fail_if: str | None = None,
+    pass_if: str | None = None,
     confident: bool = False,
+    pass_undecided: bool = False,
 ) -> Comparison:
     """Compares the predictions of groups of runs: within each group and from group to group.
 
@@ -137,12 +148,15 @@ def compare(
       everything: whether to measure entropy, Brier score, distances of probabilities and classwise
         calibration too, which takes several times as long for many classes.
       slices: a .csv file, or for each way of slicing the slice of every example.
-      fail_if: the gate's conditions; see `churn_jax.analysis.gate`.
-      confident: whether the gate fails only where the interval leaves no doubt.
+      fail_if: conditions of which none may be true; see `churn_jax.analysis.gate`.
+      pass_if: conditions that the 95 % interval must show.
+      confident: whether one of `fail_if` counts only where the interval leaves no doubt.
+      pass_undecided: whether the gate passes where it can't be decided.
 
     Raises:
-      UserError: files are damaged or do not belong together, or a condition cannot be decided.
+      UserError: files are damaged or do not belong together, or a condition can't be read.
     """
+    timing = Timing.begin()
     options = ReadOptions(kind, id, label, prediction, tuple(columns), missing)
     sources = {name: _sources(name, runs, options) for name, runs in groups.items()}
     if sum(len(runs) for runs in sources.values()) < 2:
@@ -155,9 +169,16 @@ def compare(
     report = building.report(
         samples, _subject(aligned, _failed(groups)), aligned.ids, aligned.class_names, given
     )
-    verdicts = gate.check(fail_if, samples, confident) if fail_if is not None else ()
-    gated = dataclasses.replace(report, gate=Gate(confident, tuple(verdicts)))
-    return Comparison(gated, aligned.provenance)
+    verdicts = gate.check(
+        samples,
+        fail_if,
+        pass_if,
+        confident=confident,
+        parts=_parts(aligned, given),
+        no_result=next((group.fault for group in report.groups if group.fault), None),
+    )
+    gated = dataclasses.replace(report, gate=Gate(confident, tuple(verdicts), pass_undecided))
+    return Comparison(gated, aligned.provenance, timing)
 
 
 def _sources(name: str, runs: Any, options: ReadOptions) -> list[Source]:
@@ -242,6 +263,15 @@ def _slices(
         if values.shape != ids.shape:
             raise UserError(f"the slices {name!r} have shape {list(values.shape)}, not {len(ids)}")
     return given
+
+
+def _parts(aligned: Aligned, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Every way of slicing, the true classes among them."""
+    if aligned.labels is None:
+        return dict(given)
+    if "class" in given:
+        raise UserError("--slices: a column called 'class', as the true classes are; rename it")
+    return {"class": np.array(aligned.class_names)[aligned.labels], **given}
 
 
 def _samples(aligned: Aligned, wanted: Wanted) -> Samples:

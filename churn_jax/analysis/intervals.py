@@ -87,10 +87,11 @@ class Sample:
 
     def __add__(self, other: "Sample") -> "Sample":
         runs = dict(self.runs)
-        for group, theirs in other.runs.items():
-            ours = runs.get(group, 0.0)
-            runs[group] = None if ours is None or theirs is None else ours + theirs
-        return Sample(self.examples + other.examples, runs)
+        with np.errstate(invalid="ignore"):  # an infinite loss less an infinite loss is no number
+            for group, theirs in other.runs.items():
+                ours = runs.get(group, 0.0)
+                runs[group] = None if ours is None or theirs is None else ours + theirs
+            return Sample(self.examples + other.examples, runs)
 
     def __sub__(self, other: "Sample") -> "Sample":
         return self + other * -1.0
@@ -171,6 +172,9 @@ def interval(sample: Sample, low: float = -math.inf, high: float = math.inf) -> 
       high: largest possible value; ∞ where `low` is −∞.
     """
     num_examples = len(sample.examples)
+    if not math.isfinite(sample.mean):  # a loss is infinite, or a ratio has nothing below it
+        unknown = math.nan
+        return Interval(sample.mean, unknown, unknown, unknown, unknown, EXAMPLES_ONLY, unknown)
     if num_examples < 2:
         return Interval(sample.mean, low, high, math.nan, math.nan, EXAMPLES_ONLY, math.nan)
     error, freedom = _standard_error(sample)
@@ -186,6 +190,21 @@ def interval(sample: Sample, low: float = -math.inf, high: float = math.inf) -> 
         covers=EXAMPLES_ONLY if too_few_runs else RUNS_AND_EXAMPLES,
         p=_p_value(sample.mean, error, freedom),
     )
+
+
+def variance_parts(sample: Sample) -> tuple[float, list[tuple[int, float]]]:
+    """What the variance of the sample's mean is made of.
+
+    Returns:
+      The part that shrinks with more examples, and for each group of runs whose spread is known
+      (their number, the part that shrinks with more of them).
+    """
+    parts = []
+    for values in sample.runs.values():
+        if values is not None:
+            of_runs, interaction = _run_variances(values)
+            parts.append((len(values), max(of_runs - interaction, 0.0)))
+    return _variance_of_mean(sample.examples), parts
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

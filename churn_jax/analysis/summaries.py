@@ -123,7 +123,8 @@ def _over_pairs(
 
 
 def _std(values: np.ndarray) -> float | None:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+    with np.errstate(invalid="ignore"):  # infinite losses have no spread
+        return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def _of_whole_runs(values: np.ndarray) -> Estimate:

@@ -24,6 +24,7 @@ class Definition:
       better: which way is better, or '' where neither is.
       percent: whether it is shown in percent.
       signed: whether it can be negative.
+      nats: whether it is a quantity of information, in nats.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Definition:
     better: Literal["lower", "higher", ""] = "lower"
     percent: bool = True
     signed: bool = False
+    nats: bool = False
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -67,6 +69,7 @@ DEFINITIONS: dict[str, Definition] = {
         needs=_BOTH,
         high=math.inf,
         percent=False,
+        nats=True,
     ),
     "brier": Definition(
         "Brier score",
@@ -116,6 +119,7 @@ DEFINITIONS: dict[str, Definition] = {
         high=math.inf,
         better="",
         percent=False,
+        nats=True,
     ),
     "confidence": Definition(
         "confidence γ",
@@ -179,6 +183,7 @@ DEFINITIONS: dict[str, Definition] = {
         _PROBS,
         math.log(2),
         percent=False,
+        nats=True,
     ),
     "symmetric_kl": Definition(
         "symmetric KL",
@@ -188,6 +193,7 @@ DEFINITIONS: dict[str, Definition] = {
         _PROBS,
         math.inf,
         percent=False,
+        nats=True,
     ),
     "lemma1_bound": Definition(
         "bound of Lemma 1",

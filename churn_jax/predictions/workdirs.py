@@ -89,7 +89,7 @@ def _expected_runs(workdir: epath.Path, step: int) -> set[int]:
     """The runs that should have predictions at a step, where the workdir says what it trains."""
     path = workdir / "config.json"
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_bytes())
         runs = set(range(config["first_run"], config["first_run"] + config["runs"]))
     except (OSError, ValueError, TypeError, KeyError):
         return set()
@@ -110,7 +110,7 @@ def failed_runs(workdir: epath.PathLike) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_bytes())
         return [
             {
                 "group": _label(workdir),
@@ -127,7 +127,9 @@ def failed_runs(workdir: epath.PathLike) -> list[dict[str, Any]]:
 def _label(workdir: epath.PathLike) -> str:
     """The method that a workdir trains, as far as it says so."""
     try:
-        return str(json.loads((epath.Path(workdir) / "config.json").read_text())["method"]["label"])
+        return str(
+            json.loads((epath.Path(workdir) / "config.json").read_bytes())["method"]["label"]
+        )
     except (OSError, ValueError, TypeError, KeyError):
         return str(workdir)
 

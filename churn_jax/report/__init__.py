@@ -1,20 +1,23 @@
 """Reports for readers: terminal, Markdown and one self-contained HTML page, beside the JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from etils import epath
 
-from churn_jax.report import page
+from churn_jax.report import junit, page
+from churn_jax.report.gate import Gate
+from churn_jax.report.junit import Timing
 from churn_jax.report.report import Report
 from churn_jax.report.table import verdict, verdicts
-from churn_jax.report.text import junit as to_junit
 from churn_jax.report.text import markdown as to_markdown
 from churn_jax.report.text import records as to_records
 from churn_jax.report.text import terminal as to_terminal
-from churn_jax.storage.files import write_atomically
+from churn_jax.storage.files import write_atomically, writing
 
 __all__ = [
     "Report",
+    "Timing",
+    "clear",
     "to_html",
     "to_junit",
     "to_markdown",
@@ -22,25 +25,67 @@ __all__ = [
     "to_terminal",
     "verdict",
     "write",
+    "write_broken",
 ]
+
+# Everything that is ever written beside a report.
+FILES = ("report.json", "report.md", "report.html", "junit.xml")
 
 to_html = page.html
 
 
-def write(report: Report, out: epath.PathLike, pictures: Mapping[str, str] | None = None) -> None:
+def to_junit(report: Report, timing: Timing | None = None) -> str:
+    """The gate's conditions as a JUnit file, one test case each."""
+    return junit.junit(report.gate or Gate(False, ()), timing)
+
+
+def clear(out: epath.PathLike) -> None:
+    """Removes what an earlier command wrote into `out`: its verdict must not pass for the next's.
+
+    Raises:
+      UserError: a file can't be removed.
+    """
+    for name in FILES:
+        path = epath.Path(out) / name
+        with writing(path):
+            path.unlink(missing_ok=True)
+
+
+def write_broken(
+    out: epath.PathLike, conditions: Sequence[str], error: BaseException, timing: Timing
+) -> None:
+    """Writes the junit.xml of a comparison that broke before its gate could be tested.
+
+    Args:
+      out: a folder, made if it is not there.
+      conditions: the options of the gate, as they were given.
+      error: what ended it.
+      timing: of the comparison.
+    """
+    write_atomically(epath.Path(out) / "junit.xml", junit.broken(conditions, error, timing))
+
+
+def write(
+    report: Report,
+    out: epath.PathLike,
+    pictures: Mapping[str, str] | None = None,
+    timing: Timing | None = None,
+) -> None:
     """Writes report.json, report.md, report.html and, if there is a gate, junit.xml into `out`.
 
     Args:
       report: to be shown; `Report.from_json` reads the file again.
       out: a folder, made if it is not there.
       pictures: a data: URI for the ids of examples whose picture is known.
+      timing: of the comparison, for junit.xml.
     """
+    clear(out)
     files = {
         "report.json": report.to_json(),
         "report.md": to_markdown(report),
         "report.html": to_html(report, pictures),
     }
     if verdicts(report):
-        files["junit.xml"] = to_junit(report)
+        files["junit.xml"] = to_junit(report, timing)
     for name, content in files.items():
         write_atomically(epath.Path(out) / name, content)

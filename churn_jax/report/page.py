@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jinja2
 import markupsafe
 
+from churn_jax.errors import printable
 from churn_jax.metrics.definitions import DEFINITIONS, Definition, definition
 from churn_jax.report import figures, table, text
 from churn_jax.report.breakdowns import Breakdowns, Matrix
@@ -28,7 +29,12 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
       pictures: a data: URI for the ids of examples whose picture is known.
     """
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Names in files are anybody's, and could turn the direction of what stands beside them.
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
     environment.filters["cell"] = lambda estimate, key: cell(key, estimate)
     shown, conditions = report.breakdowns or _NO_BREAKDOWNS, table.verdicts(report)
@@ -40,8 +46,8 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
         script=markupsafe.Markup(_asset("page.js")),
         headline=table.headline(report),
         verdict=table.verdict(report),
-        conditions=[(found.failed, table.gate_sentence(found)) for found in conditions],
-        failed=any(found.failed for found in conditions),
+        conditions=[(found.outcome, found.sentence) for found in conditions],
+        outcome=report.gate.outcome if report.gate else "passed",
         group_table=table.group_table(report),
         change_table=table.change_table(report),
         notes=table.notes(report),

@@ -15,6 +15,7 @@ from churn_jax.errors import UserError
 from churn_jax.metrics.definitions import DEFINITIONS
 from churn_jax.report.breakdowns import Breakdowns
 from churn_jax.report.estimates import Change, Contrast, Estimate, Group
+from churn_jax.report.gate import Gate
 from churn_jax.report.json_form import FLAT, LEFT_OUT, from_plain, to_plain
 
 SCHEMA = 1
@@ -58,43 +59,6 @@ class Point:
     step: int
     accuracy: Estimate
     churn: Estimate | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """What became of one condition of the gate.
-
-    Attributes:
-      condition: as it was written.
-      failed: whether it was true, so that the gate fails.
-      left, right: the estimates of its two sides.
-      margin: right − left for '>' and left − right for '<': negative if the condition is true.
-      ci95: the margin's interval.
-      certain: whether the interval is on one side of zero.
-      covers: as of `Estimate`.
-    """
-
-    condition: str
-    failed: bool
-    left: float
-    right: float
-    margin: float
-    ci95: tuple[float, float]
-    certain: bool
-    covers: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Gate:
-    """The conditions under which a new model may not replace the old one, and their verdicts."""
-
-    confident: bool
-    conditions: tuple[Verdict, ...]
-
-    @property
-    def failed(self) -> tuple[Verdict, ...]:
-        """The conditions that are true."""
-        return tuple(verdict for verdict in self.conditions if verdict.failed)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from churn_jax.metrics.definitions import DEFINITIONS, definition
 from churn_jax.report.estimates import Change, Contrast, Estimate, Group, Measures
+from churn_jax.report.gate import Verdict
 from churn_jax.report.numbers import cell, number, p_text, short_percent, short_range, signed
-from churn_jax.report.report import Report, Verdict
+from churn_jax.report.report import Report
 
 GROUP_COLUMNS = ("accuracy", "churn", "schurn", "churn_correct", "churn_incorrect", "ece")
 CHANGE_COLUMNS = ("churn", "negative_flip_rate", "positive_flip_rate", "schurn", "excess_churn")
@@ -155,25 +156,12 @@ def verdict(report: Report) -> str:
     """The gate's verdict in one line, or the headline where there is no gate."""
     if not report.gate or not report.gate.conditions:
         return headline(report)
-    if failed := report.gate.failed:
-        return "FAILED: " + "; ".join(found.condition for found in failed)
-    return f"PASSED: all {len(report.gate.conditions)} conditions hold"
+    return report.gate.line()
 
 
 def verdicts(report: Report) -> tuple[Verdict, ...]:
     """What became of each condition of the gate; none where there is no gate."""
     return report.gate.conditions if report.gate else ()
-
-
-def gate_sentence(found: Verdict) -> str:
-    """One condition of the gate in words."""
-    low, high = found.ci95
-    word = "fails" if found.failed else "holds"
-    doubt = "" if found.certain else "; the interval leaves it open"
-    return (
-        f"{found.condition} {word}: {found.left:.4g} against {found.right:.4g}, margin "
-        f"{found.margin:.2g} [{low:.2g}, {high:.2g}]{doubt}"
-    )
 
 
 def notes(report: Report) -> list[str]:

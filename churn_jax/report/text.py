@@ -1,9 +1,10 @@
-"""The report in the terminal, as Markdown, as records, and as JUnit for CI."""
+"""The report in the terminal, as Markdown, and as records."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
-from xml.etree import ElementTree
 
+from churn_jax.errors import printable
 from churn_jax.metrics.definitions import DEFINITIONS
 from churn_jax.report import table
 from churn_jax.report.estimates import Measures
@@ -18,23 +19,28 @@ def terminal(report: Report) -> str:
     if changes := table.change_table(report):
         lines += ["", *_aligned(changes)]
     lines += ["", *table.notes(report), *table.sentences(report)]
-    return "\n".join([*lines, *_gate_lines(report)])
+    return "\n".join(map(printable, [*lines, *_gate_lines(report)]))
 
 
 def markdown(report: Report) -> str:
     """The same as a Markdown document, with the definitions."""
     lines = [
-        f"# {title(report)}",
+        f"# {_escaped(title(report))}",
         "",
-        table.verdict(report),
+        _escaped(table.verdict(report)),
         "",
-        *(line for warning in report.warnings for line in (f"> **Warning:** {warning}", "")),
+        *(
+            line
+            for warning in report.warnings
+            for line in (f"> **Warning:** {_escaped(warning)}", "")
+        ),
         *_markdown_table(table.group_table(report)),
     ]
     if changes := table.change_table(report):
         lines += ["", *_markdown_table(changes)]
-    lines += ["", *(f"- {line}" for line in table.notes(report))]
-    lines += ["", *(f"- {line}" for line in (*table.sentences(report), *_gate_lines(report)))]
+    said = [*table.sentences(report), *_gate_lines(report)]
+    lines += ["", *(f"- {_escaped(line)}" for line in table.notes(report))]
+    lines += ["", *(f"- {_escaped(line)}" for line in said)]
     lines += ["", "## Definitions", ""]
     changed = [change.measures for change in report.between or ()]
     for key, found in DEFINITIONS.items():
@@ -78,31 +84,22 @@ def records(report: Report) -> list[dict[str, Any]]:
     return found
 
 
-def junit(report: Report) -> str:
-    """The gate's conditions as test cases."""
-    conditions = table.verdicts(report)
-    suite = ElementTree.Element(
-        "testsuite",
-        name="churn_jax.compare",
-        tests=str(len(conditions)),
-        failures=str(sum(found.failed for found in conditions)),
-        errors="0",
-    )
-    for found in conditions:
-        name = f"not {found.condition}"
-        case = ElementTree.SubElement(suite, "testcase", classname="churn_jax.gate", name=name)
-        if found.failed:
-            message = table.gate_sentence(found)
-            ElementTree.SubElement(case, "failure", message=message).text = message
-    ElementTree.indent(suite)
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
-
-
 def _gate_lines(report: Report) -> list[str]:
-    return [table.gate_sentence(found) for found in table.verdicts(report)]
+    words = {"failed": "FAILED", "passed": "passed", "undecided": "UNDECIDED"}
+    return [f"{words[found.outcome]}: {found.sentence}" for found in table.verdicts(report)]
+
+
+def _escaped(text: str) -> str:
+    """A text in a Markdown document, in which names of groups and files make no HTML and no links.
+
+    `>`, `_` and `[` alone, which our own lines are full of, do no harm inside a line.
+    """
+    text = re.sub(r"[\\`*<]|&(?=#?\w+;)|\](?=[(\[:])|!(?=\[)", r"\\\g<0>", printable(text))
+    return text.replace("\\<", "&lt;").replace("\\&", "&amp;")
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -112,5 +109,6 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    cells = [[_escaped(cell).replace("|", "\\|") for cell in row] for row in rows]
+    lines = ["| " + " | ".join(row) + " |" for row in cells]
     return [lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]

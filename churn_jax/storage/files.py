@@ -38,10 +38,8 @@ def write_atomically(path: epath.PathLike, content: str | bytes) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            if isinstance(content, bytes):
-                temporary.write_bytes(content)
-            else:
-                temporary.write_text(content)
+            # UTF-8, whatever the machine's language.
+            temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
             temporary.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):

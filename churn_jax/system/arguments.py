@@ -47,11 +47,13 @@ def _expand_home(argument: str) -> str:
 class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` that raises `UserError` instead of printing its usage."""
 
-    def __init__(self, module: str, description: str | None):
+    def __init__(self, module: str, description: str | None, add_help: bool = True):
         super().__init__(
             prog=f"python -m {module}",
             description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            add_help=add_help,
+            allow_abbrev=False,
         )
 
     def error(self, message: str) -> NoReturn:

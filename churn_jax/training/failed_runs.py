@@ -47,7 +47,7 @@ class Failures:
         self._workdir, self._experiment, self._log = workdir, experiment, log
         self._checkpoints = checkpoints
         path = workdir / FILE
-        written = json.loads(path.read_text()) if path.exists() else {}
+        written = json.loads(path.read_bytes()) if path.exists() else {}
         failed = failed_runs(experiment, state)
         self._known = {
             run: entry for run, entry in written.items() if failed.get(int(run)) == entry["step"]

@@ -117,7 +117,7 @@ def read_config(workdir: epath.PathLike) -> Config:
     if not path.exists():
         raise UserError(f"{workdir}: no config.json; is it the --workdir of a training?")
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_bytes())
         if not isinstance(values, dict):
             raise UserError(f"{path}: damaged: {type(values).__name__} instead of keys and values")
         return config_lib.check(values)

@@ -1,0 +1,130 @@
+"""What a claim comes to on some examples: its margin, the margin's interval, and the outcome."""
+
+import dataclasses
+import math
+
+from churn_jax.analysis import intervals
+from churn_jax.analysis.gate.claims import Claim, Side, least_examples
+from churn_jax.analysis.gate.names import Measure
+from churn_jax.analysis.intervals import EXAMPLES_ONLY, Sample
+from churn_jax.analysis.samples import Samples, interval_of
+from churn_jax.report.gate import Outcome
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The margin by which a claim is kept; negative where it is broken.
+
+    Attributes:
+      subject, limit: the estimates of the two sides.
+      margin: their difference, infinite where a loss is.
+      low, high: its 95 % interval; NaN where it is not known.
+      covers: what the interval allows for, as in `intervals.Interval`.
+      num_examples: that it is of.
+      sample: of the margin without its constant, or None where a mean is not finite.
+    """
+
+    subject: float
+    limit: float
+    margin: float
+    low: float
+    high: float
+    covers: str
+    num_examples: int
+    sample: Sample | None
+
+    @property
+    def certain(self) -> bool:
+        """Whether the interval is on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+
+def evaluate(claim: Claim, samples: Samples) -> Evaluation:
+    """The claim on the examples of `samples`."""
+    found = {m: m.sample(samples) for _, m in (*claim.subject.terms, *claim.limit.terms)}
+    means = {measure: sample.mean for measure, sample in found.items()}
+    subject, limit = _value(claim.subject, means), _value(claim.limit, means)
+    terms, constant = claim.margin
+    margin = sum(factor * means[measure] for factor, measure in terms) + constant
+    sample, low, high, covers = None, margin, margin, EXAMPLES_ONLY
+    if all(map(math.isfinite, means.values())):
+        sample, low, high, covers = _interval(claim, found)
+    elif not math.isinf(margin):
+        low, high = math.nan, math.nan
+    count = samples.measured.predictions.shape[1]
+    return Evaluation(subject, limit, margin, low, high, covers, count, sample)
+
+
+def outcome(
+    claim: Claim, found: Evaluation, confident: bool, no_result: str | None
+) -> tuple[Outcome, str]:
+    """What becomes of a claim, and why where it is undecided.
+
+    A claim of --fail_if is broken by the estimate, or with `confident` by the whole interval; one
+    of --pass_if is kept only by the whole interval. What is broken has failed, whatever else is
+    wrong; what is not can pass only where there is a result.
+    """
+    if math.isnan(found.margin):
+        return "undecided", "it is not a number"
+    if claim.must_be_shown:
+        if math.isnan(found.low) and found.margin > 0:
+            return "undecided", "too few examples for an interval"
+        broken = not found.low > 0
+    else:
+        broken = found.high < 0 if confident else found.margin < 0
+    if broken:
+        return "failed", ""
+    if no_result:
+        return "undecided", no_result
+    if not claim.must_be_shown and (needed := least_examples(claim)) > found.num_examples:
+        return "undecided", f"it has {found.num_examples} examples and needs {needed:,} at least"
+    return "passed", ""
+
+
+def _value(side: Side, means: dict[Measure, float]) -> float:
+    return sum(factor * means[measure] for factor, measure in side.terms) + side.constant
+
+
+def _interval(
+    claim: Claim, found: dict[Measure, Sample]
+) -> tuple[Sample | None, float, float, str]:
+    """(the margin's sample without the constant, the margin's interval, what it covers)."""
+    terms, constant = claim.margin
+    if not terms:  # a measure against itself
+        return None, constant, constant, EXAMPLES_ONLY
+    sample = sum_of([found[measure] * factor for factor, measure in terms])
+    if len(terms) == 1:
+        ((factor, measure),) = terms
+        own = interval_of(measure.key, found[measure])
+        ends = sorted(constant + factor * end for end in own.ci95)
+        return sample, *_inside(claim, ends[0], ends[1]), own.covers
+    own = intervals.interval(sample)
+    arm = max((own.high - own.low) / 2, _unseen(claim, sample))
+    middle = constant + own.mean
+    return sample, *_inside(claim, middle - arm, middle + arm), own.covers
+
+
+def sum_of(samples: list[Sample]) -> Sample:
+    """All of them added."""
+    total = samples[0]
+    for sample in samples[1:]:
+        total = total + sample
+    return total
+
+
+def _unseen(claim: Claim, sample: Sample) -> float:
+    """How much a difference of rates may be although no example shows it, with 97.5 %.
+
+    Two models that agree on all of 300 examples may still differ on 1.2 %.
+    """
+    if not claim.percent:
+        return 0.0
+    return 1 - 0.025 ** (1 / len(sample.examples))
+
+
+def _inside(claim: Claim, low: float, high: float) -> tuple[float, float]:
+    """The interval within the margin's possible range."""
+    least, most = claim.range
+    if math.isnan(low) or math.isnan(high):
+        return math.nan, math.nan
+    return min(max(low, least), most), max(min(high, most), least)

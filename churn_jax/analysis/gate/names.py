@@ -1,0 +1,174 @@
+"""What a name in a condition means: which measure, and of which group; refused if two things."""
+
+import dataclasses
+import unicodedata
+from collections.abc import Iterator
+
+from churn_jax.analysis.intervals import Sample
+from churn_jax.analysis.samples import Samples
+from churn_jax.errors import UserError, suggest
+from churn_jax.metrics.definitions import Definition, definition
+
+ALIASES = {
+    "nfr": "negative_flip_rate",
+    "bad_churn": "negative_flip_rate",
+    "pfr": "positive_flip_rate",
+    "good_churn": "positive_flip_rate",
+    "btc": "backward_trust",
+    "js": "jensen_shannon",
+}
+# Measures of pairs in which the first of the two has a part of its own.
+_DIRECTED = ("churn_correct", "churn_incorrect")
+_MOST_SUGGESTED = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """One measure of a comparison.
+
+    Attributes:
+      key: as in `metrics.definitions`.
+      group: the index of the group whose own it is; None for that of the change from the first
+        group to the last.
+      whose: ' of NAME' or ' within NAME', or nothing for the change.
+    """
+
+    key: str
+    group: int | None
+    whose: str = ""
+
+    @property
+    def definition(self) -> Definition:
+        return definition(self.key)
+
+    @property
+    def words(self) -> str:
+        """As a person says it."""
+        return f"{self.definition.title}{self.whose}"
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest possible value; rates' differences and κ lie in [−1, 1]."""
+        return (-1.0, 1.0) if self.definition.signed else self.definition.limits
+
+    def sample(self, samples: Samples) -> Sample:
+        if self.group is None:
+            return samples.between(self.key, 0, len(samples.names) - 1)
+        return samples.own(self.key, self.group)
+
+
+def resolve(name: str, samples: Samples, option: str) -> Measure:
+    """What `churn`, `churn_old`, `ece_GROUP`, … means among the samples.
+
+    Raises:
+      UserError: it is not measured, or could be two things, or needs more groups or runs.
+    """
+    found = list(dict.fromkeys(_readings(name, samples)))
+    if not found:
+        raise UserError(f"{option}: {name!r} is not measured{suggest(name, _all_names(samples))}")
+    if len(found) > 1:
+        meanings = " and ".join(_meaning(measure, samples) for measure in found[:2])
+        raise UserError(f"{option}: {name!r} means two things, {meanings}: {_way_out(name, found)}")
+    (measure,) = found
+    if measure.group is None:
+        measure = _of_all(name, measure.key, samples, option)
+    else:
+        _check_own(name, measure, samples, option)
+    return measure
+
+
+def identifier(group: str) -> str:
+    """A group's name as conditions write it: letters, digits and underscores."""
+    text = unicodedata.normalize("NFKC", str(group))
+    return "".join(char if char.isalnum() else "_" for char in text)
+
+
+def _readings(name: str, samples: Samples) -> Iterator[Measure]:
+    """Everything that the name could mean."""
+    name = unicodedata.normalize("NFKC", name)
+    if (key := ALIASES.get(name, name)) in _known(samples):
+        yield Measure(key, None)
+    last = len(samples.names) - 1
+    places = [(identifier(group), index) for index, group in enumerate(samples.names)]
+    places += [("old", 0), ("new", last)]
+    # "New" is called new, wherever it stands.
+    places += [(group.lower(), index) for group, index in places if group.lower() in ("old", "new")]
+    for group, index in places:
+        start = name.removesuffix(f"_{group}")
+        key = ALIASES.get(start, start)
+        if start != name and key in _known(samples):
+            yield _own(key, index, samples)
+
+
+def _own(key: str, group: int, samples: Samples) -> Measure:
+    of = "within" if key in samples.pair_measures else "of"
+    return Measure(key, group, f" {of} {samples.names[group]}")
+
+
+def _of_all(name: str, key: str, samples: Samples, option: str) -> Measure:
+    """A measure whose group is not said."""
+    if len(samples.names) == 1:
+        measure = _own(key, 0, samples)
+        _check_own(name, measure, samples, option)
+        return measure
+    if key in samples.run_measures:
+        raise UserError(f"{option}: say whose {name}: {name}_old or {name}_new")
+    first, last = 0, len(samples.names) - 1
+    if key == "excess_churn" and min(len(samples.members(g)) for g in (first, last)) < 2:
+        raise UserError(f"{option}: excess_churn needs two runs of each group")
+    if key in samples.change_measures or key in _DIRECTED:
+        _refuse_reversed(name, samples, option)
+    return Measure(key, None)
+
+
+def _refuse_reversed(name: str, samples: Samples, option: str) -> None:
+    lower = [str(group).lower() for group in samples.names]
+    if lower[0] == "new" or lower[-1] == "old":
+        first, last = samples.names[0], samples.names[-1]
+        raise UserError(
+            f"{option}: {name} is of the change from the first group, {first!r}, to the last, "
+            f"{last!r}: give old first and new last"
+        )
+
+
+def _check_own(name: str, measure: Measure, samples: Samples, option: str) -> None:
+    key, group = measure.key, measure.group or 0
+    if key in samples.run_measures:
+        return
+    if key not in samples.pair_measures:
+        raise UserError(f"{option}: {name}: {key} is of a change between two groups")
+    if len(samples.members(group)) < 2:
+        raise UserError(f"{option}: {name}: {samples.names[group]} has one run, so no {key} within")
+
+
+def _meaning(measure: Measure, samples: Samples) -> str:
+    title = measure.definition.title
+    if measure.group is None:
+        return f"the measure {title}"
+    last = len(samples.names) - 1
+    place = {0: "first ", last: "last "}.get(measure.group, "") if last else ""
+    return f"{title} of the {place}group {samples.names[measure.group]!r}"
+
+
+def _way_out(name: str, found: list[Measure]) -> str:
+    by_place = name.endswith(("_old", "_new"))
+    if by_place and all(measure.group is not None for measure in found):
+        return "give old first and new last"
+    return "rename the group by --group NAME=FILES"
+
+
+def _known(samples: Samples) -> tuple[str, ...]:
+    return (
+        *samples.run_measures,
+        *samples.pair_measures,
+        *samples.change_measures,
+        "excess_churn",
+    )
+
+
+def _all_names(samples: Samples) -> list[str]:
+    """Names that can be written; of run measures with the groups they may be of."""
+    groups = ["old", "new", *map(identifier, samples.names)]
+    plain = [*samples.pair_measures, *samples.change_measures, *ALIASES]
+    own = [f"{key}_{group}" for key in samples.run_measures for group in groups]
+    return plain + own[:_MOST_SUGGESTED]

@@ -1,0 +1,471 @@
+"""The gate's conditions: what they mean, what they refuse, and how they come out."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from churn_jax import metrics
+from churn_jax.analysis import gate
+from churn_jax.analysis.blocks import Wanted
+from churn_jax.analysis.one_pass import measure
+from churn_jax.analysis.samples import Samples
+from churn_jax.errors import UserError
+from churn_jax.predictions.run import Run
+
+RNG = np.random.default_rng(0)
+SHARED = RNG.normal(size=(400, 4)) * 2
+LABELS = SHARED.argmax(1)
+PROBS = [special.softmax(z, axis=1) for z in SHARED + RNG.normal(size=(5, 400, 4))]
+REGION = np.where(np.arange(400) < 300, "eu", np.where(np.arange(400) < 395, "us", "x] y"))
+PARTS = {"class": LABELS.astype(str), "region": REGION}
+
+
+def samples(groups, names, probs=PROBS, labels=LABELS):
+    runs = [Run(lambda rows, p=p: p[rows], "probs", g) for p, g in zip(probs, groups, strict=False)]
+    return Samples(measure(runs, labels, len(labels), probs[0].shape[1], Wanted()), names)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return samples([0, 1], ["v1", "v2"])
+
+
+@pytest.fixture(scope="module")
+def groups():
+    return samples([0, 0, 0, 1, 1], ["baseline", "co-distilled"])
+
+
+def flipping(n, flips, flips_back=0):
+    """Two models of n examples: the new one wrong on `flips`, the old on `flips_back` others."""
+    labels = np.arange(n) % 2
+    old, new = np.eye(2)[labels] * 0.8 + 0.1, np.eye(2)[labels] * 0.8 + 0.1
+    new[:flips] = new[:flips, ::-1]
+    old[flips : flips + flips_back] = old[flips : flips + flips_back, ::-1]
+    return samples([0, 1], ["old", "new"], [old, new], labels)
+
+
+def outcome(found):
+    (verdict,) = found
+    return verdict.outcome
+
+
+def test_values_are_those_of_the_definitions(pair):
+    old, new = PROBS[:2]
+    expected = {
+        "churn": metrics.churn(old, new),
+        "nfr": metrics.negative_flip_rate(old, new, LABELS),
+        "btc": metrics.backward_trust_compatibility(old, new, LABELS),
+        "accuracy_old": metrics.accuracy(old, LABELS),
+        "accuracy_v2": metrics.accuracy(new, LABELS),
+        "2 * churn - 0.1": 2 * metrics.churn(old, new) - 0.1,
+        "-nfr + 1": 1 - metrics.negative_flip_rate(old, new, LABELS),
+        "-nfr + 50%": 0.5 - metrics.negative_flip_rate(old, new, LABELS),
+        "(churn - nfr) * 50%": 0.5
+        * (metrics.churn(old, new) - metrics.negative_flip_rate(old, new, LABELS)),
+    }
+    for text, value in expected.items():
+        (found,) = gate.check(pair, f"{text} > 0.05")
+        assert found.left == pytest.approx(value, abs=1e-6), text
+        assert found.failed == (value > 0.05)
+        (found,) = gate.check(pair, f"0.05 < {text}")
+        assert found.right == pytest.approx(value, abs=1e-6)
+        assert found.failed == (value > 0.05)
+
+
+def test_a_groups_own_churn_and_the_changes(groups):
+    names = ("churn_old", "churn_baseline", "churn_co_distilled", "churn", "excess_churn")
+    found = {name: gate.check(groups, f"{name}>1%")[0].left for name in names}
+    assert found["churn_old"] == found["churn_baseline"] == groups.within("churn", 0).mean
+    assert found["churn_co_distilled"] == groups.within("churn", 1).mean
+    assert found["churn"] == groups.between("churn", 0, 1).mean
+    assert found["excess_churn"] == pytest.approx(
+        found["churn"] - (found["churn_old"] + found["churn_co_distilled"]) / 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("in_percent", "as_fraction"),
+    [
+        ("churn>35%", "churn>0.35"),
+        ("churn > 35.5 %", "churn > 0.355"),
+        ("churn>3.6e1%", "churn>.36"),
+        ("accuracy_new<accuracy_old-0.5%", "accuracy_new<accuracy_old-0.005"),
+        ("accuracy_new<accuracy_old−0.5%", "accuracy_new<accuracy_old-0.005"),
+        ("nll_new>nll_old*90%", "nll_new>nll_old*0.9"),
+        ("kappa<60%", "kappa<0.6"),
+        ("schurn>500%", "schurn>5"),
+    ],
+)
+def test_percent_and_fractions_are_the_same(pair, in_percent, as_fraction):
+    (one,), (other,) = gate.check(pair, in_percent), gate.check(pair, as_fraction)
+    assert one.margin == pytest.approx(other.margin)
+    assert one.outcome == other.outcome
+
+
+def test_confident_fails_only_beyond_doubt(pair):
+    churn = pair.between("churn", 0, 1).mean
+    barely = f"churn > {churn - 0.001}"
+    assert gate.check(pair, barely)[0].failed
+    assert not gate.check(pair, barely)[0].certain
+    (tolerated,) = gate.check(pair, barely, confident=True)
+    assert tolerated.outcome == "passed"
+    assert "over the limit, but not beyond doubt" in tolerated.sentence
+    (surely,) = gate.check(pair, f"churn > {churn / 2}", confident=True)
+    assert surely.failed
+    assert surely.certain
+
+
+def test_shared_examples_make_a_difference_surer_than_its_parts(pair):
+    (difference,) = gate.check(pair, "accuracy_new < accuracy_old")
+    (single,) = gate.check(pair, "accuracy_new < 0.5")
+    assert np.ptp(difference.ci95) < 2 * np.ptp(single.ci95)
+
+
+@pytest.mark.parametrize(
+    ("condition", "sentence"),
+    [
+        ("churn>5%", "churn 35.5 %, limit 5 %: over the limit (95 % interval 30.9 to 40.3 %)"),
+        ("churn>0.9", "churn 35.5 %, limit 90 %: within the limit (95 % interval 30.9 to 40.3 %)"),
+        ("churn>35.49%", "churn 35.50 %, limit 35.49 %: over the limit"),
+        ("0.05<churn", "churn 35.5 %, limit 5 %: over the limit"),
+        ("accuracy_new<80%", "accuracy of v2 72.0 %, lower limit 80 %: below the limit"),
+        (
+            "accuracy_new<accuracy_old",
+            "accuracy of v2 72.0 %, lower limit 73.0 % (accuracy of v1): below the limit",
+        ),
+        ("nll_new>0.5", "NLL of v2 0.649, limit 0.5: over the limit"),
+        ("kappa<0.6", "Cohen's κ 0.5245, lower limit 0.6: below the limit"),
+        ("nfr[region=eu]>1%", "bad churn (✓→✗) in region=eu 15.0 %, limit 1 %: over the limit"),
+        ("2*churn>5%", "2*churn 71.0 %, limit 5 %: over the limit"),
+    ],
+)
+def test_verdicts_read_as_a_person_says_them(pair, condition, sentence):
+    (found,) = gate.check(pair, condition, parts=PARTS)
+    assert found.sentence.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("condition", "meant"),
+    [
+        ("churn>5", "'churn>5%', which is 0.05"),
+        ("churn > 1", "'churn > 1%', which is 0.01"),
+        ("accuracy_new<70", "'accuracy_new<70%', which is 0.7"),
+        ("accuracy_new<accuracy_old-2", "'accuracy_new<accuracy_old-2%', which is 0.02"),
+        ("5 < nfr", "'5% < nfr', which is 0.05"),
+        ("ece_v2>10", "'ece_v2>10%', which is 0.1"),
+        ("churn[class=1]>5", "'churn[class=1]>5%', which is 0.05"),
+        ("churn>500%", ""),
+        ("churn<0", ""),
+        ("churn<-1%", ""),
+        ("kappa<-1.5", "'kappa<-1.5%', which is 0.015"),
+        ("2*churn>2", "'2*churn>2%', which is 0.02"),
+        ("churn>2*churn", ""),
+    ],
+)
+def test_limits_outside_of_a_measures_range_are_refused(pair, condition, meant):
+    with pytest.raises(UserError, match="whatever the files hold") as caught:
+        gate.check(pair, condition, parts=PARTS)
+    assert (f"did you mean {meant}?" in str(caught.value)) if meant else True
+    assert ("did you mean" in str(caught.value)) == bool(meant)
+
+
+@pytest.mark.parametrize("condition", ["churn<5", "accuracy_new>accuracy_old-5", "accuracy_new>1"])
+def test_limits_that_show_nothing_are_refused(pair, condition):
+    with pytest.raises(UserError, match="whatever the files hold"):
+        gate.check(pair, pass_if=condition)
+
+
+@pytest.mark.parametrize(
+    "condition", ["nfr>0", "accuracy_new<1", "schurn>5", "nll_new>200", "kappa<0", "churn>99.9%"]
+)
+def test_limits_that_could_matter_are_not(pair, condition):
+    assert gate.check(pair, condition)
+
+
+@pytest.mark.parametrize(
+    ("condition", "fault"),
+    [
+        ("", "empty"),
+        (" , ", "empty"),
+        ("churn", "no comparison such as churn>5%"),
+        ("churn >= 0.1", "by > or < .did you mean 'churn > 0.1'"),
+        ("churn≤5%", "by > or < .did you mean 'churn<5%'"),
+        ("0 < churn < 1", "no comparison"),
+        ("1 > 0", "names no measure"),
+        ("chrun > 0.1", "did you mean 'churn'"),
+        ("acuracy_new > 0.1", "did you mean 'accuracy_new'"),
+        ("accuracy > 0.1", "accuracy_old or accuracy_new"),
+        ("churn_old > 0.1", "has one run"),
+        ("nfr_new > 0.1", "change between two groups"),
+        ("excess_churn > 0.1", "two runs of each"),
+        ("churn * nfr > 0.1", "multiplies two measures"),
+        ("churn / 2 > 0.1", r"only measures, numbers, \+, - and \*"),
+        ("__import__('os').system('true') > 0", "only measures"),
+        ("churn.real > 0", "only measures"),
+        ("churn > 'a'", "only measures"),
+        ("churn > True", "'True' is not measured"),
+        ("churn > (", "ends too early"),
+        ("churn > (0.1", "cannot read"),
+        ("churn > 1e999", "cannot be decided"),
+        ("churn>0,05", "decimals are written with a point"),
+        ("churn>5%%", "has '%'"),
+        ("churn>5%; nfr>1%", "a comma goes between two conditions"),
+        ("(" * 5000, "cannot read"),
+        ("nll_new>5%", "in nats, not in percent"),
+        ("nll_old+5%<nll_new", "in nats, not in percent"),
+        ("nfr[eu]>1%", r"none of \[COLUMN=NAME\]"),
+        ("nfr[region=eu>1%", "only measures"),
+        ("nfr[region=asia]>1%", r"no example is in the slice region=asia \(one of: eu, us, x\] y"),
+        ("nfr[regoin=eu]>1%", "did you mean 'region'"),
+        ("accuracy_new[region=eu]<accuracy_old", "same slice behind each"),
+        ("accuracy_new[region=eu]<accuracy_old[region=us]", "same slice behind each"),
+    ],
+)
+def test_what_is_no_condition_is_refused(pair, condition, fault):
+    with pytest.raises(UserError, match=fault) as caught:
+        gate.check(pair, condition, parts=PARTS)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("names", "condition", "fault"),
+    [
+        (("v1.0", "v1-0"), "accuracy_v1_0<5%", "'v1.0' and accuracy of the last group 'v1-0'"),
+        (
+            ("correct", "new"),
+            "churn_correct>5%",
+            "the measure churn correct and churn of the first",
+        ),
+        (("mass", "new"), "ece_mass>5%", "the measure ECE, equal mass and ECE of the first group"),
+        (("new", "old"), "accuracy_new<50%", "give old first and new last"),
+        (("New", "Old"), "accuracy_old<50%", "give old first and new last"),
+        (("new", "old"), "nfr>5%", "from the first group, 'new', to the last, 'old'"),
+        (("new", "old"), "churn_correct>5%", "give old first and new last"),
+        (("base", "old"), "btc<5%", "give old first and new last"),
+    ],
+)
+def test_names_that_mean_two_things_are_refused(pair, names, condition, fault):
+    with pytest.raises(UserError, match=fault):
+        gate.check(Samples(pair.measured, names), condition)
+
+
+@pytest.mark.parametrize(
+    ("names", "condition"),
+    [
+        (("old", "new"), "accuracy_new<50%"),
+        (("old", "new"), "nfr>5%"),
+        (("v1.0", "v1-0"), "accuracy_new<50%"),
+        (("new", "old"), "churn>5%"),
+        (("correct", "x"), "accuracy_correct<5%"),
+        (("2024-01", "2025"), "accuracy_2024_01<accuracy_2025-1%"),
+        (("été", "hiver"), "accuracy_été<5%"),
+    ],
+)
+def test_names_that_mean_one_thing_are_not(pair, names, condition):
+    assert gate.check(Samples(pair.measured, names), condition)
+
+
+def test_what_has_no_result_cannot_pass(pair):
+    why = "v2 has runs that never learned"
+    (found,) = gate.check(pair, "churn>99%", no_result=why)
+    assert found.outcome == "undecided"
+    assert found.sentence == f"churn 35.5 %, limit 99 %: undecided, because {why}"
+    assert outcome(gate.check(pair, pass_if="churn<99%", no_result=why)) == "undecided"
+    # What is broken stays broken: a model that learned nothing may not replace another.
+    assert outcome(gate.check(pair, "accuracy_new<99%", no_result=why)) == "failed"
+    assert outcome(gate.check(pair, "churn[*]>99%", parts=PARTS, no_result=why)) == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("n", "condition", "expected"),
+    [
+        (60, "nfr>1%", "undecided"),  # one of 60 is 1.7 %
+        (99, "nfr>1%", "undecided"),
+        (100, "nfr>1%", "passed"),
+        (60, "nfr>2%", "passed"),
+        (60, "nfr>0", "passed"),  # about these very examples
+        (9, "churn>90%", "undecided"),
+        (10, "churn>90%", "passed"),
+        (1, "churn>90%", "undecided"),
+        (60, "accuracy_new<99%", "undecided"),
+    ],
+)
+def test_too_few_examples_decide_nothing(n, condition, expected):
+    assert outcome(gate.check(flipping(n, 0), condition)) == expected
+
+
+def test_too_few_examples_still_fail():
+    assert outcome(gate.check(flipping(60, 2), "nfr>1%")) == "failed"
+
+
+def test_what_is_not_a_number_is_undecided():
+    same = samples([0, 1], ["old", "new"], [np.tile([0.9, 0.1], (50, 1))] * 2, np.arange(50) % 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = gate.check(same, "kappa<0.1, backward_trust<2%, churn_incorrect>5%")
+    assert [v.outcome for v in found] == [
+        "undecided" if math.isnan(v.left) else "passed" for v in found
+    ]
+    assert "undecided" in {v.outcome for v in found} or all(v.left >= 0 for v in found)
+
+
+def test_an_infinite_loss_compares():
+    labels = np.arange(300) % 3
+    good = np.eye(3)[labels] * 0.7 + 0.1
+    impossible = good.copy()
+    impossible[7] = np.roll([1.0, 0, 0], labels[7] + 1)
+    both = samples([0, 1], ["old", "new"], [good, impossible], labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = gate.check(
+            both,
+            "nll_new>2, nll_old>2, nll_new>nll_old+0.1, nll_old>nll_new, nll_new>nll_new*0.5+1",
+            "nll_new<2, nll_old<nll_new",
+        )
+    expected = ["failed", "passed", "failed", "passed", "failed", "failed", "passed"]
+    assert [verdict.outcome for verdict in found] == expected
+    assert found[0].sentence == "NLL of new infinity, limit 2: over the limit"
+    assert math.isinf(found[0].left)
+    assert outcome(gate.check(both, "nll_new>2", confident=True)) == "failed"
+    neither = samples([0, 1], ["old", "new"], [impossible, impossible], labels)
+    (undecided,) = gate.check(neither, "nll_new>nll_old")
+    assert undecided.outcome == "undecided"
+    assert "not a number" in undecided.sentence
+
+
+def test_pass_if_passes_what_the_interval_shows(groups):
+    """The relevant end of the report's own interval decides."""
+    low, high = gate.check(groups, pass_if="churn<99%")[0].ci95
+    churn = groups.between("churn", 0, 1).mean
+    upper = 0.99 - low  # the margin's low end is at the churn's high end
+    assert churn < upper < 0.99
+    assert high > low
+    assert outcome(gate.check(groups, pass_if=f"churn<{upper + 1e-9}")) == "passed"
+    (found,) = gate.check(groups, pass_if=f"churn<{upper - 1e-3}")
+    assert found.outcome == "failed"
+    assert "not shown to be within the limit" in found.sentence
+    assert outcome(gate.check(groups, pass_if=f"churn<{churn - 1e-3}")) == "failed"
+
+
+def test_non_inferiority_with_a_margin():
+    """By hand: the paired difference of accuracies, d = (flips back − flips) / n."""
+    n, flips, back = 1000, 12, 10
+    found = flipping(n, flips, back)
+    d = (back - flips) / n
+    variance = ((flips + back) / n - d**2) / (n - 1)
+    arm = stats.t.ppf(0.975, n - 1) * variance**0.5
+    for limit in (0.2, 1.0, 1.2, 2.0):
+        (verdict,) = gate.check(found, pass_if=f"accuracy_new>accuracy_old-{limit}%")
+        assert verdict.margin == pytest.approx(d + limit / 100)
+        assert verdict.ci95 == pytest.approx([verdict.margin - arm, verdict.margin + arm], rel=1e-3)
+        assert (verdict.outcome == "passed") == (d - arm > -limit / 100)
+
+
+def test_equal_models_show_as_much_as_their_examples_do():
+    """Agreement on n examples leaves a difference of 1 − 0.025^(1/n) possible."""
+    limit = 100 * (1 - 0.025 ** (1 / 300))
+    same = flipping(300, 0)
+    for factor, expected in ((1.01, "passed"), (0.99, "failed")):
+        text = f"accuracy_new>accuracy_old-{factor * limit:.6f}%"
+        assert outcome(gate.check(same, pass_if=text)) == expected
+
+
+def examples_said(sentence):
+    return int(sentence.split("about ")[1].split(" ")[0].replace(",", ""))
+
+
+@pytest.mark.parametrize(
+    "condition", ["accuracy_new>accuracy_old-1%", "nfr<2.5%", "accuracy_new>97%", "schurn<5%"]
+)
+def test_it_says_how_many_examples_would_show_it(condition):
+    """So many of the same kind do show it, and four fifths of them don't."""
+    n, flips, back = 250, 4, 5
+    (found,) = gate.check(flipping(n, flips, back), pass_if=condition)
+    assert "not shown" in found.sentence
+    wanted = examples_said(found.sentence) / n
+    for factor, expected in ((1.1 * wanted, "passed"), (0.8 * wanted, "failed")):
+        more = flipping(round(n * factor), round(flips * factor), round(back * factor))
+        assert outcome(gate.check(more, pass_if=condition)) == expected, factor
+
+
+def test_it_says_how_many_runs_where_more_examples_would_not_do():
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 3000)
+
+    def run(accuracy):
+        right = rng.random(3000) < accuracy
+        return np.eye(2)[np.where(right, labels, 1 - labels)] * 0.8 + 0.1
+
+    probs = [run(a) for a in (0.90, 0.80, 0.85, 0.95, 0.86, 0.96)]
+    found = samples([0, 0, 0, 1, 1, 1], ["old", "new"], probs, labels)
+    (verdict,) = gate.check(found, pass_if="accuracy_new>accuracy_old-1%")
+    assert "runs of each would show it" in verdict.sentence
+    (verdict,) = gate.check(found, pass_if="accuracy_new<accuracy_old+1%")
+    assert "would show it" not in verdict.sentence
+    assert "over the limit" in verdict.sentence
+
+
+def test_a_slice_is_measured_on_its_examples(pair):
+    old, new = PROBS[:2]
+    for condition, rows in (
+        ("nfr[region=eu]>1%", REGION == "eu"),
+        ("nfr[ region = us ]>1%", REGION == "us"),
+        ("nfr[class=2]>1%", LABELS == 2),
+        ('nfr["region"="x] y"]>0', REGION == "x] y"),
+        ("nfr[region='x] y']>0", REGION == "x] y"),
+    ):
+        (found,) = gate.check(pair, condition, parts=PARTS)
+        expected = metrics.negative_flip_rate(old[rows], new[rows], LABELS[rows])
+        assert found.left == pytest.approx(expected)
+    (found,) = gate.check(pair, "accuracy_new[region=eu]<accuracy_old[region=eu]-1%", parts=PARTS)
+    rows = REGION == "eu"
+    expected = metrics.accuracy(new[rows], LABELS[rows]) - metrics.accuracy(old[rows], LABELS[rows])
+    assert found.margin == pytest.approx(expected + 0.01)
+
+
+def test_every_slice_is_held_to_the_limit(pair):
+    old, new = PROBS[:2]
+    rates = {
+        f"class={c}": metrics.negative_flip_rate(
+            old[c == LABELS], new[c == LABELS], LABELS[c == LABELS]
+        )
+        for c in range(4)
+    }
+    worst = max(rates, key=rates.get)
+    (found,) = gate.check(pair, "nfr[class=*]>1%", parts=PARTS)
+    assert found.failed
+    assert found.part == worst
+    assert found.left == pytest.approx(rates[worst])
+    assert f"over the limit in 4 of them, worst in {worst}: {100 * rates[worst]:.1f} %" in (
+        found.sentence
+    )
+    limit = (rates[worst] + sorted(rates.values())[-2]) / 2
+    (found,) = gate.check(pair, f"nfr[class=*]>{limit}", parts=PARTS)
+    assert f"over the limit in 1 of them, worst in {worst}" in found.sentence
+    assert outcome(gate.check(pair, f"nfr[class=*]>{rates[worst] + 0.01}", parts=PARTS)) == "passed"
+    (found,) = gate.check(pair, "nfr[*]>1%", parts=PARTS)
+    assert "in each of 7 slices" in found.sentence
+
+
+def test_slices_too_small_to_tell_are_said_and_decide_nothing(pair):
+    (found,) = gate.check(pair, "nfr[region=*]>70%", parts=PARTS)
+    assert found.outcome == "passed"
+    assert "too few examples to tell in 1: region=x] y (5)" in found.sentence
+    # A single flip among 40 examples is 2.5 %, and would be in any of many slices by chance.
+    quarters = {"quarter": (np.arange(400) // 40).astype(str)}
+    flips = flipping(400, 1)
+    (found,) = gate.check(flips, "nfr[*]>1%", parts=quarters)
+    assert found.outcome == "undecided"
+    (found,) = gate.check(flips, "nfr[*]>3%", parts=quarters)
+    assert found.outcome == "passed"
+    assert outcome(gate.check(flipping(400, 40), "nfr[*]>1%", parts=quarters)) == "failed"
+
+
+def test_slices_are_wanted_where_there_are_none(pair):
+    for condition in ("nfr[*]>1%", "nfr[region=eu]>1%"):
+        with pytest.raises(UserError, match="give --slices"):
+            gate.check(pair, condition)
