@@ -8,6 +8,7 @@ networks never see each other, only their logits meet.
 import dataclasses
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +17,6 @@ from churn_jax import losses
 from churn_jax.errors import UserError, suggest
 from churn_jax.methods import schedules
 
-REGULARIZERS = ("none", "entropy", "skl_to_uniform")
-AGREEMENTS = ("none", "symmetric_kl", "l1", "cross_entropy")
 UPDATES = ("joint", "stale")
 PREDICTIONS = ("first", "mean")
 
@@ -65,8 +64,8 @@ class Objective:
         """Raises a `UserError` that names the first value no objective can have."""
         for name, choices in (
             ("prediction", PREDICTIONS),
-            ("regularizer", REGULARIZERS),
-            ("agreement", AGREEMENTS),
+            ("regularizer", ("none", *REGULARIZERS)),
+            ("agreement", ("none", *DISTANCES)),
             ("update", UPDATES),
             ("alpha_ramp", schedules.RAMPS),
             ("beta_ramp", schedules.RAMPS),
@@ -194,10 +193,8 @@ def terms(
 
 
 def _regularizer(objective: Objective, logits: jax.Array) -> jax.Array:
-    top_k = objective.top_k or None
-    if objective.regularizer == "entropy":
-        return losses.entropy(logits, top_k=top_k, renormalise=objective.renormalise)
-    return -losses.skl_to_uniform(logits, top_k=top_k, renormalise=objective.renormalise)
+    regularizer = REGULARIZERS[objective.regularizer]
+    return regularizer(logits, top_k=objective.top_k or None, renormalise=objective.renormalise)
 
 
 def _agreement(
@@ -228,6 +225,16 @@ def _agreement(
 def _peer_cross_entropy(own: jax.Array, peer: jax.Array) -> jax.Array:
     return losses.soft_cross_entropy(own, jax.nn.softmax(peer))
 
+
+def _closeness_to_uniform(logits: jax.Array, **options: Any) -> jax.Array:
+    return -losses.skl_to_uniform(logits, **options)
+
+
+# Each takes logits, [..., class], `top_k` and `renormalise`, and is per example.
+REGULARIZERS: dict[str, Callable[..., jax.Array]] = {
+    "entropy": losses.entropy,
+    "skl_to_uniform": _closeness_to_uniform,
+}
 
 # Each takes (own logits, peer logits), [example, class], and is per example.
 DISTANCES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
