@@ -5,6 +5,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 # Columns of a convolution's output that one product computes on CPU: see `_banded_convolution`.
 _WIDEST_TILE = 5
@@ -16,10 +17,10 @@ KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 class BatchNorm(nn.Module):
     """Batch normalisation over groups of a fixed number of examples, or over the whole batch.
 
-    Statistics are float32. A group never spans devices, so with `group` set no reduction crosses
-    devices and the result does not depend on the mesh; with `group` 0 the statistics are those of
-    the whole batch, reduced over the mesh axis `axis` where the batch is split. (The paper's TPU
-    batch norm was per core: a group of 1024 / 32 examples, say.)
+    Statistics are float32. With `group` set no reduction crosses devices and the result does not
+    depend on the mesh, unless a device holds less than a group: then neighbours on the mesh axis
+    `axis` share one. With `group` 0 the statistics are those of the whole batch, reduced over that
+    axis. (The paper's TPU batch norm was per core: a group of 1024 / 32 examples, say.)
 
     The running statistics are the average over groups. Images may be packed by `columns`
     (`churn_jax.models.packed`).
@@ -45,7 +46,7 @@ class BatchNorm(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (channels,))
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
         running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
-        groups = x.shape[0] // self.group if self.group and train else 1
+        groups = max(x.shape[0] // self.group, 1) if self.group and train else 1
 
         def grouped(part: jax.Array) -> jax.Array:
             part = part.reshape(groups, -1, *part.shape[1:])
@@ -53,8 +54,8 @@ class BatchNorm(nn.Module):
 
         exact = grouped(x)
         if train:
-            mean, var = self._statistics(exact, channels)
-            # Every group is on one device, but the running statistics average all of the batch.
+            mean, var = self._statistics(exact, channels, examples=x.shape[0])
+            # A group is on few devices, but the running statistics average all of the batch.
             new_mean, new_var = mean.mean(0), var.mean(0)
             if self.axis and self.group:
                 new_mean, new_var = jax.lax.pmean((new_mean, new_var), self.axis)
@@ -77,8 +78,13 @@ class BatchNorm(nn.Module):
 
         return normalise
 
-    def _statistics(self, exact: jax.Array, channels: int) -> tuple[jax.Array, jax.Array]:
-        """Mean and variance [group, channel] of [group, example, height, width, channel]."""
+    def _statistics(
+        self, exact: jax.Array, channels: int, examples: int
+    ) -> tuple[jax.Array, jax.Array]:
+        """Mean and variance [group, channel] of [group, example, height, width, channel].
+
+        `examples` are a device's, of all its groups.
+        """
         reduced = (1, 2, 3)
         mean = exact.mean(reduced)
         square = jnp.square(exact).mean(reduced)
@@ -86,6 +92,11 @@ class BatchNorm(nn.Module):
             mean, square = (v.reshape(len(v), -1, channels).mean(1) for v in (mean, square))
         if self.axis and not self.group:
             mean, square = jax.lax.pmean((mean, square), self.axis)
+        elif self.axis and self.group > examples:
+            together = np.arange(jax.lax.axis_size(self.axis)).reshape(-1, self.group // examples)
+            mean, square = jax.lax.pmean(
+                (mean, square), self.axis, axis_index_groups=together.tolist()
+            )
         return mean, jnp.maximum(square - jnp.square(mean), 0)
 
 

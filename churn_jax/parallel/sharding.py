@@ -28,15 +28,25 @@ LOGITS = PartitionSpec("run", "member", "data")
 REPLICATED = PartitionSpec()
 
 
-def choose_mesh_shape(config: Config, num_devices: int) -> tuple[int, int, int]:
+def choose_mesh_shape(
+    config: Config, num_devices: int, num_slices: int = 1
+) -> tuple[int, int, int]:
     """(run, member, data) sizes: what the config fixes, and the rest filled run first, then member.
 
     Runs never communicate and members exchange only logits, so those axes are the cheapest to
-    split; what is left goes to `data`.
+    split; what is left goes to `data`, as far as the batch and its batch-norm groups allow. Of
+    several slices each has runs of its own, whole: nothing but the run axis crosses the network
+    between them.
 
     Raises:
-      UserError: the sizes asked for divide neither the devices nor the runs, members or batch.
+      UserError: the sizes asked for divide neither the devices nor the runs, members or batch, or
+        the runs do not divide over the slices.
     """
+    if num_slices > 1:
+        run, member, data = choose_mesh_shape(
+            _of_one_slice(config, num_slices), num_devices // num_slices
+        )
+        return run * num_slices, member, data
     fixed = (config.mesh.run, config.mesh.member, config.mesh.data)
     totals = (config.runs, config.method.members, config.batch_size)
     left = num_devices
@@ -52,31 +62,88 @@ def choose_mesh_shape(config: Config, num_devices: int) -> tuple[int, int, int]:
             counted = {"run": "runs", "member": "members", "data": "examples in a batch"}[name]
             raise UserError(f"config.mesh.{name}: {size} does not divide {total} {counted}")
         left //= size
-    shape = []
-    for size, total in zip(fixed, totals, strict=True):
-        if size == 0:
-            size = math.gcd(left, total)
-            left //= size
-        shape.append(size)
-    return shape[0], shape[1], shape[2]
+    run, member, data = fixed
+    if run == 0:
+        run = math.gcd(left, config.runs)
+        left //= run
+    if member == 0:
+        member = math.gcd(left, config.method.members)
+        left //= member
+    return run, member, data or _data_size(config, left)
+
+
+def _data_size(config: Config, left: int) -> int:
+    """The most of `left` devices that a batch can be split over."""
+    batch, group = config.batch_size, config.model.norm_group
+    sizes = [size for size in range(1, left + 1) if left % size == 0 and batch % size == 0]
+    return max(size for size in sizes if size == 1 or groups_fit(group, batch // size))
+
+
+def groups_fit(group: int, share: int) -> bool:
+    """Whether a device's share of a batch holds whole batch-norm groups, or a part of one."""
+    return group == 0 or share % group == 0 or group % share == 0
+
+
+def _of_one_slice(config: Config, num_slices: int) -> Config:
+    """The config that one of several slices trains.
+
+    Raises:
+      UserError: its runs, or the run axis that it asks for, do not divide over them.
+    """
+    for key, value in {"config.runs": config.runs, "config.mesh.run": config.mesh.run}.items():
+        if value % num_slices:
+            raise UserError(
+                f"{key}: {value} does not divide over {num_slices} slices, each of which trains "
+                "whole runs: give each run a slice of its own (--run_index of the launchers)"
+            )
+    mesh = dataclasses.replace(config.mesh, run=config.mesh.run // num_slices)
+    return dataclasses.replace(config, runs=config.runs // num_slices, mesh=mesh)
 
 
 def make_mesh(config: Config, devices: list[jax.Device] | None = None) -> Mesh:
-    """The mesh run × member × data over `devices` (default: all that the shape can use)."""
-    devices = jax.devices() if devices is None else devices
-    shape = choose_mesh_shape(config, len(devices))
-    used = devices[: math.prod(shape)]
-    if idle := {device.process_index for device in devices} - {d.process_index for d in used}:
+    """The mesh run × member × data over `devices` (default: all that the shape can use).
+
+    Raises:
+      UserError: no such mesh, or one that leaves a process without a device.
+    """
+    slices = _slices(jax.devices() if devices is None else devices)
+    sizes = {len(each) for each in slices}
+    if len(sizes) > 1:
+        raise UserError(f"the slices are not alike: they have {sorted(sizes)} devices")
+    shape = choose_mesh_shape(config, sum(map(len, slices)), len(slices))
+    of_slice = (shape[0] // len(slices), *shape[1:])
+    arranged = [_arranged(_used(each, of_slice, config), of_slice) for each in slices]
+    return Mesh(np.concatenate(arranged), AXES, axis_types=(jax.sharding.AxisType.Auto,) * 3)
+
+
+def _slices(devices: list[Any]) -> list[list[Any]]:
+    """The devices by TPU slice, in order; those of other kinds are one."""
+    by_slice: dict[int, list[Any]] = {}
+    for device in devices:
+        index = getattr(device, "slice_index", 0) if device.platform == "tpu" else 0
+        by_slice.setdefault(index, []).append(device)
+    return [by_slice[index] for index in sorted(by_slice)]
+
+
+def _used(devices: list[Any], shape: tuple[int, ...], config: Config) -> list[Any]:
+    """As many of a slice's devices as the shape has, the same number of every process."""
+    by_process: dict[int, list[Any]] = {}
+    for device in devices:
+        by_process.setdefault(device.process_index, []).append(device)
+    share, rest = divmod(math.prod(shape), len(by_process))
+    if rest or share == 0:
         raise UserError(
             f"config.batch_size: {config.batch_size} examples (of {config.runs} runs × "
-            f"{config.method.members} members) do not divide over {jax.process_count()} processes "
-            f"with {len(devices)} devices: {len(idle)} would have nothing to do"
+            f"{config.method.members} members) do not divide over {len(by_process)} processes "
+            f"with {len(devices)} devices: of {math.prod(shape)} that can be used each would need "
+            "the same number"
         )
-    return Mesh(_arranged(used, shape), AXES, axis_types=(jax.sharding.AxisType.Auto,) * 3)
+    chosen = {id(device) for each in by_process.values() for device in each[:share]}
+    return [device for device in devices if id(device) in chosen]
 
 
-def _arranged(devices: list[jax.Device], shape: tuple[int, int, int]) -> np.ndarray:
-    """The devices in the mesh's shape, neighbours in the network side by side if possible."""
+def _arranged(devices: list[Any], shape: tuple[int, ...]) -> np.ndarray:
+    """A slice's devices in the mesh's shape, neighbours in its network side by side if possible."""
     try:
         return mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
     except (AssertionError, NotImplementedError):  # a part of a slice, or a v4's cores one by one

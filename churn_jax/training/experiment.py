@@ -58,10 +58,16 @@ class Experiment:
                 f"({self.num_train} examples of {config.data.name})"
             )
         share = config.batch_size // self.mesh.shape["data"]
-        if config.model.norm_group and share % config.model.norm_group:
+        group = config.model.norm_group
+        if group and config.batch_size % group:
             raise UserError(
-                f"config.model.norm_group: {config.model.norm_group} does not divide the {share} "
-                f"examples that a device holds of each batch"
+                f"config.model.norm_group: {group} does not divide the {config.batch_size} "
+                "examples of a batch"
+            )
+        if not sharding.groups_fit(group, share):
+            raise UserError(
+                f"config.model.norm_group: {group} is neither a part nor a multiple of the {share} "
+                "examples that a device holds of each batch"
             )
         method, split = config.method, self.mesh.shape["member"]
         if method.taught and method.num_teachers % split:

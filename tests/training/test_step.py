@@ -64,6 +64,14 @@ def test_batch_norm_in_groups_does_not_depend_on_the_mesh_and_reduces_nothing():
     assert_close(split.batch_stats, whole.batch_stats, rtol=1e-5)
 
 
+def test_a_batch_norm_group_that_is_larger_than_a_devices_share_spans_neighbours():
+    grouped = {"model__name": "resnet8", "model__norm_group": 8, "runs": 1}
+    whole, _ = train_steps(on_mesh((1, 1, 1), **grouped), 2)
+    split, _ = train_steps(on_mesh((1, 1, 8), **grouped), 2)  # 2 of 16 examples on each
+    assert_close(split.params, whole.params, rtol=1e-5)
+    assert_close(split.batch_stats, whole.batch_stats, rtol=1e-5)
+
+
 def test_a_run_does_not_depend_on_the_runs_beside_it():
     together, _ = train_steps(make_config(runs=8), 3)
     alone, _ = train_steps(make_config(runs=1, first_run=3), 3)
