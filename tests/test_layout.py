@@ -93,6 +93,14 @@ def test_the_root_has_few_modules():
     assert len(at_root) <= 13, at_root
 
 
+def test_no_file_has_more_than_400_lines():
+    folders = ("churn_jax", "tests", "benchmarks", "configs", "launch")
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
+    lines = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in files}
+    assert len(lines) > 200
+    assert {file: count for file, count in lines.items() if count > 400} == {}
+
+
 def test_comparing_prediction_files_brings_in_nothing_that_trains():
     program = (
         "import sys, churn_jax.compare; "
