@@ -46,6 +46,7 @@ def evaluate(
     """
     run_dirs = [reach(workdir, "--runs") for workdir in run_dirs]
     out = out_folder(out, "--out")
+    reports.clear(out)  # what an earlier evaluation found must not pass for this one's
     report, provenance = evaluation.evaluate(run_dirs, step, _predict_again)
     assert report.breakdowns is not None
     shown = [flip.id for flip in report.breakdowns.ledger]

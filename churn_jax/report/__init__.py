@@ -1,5 +1,6 @@
 """Reports for readers: terminal, Markdown and one self-contained HTML page, beside the JSON."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 from etils import epath
@@ -28,8 +29,14 @@ __all__ = [
     "write_broken",
 ]
 
-# Everything that is ever written beside a report.
-FILES = ("report.json", "report.md", "report.html", "junit.xml")
+# What is written, and by what each is known to be ours: other tools write a report.html, too.
+_OURS = {
+    "report.json": b'"schema"',
+    "report.md": b"# Churn",
+    "report.html": b"<title>Churn",
+    "junit.xml": b'name="churn_jax.',
+}
+_HEAD = 1024
 
 to_html = page.html
 
@@ -45,10 +52,13 @@ def clear(out: epath.PathLike) -> None:
     Raises:
       UserError: a file can't be removed.
     """
-    for name in FILES:
+    for name, mark in _OURS.items():
         path = epath.Path(out) / name
-        with writing(path):
-            path.unlink(missing_ok=True)
+        with writing(path), contextlib.suppress(FileNotFoundError):
+            with path.open("rb") as file:
+                ours = mark in file.read(_HEAD)
+            if ours:
+                path.unlink()
 
 
 def write_broken(

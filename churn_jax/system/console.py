@@ -2,11 +2,13 @@
 
 import sys
 
+from churn_jax.errors import printable
+
 
 def say(line: str) -> None:
     """Prints one line at once, also into pipes; of several processes only the first speaks."""
     if is_first():
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 def is_first() -> bool:
