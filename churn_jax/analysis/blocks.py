@@ -1,9 +1,10 @@
-"""All measures of a block of examples, for all runs and pairs at once.
+"""All measures of a block of examples, for all runs and the pairs that are asked for.
 
-The work for n runs and K classes is n·K exponentials an example, and n(n−1)/2·K differences for
-each measure of pairs: every run is normalised once, not once for each pair it is in. Arrays are
+The work for n runs and K classes is n·K exponentials an example, and K differences for each pair
+and measure of pairs: every run is normalised once, not once for each pair it is in. Arrays are
 float32, [run, row, class]; sums over classes are exact to about 1e-7 of their value, and sums over
-examples are taken in float64.
+examples are taken in float64. Of the pairs of two groups' runs nothing is kept but each pair's sum
+over the rows and each run's means over its partners, so that memory grows with runs, not pairs.
 """
 
 import dataclasses
@@ -12,16 +13,16 @@ from contextlib import nullcontext
 
 import numpy as np
 
+from churn_jax.analysis import pair_distances
 from churn_jax.analysis.buffers import lent
-from churn_jax.analysis.pair_distances import PairKernel, pairs_of
+from churn_jax.analysis.pair_distances import LEAST, PairKernel
+from churn_jax.analysis.pair_sums import PairBlock, PairSums
+from churn_jax.analysis.pairing import Pairing
 from churn_jax.errors import UserError
 from churn_jax.metrics import bin_indices
 from churn_jax.metrics.arrays import SUM_TOLERANCE
 from churn_jax.metrics.calibration import NUM_BINS
 from churn_jax.predictions.run import Run
-
-# In a logarithm a probability below e^−87, float32's smallest, counts as that.
-_LEAST = float(np.finfo(np.float32).tiny)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,11 @@ class Wanted:
     scores: bool = False
     distances: Sequence[str] = ()
     classwise: bool = False
+
+    @property
+    def num_pair_measures(self) -> int:
+        """How many measures of pairs come of the pass: churn, SChurn, distances and Lemma 2."""
+        return 1 + len(self.alphas) + len(self.distances) + ("l1" in self.distances)
 
     @property
     def logs(self) -> bool:
@@ -66,14 +72,14 @@ class ClassBins:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A block's results: as in `one_pass.Measured`, with pairs as [run, run, row]."""
+    """A block's results: as in `one_pass.Measured`; `lemma2_holds` as `PairBlock.sums`."""
 
     rows: slice
     predictions: np.ndarray
     values: dict[str, np.ndarray]
-    pairs: dict[str, np.ndarray]
+    pairs: dict[str, PairBlock]
     bins: ClassBins | None
-    lemma2_holds: np.ndarray
+    lemma2_holds: Sequence[np.ndarray | np.bool_]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,17 +122,22 @@ def measure_block(
     labels: np.ndarray | None,
     num_classes: int,
     wanted: Wanted,
+    pairing: Pairing,
     l1_of_pairs: PairKernel,
 ) -> Block:
     """Measures one block; `labels` are those of its rows."""
     if any(run.kind == "classes" for run in runs):
         predictions = np.stack([_predicted(run, rows) for run in runs])
-        everywhere = np.ones((len(runs), len(runs)), bool)
-        return Block(rows, predictions, {}, {"churn": _differ(predictions)}, None, everywhere)
+        found = PairSums(pairing)
+        for a, b in found.groups():
+            found.add("churn", _differ(predictions, a, b))
+        everywhere = [np.True_ for _ in found.groups()]
+        return Block(rows, predictions, {}, found.pairs(), None, everywhere)
     shape = (len(runs), rows.stop - rows.start, num_classes)
     with lent(shape) as relative, lent(shape) if wanted.logs else nullcontext() as logs:
         block = _softmax(runs, rows, labels, relative, logs)
-        return _measured(block, _decided(runs, rows, block), rows, labels, wanted, l1_of_pairs)
+        predictions = _decided(runs, rows, block)
+        return _measured(block, predictions, rows, labels, wanted, pairing, l1_of_pairs)
 
 
 def _decided(runs: Sequence[Run], rows: slice, block: _Softmax) -> np.ndarray:
@@ -141,24 +152,39 @@ def _measured(
     rows: slice,
     labels: np.ndarray | None,
     wanted: Wanted,
+    pairing: Pairing,
     l1_of_pairs: PairKernel,
 ) -> Block:
     values = _run_values(block, labels is not None, wanted.scores)
-    pairs = {"churn": _differ(predictions)}
+    found = PairSums(pairing)
+    for a, b in found.groups():
+        found.add("churn", _differ(predictions, a, b))
     for alpha in wanted.alphas:
-        pairs[schurn_key(alpha)] = 0.5 * l1_of_pairs(block.power(alpha))
+        power = block.power(alpha)
+        for a, b in found.groups():
+            found.add(schurn_key(alpha), 0.5 * l1_of_pairs(power, a, b))
+    probs = block.probs if wanted.distances else None
+    logs = None
+    if probs is not None and set(wanted.distances) & _DIVERGENCES.keys():
+        logs = np.log(np.maximum(probs, LEAST))
     for name in wanted.distances:
-        pairs[name] = l1_of_pairs(block.probs) if name == "l1" else _DIVERGENCES[name](block)
-    if "l1" in pairs:
-        least_gap = np.minimum(values["gap"][:, None], values["gap"][None])
-        pairs["lemma2"] = (pairs["l1"] >= least_gap).astype(np.float32)
+        assert probs is not None
+        for a, b in found.groups():
+            if name == "l1":
+                distances = l1_of_pairs(probs, a, b)
+                least_gap = np.minimum(values["gap"][a][:, None], values["gap"][b][None])
+                found.add("lemma2", (distances >= least_gap).astype(np.float32))
+            else:
+                assert logs is not None
+                distances = _DIVERGENCES[name](probs, logs, a, b)
+            found.add(name, distances)
     return Block(
         rows=rows,
         predictions=predictions,
         values=values,
-        pairs=pairs,
+        pairs=found.pairs(),
         bins=_class_bins(block, labels) if wanted.classwise and labels is not None else None,
-        lemma2_holds=_lemma2_holds(block, values["gap"]),
+        lemma2_holds=[_lemma2_holds(block, values["gap"], a, b) for a, b in found.groups()],
     )
 
 
@@ -191,7 +217,7 @@ def _softmax(
             if run.kind == "probs":
                 np.multiply(values, 1 / shift, out=relative[i], casting="same_kind")
                 if all_logs is not None:
-                    np.log(np.maximum(relative[i], _LEAST), out=all_logs[i])
+                    np.log(np.maximum(relative[i], LEAST), out=all_logs[i])
             else:
                 shifted = relative[i] if all_logs is None else all_logs[i]
                 np.subtract(values, shift, out=shifted, casting="same_kind")
@@ -279,39 +305,14 @@ def _second_largest(relative: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     return second.astype(np.float64)
 
 
-def _differ(predictions: np.ndarray) -> np.ndarray:
-    return (predictions[:, None] != predictions[None]).astype(np.float32)
+def _differ(predictions: np.ndarray, a: slice, b: slice) -> np.ndarray:
+    return (predictions[a][:, None] != predictions[b][None]).astype(np.float32)
 
 
-def _log_probs(block: _Softmax) -> np.ndarray:
-    return np.log(np.maximum(block.probs, _LEAST))
-
-
-def _symmetric_kl(block: _Softmax) -> np.ndarray:
-    """Σ (p − q) (log p − log q)."""
-    probs, logs = block.probs, _log_probs(block)
-    return pairs_of(
-        probs.shape,
-        lambda i: np.einsum("nrk,nrk->nr", probs[:i] - probs[i], logs[:i] - logs[i]),
-    )
-
-
-def _jensen_shannon(block: _Softmax) -> np.ndarray:
-    """½ KL(p‖m) + ½ KL(q‖m) with m = (p + q) / 2, in nats."""
-    probs, logs = block.probs, _log_probs(block)
-
-    def distances_to(i: int) -> np.ndarray:
-        middle = np.log(np.maximum(0.5 * (probs[:i] + probs[i]), _LEAST))
-        ours = np.einsum("rk,nrk->nr", probs[i], logs[i] - middle)
-        theirs = np.einsum("nrk,nrk->nr", probs[:i], logs[:i] - middle)
-        return np.maximum(0.5 * (ours + theirs), 0)
-
-    return pairs_of(probs.shape, distances_to)
-
-
-_DIVERGENCES: dict[str, Callable[[_Softmax], np.ndarray]] = {
-    "jensen_shannon": _jensen_shannon,
-    "symmetric_kl": _symmetric_kl,
+# From probabilities and their logarithms, as a `PairKernel` otherwise.
+_DIVERGENCES: dict[str, Callable[[np.ndarray, np.ndarray, slice, slice], np.ndarray]] = {
+    "jensen_shannon": pair_distances.jensen_shannon,
+    "symmetric_kl": pair_distances.symmetric_kl,
 }
 DISTANCES = ("l1", *_DIVERGENCES)
 
@@ -341,17 +342,19 @@ def _class_bins(block: _Softmax, labels: np.ndarray) -> ClassBins:
     )
 
 
-def _lemma2_holds(block: _Softmax, gap: np.ndarray) -> np.ndarray:
-    """[run, run] whether ‖p¹ − p²‖₁ ≥ min(γ¹, γ²) wherever the predictions differ.
+def _lemma2_holds(block: _Softmax, gap: np.ndarray, a: slice, b: slice) -> np.ndarray:
+    """[run of a, run of b], whether ‖p¹ − p²‖₁ ≥ min(γ¹, γ²) wherever the predictions differ.
 
     The distance is at least its part from the two predicted classes, which is what the lemma's
     proof uses, so four numbers an example verify it.
     """
-    n, num_rows = block.prediction.shape
-    run, row = np.arange(n)[:, None, None], np.arange(num_rows)
-    # [i, j, row]: what run i gives the class that run j predicts.
-    of_theirs = block.relative[run, row, block.prediction[None]] * block.top[:, None]
-    distance = np.abs(block.top[:, None] - of_theirs.transpose(1, 0, 2))
-    distance += np.abs(block.top[None] - of_theirs)
-    same = block.prediction[:, None] == block.prediction[None]
-    return (same | (distance >= np.minimum(gap[:, None], gap[None]))).all(2)
+    ours, theirs = block.prediction[a][:, None], block.prediction[b][None]
+    tops_a, tops_b = block.top[a][:, None], block.top[b][None]
+    run, row = np.arange(len(block.prediction)), np.arange(block.prediction.shape[1])
+    # What each run of one group gives the class that each of the other predicts.
+    a_of_theirs = block.relative[run[a][:, None, None], row, theirs] * tops_a
+    b_of_ours = block.relative[run[b][None, :, None], row, ours] * tops_b
+    distance = np.abs(tops_a - b_of_ours)
+    distance += np.abs(tops_b - a_of_theirs)
+    enough = distance >= np.minimum(gap[a][:, None], gap[b][None])
+    return ((ours == theirs) | enough).all(2)

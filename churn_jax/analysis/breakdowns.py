@@ -1,24 +1,16 @@
 """What a report shows beside its tables: where churn comes from, and on which examples."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from churn_jax.analysis import slicing
 from churn_jax.analysis.samples import Samples
-from churn_jax.analysis.summaries import change_measures, estimate
+from churn_jax.analysis.slicing import Partition
 from churn_jax.metrics import bin_indices
 from churn_jax.metrics.calibration import NUM_BINS
-from churn_jax.report.breakdowns import (
-    Breakdowns,
-    Flip,
-    Matrix,
-    NearTies,
-    Reliability,
-    Slice,
-    SliceGroup,
-)
-from churn_jax.report.estimates import Change, Estimate
+from churn_jax.report.breakdowns import Breakdowns, Flip, Matrix, NearTies, Reliability
 
 LEDGER_LENGTH = 200
 _GAP_BINS = 10
@@ -26,18 +18,19 @@ _GAP_BINS = 10
 
 def breakdowns(
     samples: Samples,
+    changes: Sequence[tuple[int, int]],
     run_names: Sequence[str],
     ids: np.ndarray,
     class_names: Sequence[str],
-    given: Mapping[str, np.ndarray],
+    partitions: Sequence[Partition],
 ) -> Breakdowns:
-    """Everything here; arguments as of the functions below."""
+    """Everything here; arguments as of the functions below, and the ways of slicing."""
     return Breakdowns(
         reliability=reliability(samples),
         near_ties=near_ties(samples),
         matrix=matrix(samples, run_names),
         ledger=ledger(samples, ids, class_names),
-        slices=slices(samples, class_names, given),
+        slices=tuple(part for by in partitions for part in slicing.slices(samples, changes, by)),
     )
 
 
@@ -94,7 +87,7 @@ def near_ties(samples: Samples) -> NearTies | None:
 
 
 def matrix(samples: Samples, run_names: Sequence[str]) -> Matrix:
-    """Churn of every pair of runs."""
+    """Churn of every pair of runs that was measured; NaN for the others."""
     churn = samples.measured.pairs["churn"].pairs
     return Matrix(
         runs=tuple(run_names),
@@ -108,8 +101,8 @@ def ledger(
 ) -> tuple[Flip, ...]:
     """The examples whose predictions change most, and among those the most confident ones first."""
     measured = samples.measured
-    means, last = measured.pairs["churn"].means, len(samples.names) - 1
-    instability = means[samples.members(0), last].mean(0)
+    last = len(samples.names) - 1
+    instability = measured.pairs["churn"].means(0, last).mean(0)
     unstable = np.flatnonzero(instability > 0)
     gap = measured.values["gap"].mean(0) if measured.has_probs else np.zeros(len(ids))
     order = unstable[np.lexsort((-gap[unstable], -instability[unstable]))][:length]
@@ -133,54 +126,6 @@ def ledger(
             )
         )
     return tuple(flips)
-
-
-def slices(
-    samples: Samples, class_names: Sequence[str], given: Mapping[str, np.ndarray]
-) -> tuple[Slice, ...]:
-    """Every measure on the examples of each class, and of each of the user's slices.
-
-    Args:
-      samples: of all examples.
-      class_names: one for each class.
-      given: for each way of slicing, the name of every example's slice, [example] of str; an empty
-        name is in no slice.
-    """
-    found = []
-    labels = samples.measured.labels
-    if labels is not None:
-        for index in np.unique(labels).tolist():
-            found.append(_slice(samples, "class", class_names[index], labels == index))
-    for by, names in given.items():
-        for name in np.unique(names).tolist():
-            if name:
-                found.append(_slice(samples, by, name, names == name))
-    return tuple(found)
-
-
-def _slice(samples: Samples, by: str, name: str, mask: np.ndarray) -> Slice:
-    part = Samples(samples.measured.take(mask), samples.names)
-    pairs = itertools.combinations(range(len(samples.names)), 2)
-    return Slice(
-        by=by,
-        name=name,
-        num_examples=int(np.count_nonzero(mask)),
-        groups=tuple(_slice_group(part, group) for group in range(len(samples.names))),
-        between=tuple(
-            Change(samples.names[a], samples.names[b], change_measures(part, a, b))
-            for a, b in pairs
-        ),
-    )
-
-
-def _slice_group(part: Samples, group: int) -> SliceGroup:
-    several = len(part.members(group)) > 1
-    measures: dict[str, Estimate | None] = {
-        key: estimate(key, part.run(key, group)) for key in part.run_measures
-    }
-    for key in part.pair_measures:
-        measures[key] = estimate(key, part.within(key, group)) if several else None
-    return SliceGroup(part.names[group], measures)
 
 
 def _votes(predictions: np.ndarray, class_names: Sequence[str]) -> dict[str, int]:

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from churn_jax.analysis import breakdowns, summaries, validity
+from churn_jax.analysis import breakdowns, slicing, summaries, validity
 from churn_jax.analysis.samples import Samples
+from churn_jax.analysis.slicing import Partition
 from churn_jax.predictions import origins
 from churn_jax.predictions.origins import Origin
 from churn_jax.report.estimates import Estimate, Group
 from churn_jax.report.report import Chance, FailedRun, Point, Report
+
+_MOST_GROUPS = 10  # of which every two are compared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +57,15 @@ class Subject:
     over_training: Mapping[str, tuple[Point, ...]] | None = None
 
 
-def all_pairs(samples: Samples) -> list[tuple[int, int]]:
-    """Every two groups, the earlier one first."""
-    return list(itertools.combinations(range(len(samples.names)), 2))
+def changes(num_groups: int) -> list[tuple[int, int]]:
+    """The groups (a, b) that a report compares, a before b.
+
+    Every two of up to ten groups; of more, each with the first and with the one before it, so that
+    the work grows with the groups.
+    """
+    if num_groups <= _MOST_GROUPS:
+        return list(itertools.combinations(range(num_groups), 2))
+    return sorted({(a, b) for b in range(1, num_groups) for a in (0, b - 1)})
 
 
 def report(
@@ -64,23 +73,41 @@ def report(
     subject: Subject,
     ids: np.ndarray,
     class_names: Sequence[str],
-    slices: Mapping[str, np.ndarray],
+    partitions: Sequence[Partition] = (),
 ) -> Report:
     """The whole report on groups of runs, breakdowns included.
 
     Args:
-      samples: of the groups.
+      samples: of the groups, with the pairs of `changes`.
       subject: what else is said of them.
       ids: [example] of str.
       class_names: one for each class.
-      slices: for each way of slicing, the name of every example's slice, [example] of str; an
-        empty name is in no slice.
+      partitions: ways of slicing the examples, beside their true classes.
     """
-    pairs = all_pairs(samples)
+    compared, notes = changes(len(samples.names)), list(subject.notes)
+    if len(samples.names) > _MOST_GROUPS:
+        notes.append(
+            f"With more than {_MOST_GROUPS} groups, each is compared with the first and with the "
+            "one before it."
+        )
+    labels = samples.measured.labels
+    if labels is not None:
+        classes = slicing.by_class(labels, class_names)
+        most = slicing.most_slices(len(samples.names), len(compared))
+        if len(classes.names) <= most:
+            partitions = [classes, *partitions]
+        else:
+            notes.append(
+                f"The {len(classes.names):,} classes are more than the {most:,} slices that there "
+                "is room for: no measures by class."
+            )
     return dataclasses.replace(
-        without_breakdowns(samples, subject, pairs),
-        between=tuple(summaries.change(samples, a, b) for a, b in pairs),
-        breakdowns=breakdowns.breakdowns(samples, subject.run_names, ids, class_names, slices),
+        without_breakdowns(samples, subject, compared),
+        notes=tuple(notes),
+        between=tuple(summaries.change(samples, a, b) for a, b in compared),
+        breakdowns=breakdowns.breakdowns(
+            samples, compared, subject.run_names, ids, class_names, partitions
+        ),
     )
 
 

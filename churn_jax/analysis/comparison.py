@@ -13,11 +13,12 @@ from etils import epath
 from numpy.typing import ArrayLike
 
 from churn_jax import report as reports
-from churn_jax.analysis import building, gate
+from churn_jax.analysis import building, gate, slicing
 from churn_jax.analysis.blocks import DISTANCES, EVERYTHING, Wanted
 from churn_jax.analysis.building import Subject
 from churn_jax.analysis.one_pass import measure
 from churn_jax.analysis.samples import Samples
+from churn_jax.analysis.slicing import Partition
 from churn_jax.errors import UserError
 from churn_jax.predictions import origins, workdirs
 from churn_jax.predictions.alignment import Aligned, align
@@ -164,17 +165,18 @@ def compare(
     _refuse_mixtures(sources)
     aligned = align(sources, _label_source(labels, options), on)
     wanted = Wanted(alphas, everything, DISTANCES if everything else (), everything)
-    samples = _samples(aligned, wanted)
-    given = _slices(slices, aligned.ids, id)
-    report = building.report(
-        samples, _subject(aligned, _failed(groups)), aligned.ids, aligned.class_names, given
-    )
+    changes = building.changes(len(aligned.groups))
+    most = slicing.most_slices(len(aligned.groups), len(changes))
+    partitions, notes = slicing.given(_slices(slices, aligned.ids, id), most)
+    samples = _samples(aligned, wanted, changes)
+    subject = _subject(aligned, notes, _failed(groups))
+    report = building.report(samples, subject, aligned.ids, aligned.class_names, partitions)
     verdicts = gate.check(
         samples,
         fail_if,
         pass_if,
         confident=confident,
-        parts=_parts(aligned, given),
+        parts=_parts(aligned, partitions),
         no_result=next((group.fault for group in report.groups if group.fault), None),
     )
     gated = dataclasses.replace(report, gate=Gate(confident, tuple(verdicts), pass_undecided))
@@ -265,27 +267,32 @@ def _slices(
     return given
 
 
-def _parts(aligned: Aligned, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _parts(aligned: Aligned, partitions: Sequence[Partition]) -> dict[str, np.ndarray]:
     """Every way of slicing, the true classes among them."""
+    given = {by.by: by.of_examples(len(aligned.ids)) for by in partitions}
     if aligned.labels is None:
-        return dict(given)
-    if "class" in given:
+        return given
+    if slicing.BY_CLASS in given:
         raise UserError("--slices: a column called 'class', as the true classes are; rename it")
-    return {"class": np.array(aligned.class_names)[aligned.labels], **given}
+    return {slicing.BY_CLASS: np.array(aligned.class_names)[aligned.labels], **given}
 
 
-def _samples(aligned: Aligned, wanted: Wanted) -> Samples:
-    measured = measure(aligned.runs, aligned.labels, len(aligned.ids), aligned.num_classes, wanted)
+def _samples(aligned: Aligned, wanted: Wanted, changes: Sequence[tuple[int, int]]) -> Samples:
+    measured = measure(
+        aligned.runs, aligned.labels, len(aligned.ids), aligned.num_classes, wanted, changes
+    )
     return Samples(measured, aligned.groups)
 
 
-def _subject(aligned: Aligned, failed: Sequence[Mapping[str, Any]]) -> Subject:
+def _subject(
+    aligned: Aligned, notes: Sequence[str], failed: Sequence[Mapping[str, Any]]
+) -> Subject:
     return Subject(
         dataset=aligned.provenance.get("dataset", ""),
         split=aligned.provenance.get("split", ""),
         run_names=_short_names([run.name for run in aligned.runs]),
         origins=aligned.origins,
-        notes=aligned.notes,
+        notes=[*aligned.notes, *notes],
         failed=failed,
     )
 

@@ -67,7 +67,7 @@ def evaluate(
         over_training=history,
     )
     classes = provenance.get("class_names") or [str(i) for i in range(runs[0].log_probs.shape[2])]
-    return building.report(_samples(groups), subject, runs[0].ids, classes, {}), provenance
+    return building.report(_samples(groups), subject, runs[0].ids, classes), provenance
 
 
 def _samples(groups: Sequence[workdirs.Group]) -> Samples:
@@ -83,7 +83,14 @@ def _samples(groups: Sequence[workdirs.Group]) -> Samples:
     ]
     first = groups[0].runs[0]
     _, num_examples, num_classes = first.log_probs.shape
-    measured = measure(runs, first.labels, num_examples, num_classes, EVERYTHING)
+    measured = measure(
+        runs,
+        first.labels,
+        num_examples,
+        num_classes,
+        EVERYTHING,
+        building.changes(len(groups)),
+    )
     return Samples(measured, [group.name for group in groups])
 
 

@@ -1,8 +1,9 @@
-"""One pass over the predictions of many runs: every measure of each run and of every pair of runs.
+"""One pass over the predictions of many runs: every measure of each run and of pairs of runs.
 
-`evaluate` and `compare` both stand on this. Predictions arrive a block of examples at a time, all
-runs together, so the memory needed does not depend on how large the files are: what is kept is one
-number per run and example for each measure, from which `intervals` makes
+`evaluate`, `compare` and studies stand on this. Predictions arrive a block of examples at a time,
+all runs together, so the memory needed does not depend on how large the files are: what is kept is
+one number per run and example for each measure of runs, and for each measure of pairs one more for
+each group that the run is paired with (on disk where that is much). From these `intervals` makes
 intervals for the whole set, for a class or for a slice.
 
 The definitions are those of `churn_jax.metrics`; `blocks` computes them for all runs and pairs of a
@@ -10,12 +11,15 @@ block at once.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from churn_jax.analysis import pair_distances
 from churn_jax.analysis.blocks import Block, Wanted, measure_block
+from churn_jax.analysis.pair_means import PairMeans
+from churn_jax.analysis.pairing import Pairing
 from churn_jax.metrics.calibration import NUM_BINS
 from churn_jax.predictions.run import Run
 from churn_jax.system.threads import in_order
@@ -24,6 +28,8 @@ from churn_jax.system.threads import in_order
 # beside their work, and few enough to stay in the last cache.
 _BLOCK_ELEMENTS = 1 << 21
 _LEAST_ROWS = 8
+# Bytes of the examples' means over pairs; what is more goes to disk.
+_MEANS_IN_MEMORY = 256 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +37,20 @@ class PairMeasure:
     """A measure of pairs of runs.
 
     Attributes:
-      pairs: [run, run], its mean over the examples for every pair; 0 on the diagonal.
-      means: [run, group, example], its mean over the pairs of the run with the (other) runs of the
-        group; 0 where there are none.
+      pairs: [run, run], its mean over the examples for every pair; 0 on the diagonal, and NaN where
+        the pair was not asked for.
+      of_examples: the means of all examples.
+      rows: those of the examples that count; None for all.
     """
 
     pairs: np.ndarray
-    means: np.ndarray
+    of_examples: PairMeans
+    rows: np.ndarray | None = None
+
+    def means(self, of: int, over: int) -> np.ndarray:
+        """[run of group `of`, example], its mean over the run's pairs with (others) of `over`."""
+        found = self.of_examples.read(of, over)
+        return found if self.rows is None else np.ascontiguousarray(found[:, self.rows])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +69,7 @@ class Measured:
         for of `blocks.DISTANCES`. With `l1` comes `lemma2`, whether Lemma 2's bound
         counts the example: ‖p¹ − p²‖₁ ≥ min(γ¹, γ²).
       classwise: [run], the classwise calibration error, or None.
-      lemma2_holds: [run, run], whether Lemma 2 holds example by example.
+      lemma2_holds: [run, run], whether Lemma 2 holds example by example, where it was asked for.
     """
 
     num_classes: int
@@ -72,7 +85,7 @@ class Measured:
     def has_probs(self) -> bool:
         return "top" in self.values
 
-    @property
+    @functools.cached_property
     def correct(self) -> np.ndarray:
         """[run, example] whether the predicted class is the label."""
         if self.labels is None:
@@ -88,7 +101,7 @@ class Measured:
             predictions=self.predictions[:, rows],
             values={name: values[:, rows] for name, values in self.values.items()},
             pairs={
-                name: PairMeasure(unknown, pair.means[:, :, rows])
+                name: PairMeasure(unknown, pair.of_examples, rows)
                 for name, pair in self.pairs.items()
             },
             classwise=None,
@@ -101,24 +114,26 @@ def measure(
     num_examples: int,
     num_classes: int,
     wanted: Wanted,
+    between: Iterable[tuple[int, int]] | None = None,
 ) -> Measured:
-    """Measures all runs and all pairs of them in one pass over the predictions.
+    """Measures all runs and pairs of them in one pass over the predictions.
 
     Args:
-      runs: at least one; all of the same examples and classes in the same order. If one has
-        predicted classes alone, only what needs no probabilities is measured.
+      runs: at least one, group by group; all of the same examples and classes in the same order.
+        If one has predicted classes alone, only what needs no probabilities is measured.
       labels: [example] integers in [0, num_classes), or None.
       num_examples: rows of the values.
       num_classes: columns of the values.
       wanted: what to measure beyond churn and the measures of runs.
+      between: the groups (a, b), a before b, whose runs are paired, beside those within every
+        group; None is all of them.
 
     Raises:
       UserError: a run's values are no predictions; the message names run and example.
     """
-    found = _Collector(runs, labels, num_examples, num_classes)
-    l1_of_pairs = pair_distances.choose(
-        num_examples * num_classes * len(runs) * (len(runs) - 1) // 2
-    )
+    pairing = Pairing.of([run.group for run in runs], between)
+    found = _Collector(runs, labels, num_examples, num_classes, pairing, wanted)
+    l1_of_pairs = pair_distances.choose(num_examples * num_classes * pairing.num_pairs)
     rows_per_block = max(_LEAST_ROWS, _BLOCK_ELEMENTS // (num_classes * len(runs)))
 
     def work(rows: slice) -> Block:
@@ -128,6 +143,7 @@ def measure(
             None if labels is None else labels[rows],
             num_classes,
             wanted,
+            pairing,
             l1_of_pairs,
         )
 
@@ -145,40 +161,57 @@ class _Collector:
     """Puts the blocks' results together."""
 
     def __init__(
-        self, runs: Sequence[Run], labels: np.ndarray | None, num_examples: int, num_classes: int
+        self,
+        runs: Sequence[Run],
+        labels: np.ndarray | None,
+        num_examples: int,
+        num_classes: int,
+        pairing: Pairing,
+        wanted: Wanted,
     ):
         n = len(runs)
         self._labels, self._examples, self._classes = labels, num_examples, num_classes
         self._groups = np.array([run.group for run in runs])
-        self._partners = _partners(self._groups)
+        self._pairing = pairing
+        size = 4 * pairing.num_means * num_examples * wanted.num_pair_measures
+        self._on_disk = size > _MEANS_IN_MEMORY
         self._predictions = np.zeros((n, num_examples), np.int32)
         self._values: dict[str, np.ndarray] = {}
         self._pairs: dict[str, np.ndarray] = {}
-        self._means: dict[str, np.ndarray] = {}
+        self._means: dict[str, PairMeans] = {}
         self._bins: np.ndarray | None = None
         self._lemma2 = np.ones((n, n), bool)
 
     def add(self, block: Block) -> None:
-        n, num_groups = self._partners.shape
+        n = len(self._groups)
         self._predictions[:, block.rows] = block.predictions
         for name, values in block.values.items():
             whole = self._values.setdefault(name, np.zeros((n, self._examples)))
             whole[:, block.rows] = values
-        for name, distances in block.pairs.items():
-            shape = (n, num_groups, self._examples)
-            means = self._means.setdefault(name, np.zeros(shape, np.float32))
-            for group in range(num_groups):
-                of_group = distances[:, self._groups == group]
-                means[:, group, block.rows] = of_group.sum(1) / self._partners[:, group, None]
-            total = self._pairs.setdefault(name, np.zeros((n, n)))
-            total += distances.sum(2, dtype=np.float64)
+        for name, found in block.pairs.items():
+            if name not in self._means:
+                self._means[name] = PairMeans(self._pairing, self._on_disk)
+                self._pairs[name] = self._pairing.zeros()
+            self._means[name].add(found.means)
+            for place, sums in self._blocks_of(self._pairs[name], found.sums):
+                place += sums
         if block.bins is not None:
             if self._bins is None:
                 self._bins = np.zeros((n, self._classes, NUM_BINS))
             block.bins.add_to(self._bins)
-        self._lemma2 &= block.lemma2_holds
+        for place, holds in self._blocks_of(self._lemma2, block.lemma2_holds):
+            place &= holds
+
+    def _blocks_of(
+        self, matrix: np.ndarray, found: Sequence[np.ndarray | np.bool_]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray | np.bool_]]:
+        """The parts of a [run, run] matrix that each block's results belong to."""
+        for (a, b), result in zip(self._pairing.blocks, found, strict=True):
+            yield matrix[self._pairing.groups[a], self._pairing.groups[b]], result
 
     def measured(self) -> Measured:
+        for means in self._means.values():
+            means.flush()
         return Measured(
             num_classes=self._classes,
             groups=self._groups,
@@ -186,18 +219,17 @@ class _Collector:
             predictions=self._predictions,
             values=self._values,
             pairs={
-                name: PairMeasure(total / self._examples, self._means[name])
+                name: PairMeasure(_symmetric(total) / self._examples, self._means[name])
                 for name, total in self._pairs.items()
             },
             classwise=None if self._bins is None else _classwise(self._bins, self._examples),
-            lemma2_holds=self._lemma2,
+            lemma2_holds=self._lemma2 & self._lemma2.T,
         )
 
 
-def _partners(groups: np.ndarray) -> np.ndarray:
-    """[run, group] how many other runs the group holds; 1 where there are none, for dividing."""
-    sizes = np.bincount(groups)
-    return np.maximum(sizes[None] - (groups[:, None] == np.arange(len(sizes))), 1)
+def _symmetric(found: np.ndarray) -> np.ndarray:
+    """A [run, run] matrix whose lower triangle is its upper one."""
+    return np.triu(found) + np.triu(found, 1).T
 
 
 def _classwise(bins: np.ndarray, num_examples: int) -> np.ndarray:

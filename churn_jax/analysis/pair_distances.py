@@ -1,4 +1,4 @@
-"""The inner loop of comparing: Σ |a − b| over the classes for all pairs of runs.
+"""Distances of pairs of runs, and the inner loop of comparing: Σ |a − b| over the classes.
 
 NumPy needs three passes over a cache's worth of numbers for it; a compiled loop needs one, and is
 four times as fast. Starting the compiler takes half a second, and compiling one more the first
@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 
 from churn_jax.analysis.buffers import lent
+from churn_jax.analysis.pairing import size
 
-# [run, row, class] float32 → [run, run, row] float32.
-PairKernel = Callable[[np.ndarray], np.ndarray]
+# Values [run, row, class] float32 and two groups' runs, the first group not after the second → the
+# distances of each run of one to each of the other, [run, run, row] float32.
+PairKernel = Callable[[np.ndarray, slice, slice], np.ndarray]
 
+# In a logarithm a probability below e^−87, float32's smallest, counts as that.
+LEAST = float(np.finfo(np.float32).tiny)
 _WORTH_COMPILING = 1 << 30  # differences to take: what NumPy does in half a second
 
 
@@ -25,27 +29,54 @@ def choose(num_differences: int) -> PairKernel:
     return compiled or l1_of_pairs
 
 
-def l1_of_pairs(values: np.ndarray) -> np.ndarray:
-    """Σ_k |values[i, r, k] − values[j, r, k]| for all i, j, r."""
+def l1_of_pairs(values: np.ndarray, a: slice, b: slice) -> np.ndarray:
+    """Σ_k |values[i, r, k] − values[j, r, k]| for all i in `a`, j in `b`, and r."""
     ones = np.ones(values.shape[2], np.float32)
-    with lent(values.shape) as changes:
+    with lent((size(a), *values.shape[1:])) as changes:
 
-        def distances_to(i: int) -> np.ndarray:
-            np.subtract(values[:i], values[i], out=changes[:i])
-            np.abs(changes[:i], out=changes[:i])
-            return changes[:i] @ ones  # the fastest sum there is
+        def distances_to(others: slice, j: int) -> np.ndarray:
+            change = changes[: size(others)]
+            np.subtract(values[others], values[j], out=change)
+            np.abs(change, out=change)
+            return change @ ones  # the fastest sum there is
 
-        return pairs_of(values.shape, distances_to)
+        return pairs_of(values.shape[1], a, b, distances_to)
 
 
-def pairs_of(shape: tuple[int, ...], distances_to: Callable[[int], np.ndarray]) -> np.ndarray:
-    """[run, run, row] from a function that gives run i's distances to the runs before it."""
-    n, rows = shape[:2]
-    found = np.zeros((n, n, rows), np.float32)
-    for i in range(1, n):
-        found[i, :i] = distances_to(i)
-        found[:i, i] = found[i, :i]
-    return found
+def pairs_of(
+    rows: int, a: slice, b: slice, distances_to: Callable[[slice, int], np.ndarray]
+) -> np.ndarray:
+    """[run of a, run of b, row] from a function that gives a run's distances to some before it."""
+    found = np.zeros((size(a), size(b), rows), np.float32)
+    for j in range(b.start, b.stop):
+        before = slice(a.start, min(a.stop, j))
+        if size(before):
+            found[: size(before), j - b.start] = distances_to(before, j)
+    return found + found.swapaxes(0, 1) if a == b else found
+
+
+def symmetric_kl(probs: np.ndarray, logs: np.ndarray, a: slice, b: slice) -> np.ndarray:
+    """Σ (p − q) (log p − log q)."""
+    return pairs_of(
+        probs.shape[1],
+        a,
+        b,
+        lambda others, j: np.einsum(
+            "nrk,nrk->nr", probs[others] - probs[j], logs[others] - logs[j]
+        ),
+    )
+
+
+def jensen_shannon(probs: np.ndarray, logs: np.ndarray, a: slice, b: slice) -> np.ndarray:
+    """½ KL(p‖m) + ½ KL(q‖m) with m = (p + q) / 2, in nats."""
+
+    def distances_to(others: slice, j: int) -> np.ndarray:
+        middle = np.log(np.maximum(0.5 * (probs[others] + probs[j]), LEAST))
+        ours = np.einsum("rk,nrk->nr", probs[j], logs[j] - middle)
+        theirs = np.einsum("nrk,nrk->nr", probs[others], logs[others] - middle)
+        return np.maximum(0.5 * (ours + theirs), 0)
+
+    return pairs_of(probs.shape[1], a, b, distances_to)
 
 
 @functools.cache
@@ -58,26 +89,26 @@ def _compiled() -> PairKernel | None:
     # Sums may be reordered, which is what lets them use vector instructions; the values are finite.
     options: Any = {"nogil": True, "fastmath": True}
 
-    def loop(values, found):  # type: ignore[no-untyped-def]
-        runs, rows, classes = values.shape
+    def loop(values, a, b, found):  # type: ignore[no-untyped-def]
+        _, rows, classes = values.shape
         for r in range(rows):
-            for i in range(1, runs):
-                for j in range(i):
+            for j in range(found.shape[1]):
+                for i in range(min(found.shape[0], b + j - a)):
                     total = np.float32(0)
                     for k in range(classes):
-                        total += abs(values[i, r, k] - values[j, r, k])
+                        total += abs(values[b + j, r, k] - values[a + i, r, k])
                     found[i, j, r] = total
-                    found[j, i, r] = total
+                    if a == b:
+                        found[j, i, r] = total
 
     try:
         fill = numba.njit(loop, cache=True, **options)
     except RuntimeError:  # no folder to keep the compiled code in
         fill = numba.njit(loop, **options)
 
-    def compiled(values: np.ndarray) -> np.ndarray:
-        n, rows = values.shape[:2]
-        found = np.zeros((n, n, rows), np.float32)
-        fill(values, found)
+    def compiled(values: np.ndarray, a: slice, b: slice) -> np.ndarray:
+        found = np.zeros((size(a), size(b), values.shape[1]), np.float32)
+        fill(values, a.start, b.start, found)
         return found
 
     return compiled

@@ -7,7 +7,7 @@ one group's measure is lower than the other's by more than chance.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -20,6 +20,11 @@ from churn_jax.metrics.definitions import Scope, definition, of_scope
 Kernel = Callable[[int, np.ndarray], np.ndarray]
 
 _STORED = {"lemma2_bound": "lemma2"}  # where the pass has another name for it
+# Means over the examples of what follows from each example alone, beside what the pass stores.
+_MEANS = {
+    *("accuracy", "nll", "brier", "entropy", "confidence"),
+    *("lemma1_bound", "gde_gap", "negative_flip_rate", "positive_flip_rate"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +51,19 @@ class Samples:
         """What can be said of the step from one group to another beyond the pair measures."""
         return [key for key in self._of_scope("change") if key != "excess_churn"]
 
+    @property
+    def indices(self) -> range:
+        """Of the groups."""
+        return range(len(self.names))
+
+    def is_mean(self, key: str) -> bool:
+        """Whether an example's values don't depend on the others: a part's are part of all.
+
+        Ratios, calibration errors and κ are no means over examples, and must be linearised on the
+        examples that they are of.
+        """
+        return key in _MEANS or self._stored(key) is not None
+
     def members(self, group: int) -> np.ndarray:
         """Indices of the group's runs."""
         return np.flatnonzero(self.measured.groups == group)
@@ -71,20 +89,36 @@ class Samples:
 
     def within(self, key: str, group: int) -> Sample:
         """A measure of pairs among the runs of a group, of which there must be two."""
+        if stored := self._stored(key):
+            return intervals.pair_sample(stored.means(group, group), self.names[group])
+        num_runs, num_examples = len(self.members(group)), self.measured.predictions.shape[1]
+        means = np.zeros((num_runs, num_examples))
+        for run, others, values in self._ordered_pairs(key, group):
+            # Each order of a pair comes once, and counts half for either run.
+            values = values / 2
+            means[run] += np.add.reduce(values, 0)
+            means[others] += values
+        return intervals.pair_sample(means / (num_runs - 1), self.names[group])
+
+    def pair_values(self, key: str, group: int) -> np.ndarray:
+        """The measure of each pair of a group's runs (both orders averaged), [run, run].
+
+        The diagonal means nothing.
+        """
         rows = self.members(group)
         if stored := self._stored(key):
-            means = stored.means[rows, group]
-        else:
-            kernel = self._kernel(key)
-            means = np.zeros((len(rows), self.measured.predictions.shape[1]))
-            for place, run in enumerate(rows):
-                others = np.delete(np.arange(len(rows)), place)
-                # Each order of a pair comes once, and counts half for either run.
-                values = kernel(run, rows[others]) / 2
-                means[place] += values.sum(0)
-                means[others] += values
-            means /= len(rows) - 1
-        return intervals.pair_sample(means, self.names[group])
+            return stored.pairs[np.ix_(rows, rows)]
+        found = np.zeros((len(rows), len(rows)))
+        for run, others, values in self._ordered_pairs(key, group):
+            found[run, others] = values.mean(1)
+        return (found + found.T) / 2
+
+    def _ordered_pairs(self, key: str, group: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Each run of a group, the others, and a kernel's values [other, example]."""
+        rows, kernel = self.members(group), self._kernel(key)
+        for place, run in enumerate(rows):
+            others = np.delete(np.arange(len(rows)), place)
+            yield place, others, kernel(run, rows[others])
 
     def between(self, key: str, a: int, b: int) -> Sample:
         """A measure over the pairs of one run of `a` (first) and one of `b` (second)."""
@@ -93,7 +127,7 @@ class Samples:
             return self.between("churn", a, b) - retraining * 0.5
         rows_a, rows_b = self.members(a), self.members(b)
         if stored := self._stored(key):
-            means_a, means_b = stored.means[rows_a, b], stored.means[rows_b, a]
+            means_a, means_b = stored.means(a, b), stored.means(b, a)
         else:
             kernel = self._kernel(key)
             examples = self.measured.predictions.shape[1]
@@ -109,17 +143,6 @@ class Samples:
         if definition(key).scope == "run":
             return self.run(key, group)
         return self.within(key, group)
-
-    def pair_values(self, key: str, pairs: Iterable[tuple[int, int]]) -> list[float]:
-        """The measure of each unordered pair of runs (both orders averaged)."""
-        if stored := self._stored(key):
-            return [float(stored.pairs[i, j]) for i, j in pairs]
-        kernel = self._kernel(key)
-
-        def value(i: int, j: int) -> float:
-            return float(kernel(i, np.array([j])).mean())
-
-        return [(value(i, j) + value(j, i)) / 2 for i, j in pairs]
 
     def _kernel(self, key: str) -> Kernel:
         """A measure of pairs that follows from predictions and labels."""

@@ -30,10 +30,9 @@ def group_measures(samples: Samples, group: int) -> dict[str, Estimate | None]:
     for key in samples.pair_measures:
         found[key] = None
         if places:
-            pairs = [(rows[i], rows[j]) for i, j in places]
-            found[key] = _over_pairs(
-                key, samples.within(key, group), places, samples.pair_values(key, pairs)
-            )
+            values = samples.pair_values(key, group)
+            per_pair = [float(values[place]) for place in places]
+            found[key] = _over_pairs(key, samples.within(key, group), places, per_pair)
     return found | _of_the_set(samples, rows, found["churn"])
 
 

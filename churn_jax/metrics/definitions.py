@@ -1,6 +1,7 @@
 """The measures a report can hold: names, definitions, sources, and what each needs."""
 
 import dataclasses
+import functools
 import math
 from typing import Literal
 
@@ -268,6 +269,7 @@ DEFINITIONS: dict[str, Definition] = {
 }
 
 
+@functools.cache
 def definition(key: str) -> Definition:
     """The definition of a measure; 'schurn@2' is SChurn of another α."""
     if key.startswith("schurn@"):

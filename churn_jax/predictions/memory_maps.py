@@ -2,19 +2,43 @@
 
 A mapped file's pages stay in the process once they are touched, so a pass over 2 GB of predictions
 would end up as large; and touching them one by one costs a page fault each. So a block's pages are
-asked for at once before it is read, and given back now and then: the operating system still caches
-the file.
+asked for at once before it is read, and given back now and then, those of all files together: the
+operating system still caches them.
 """
 
 import contextlib
 import mmap
 import threading
+import weakref
 from collections.abc import Callable
 
 import numpy as np
 
-_KEPT_BYTES = 16 << 20
+_KEPT_BYTES = 64 << 20  # of all files together
 _POPULATE_READ = 22  # Linux 5.14; elsewhere pages come one by one
+
+
+class _Touched:
+    """The maps whose pages are in the process, and how many bytes those may be."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
+        self._bytes = 0
+
+    def add(self, mapping: mmap.mmap, size: int) -> None:
+        """Counts bytes that were read, and gives all pages back once there are too many."""
+        with self._lock:
+            self._maps.add(mapping)
+            self._bytes += size
+            if self._bytes > _KEPT_BYTES:
+                for each in self._maps:
+                    each.madvise(mmap.MADV_DONTNEED)
+                self._maps.clear()
+                self._bytes = 0
+
+
+_touched = _Touched()
 
 
 def in_bounded_memory(
@@ -24,21 +48,16 @@ def in_bounded_memory(
     mapping = _mapping(source)
     if mapping is None or not hasattr(mapping, "madvise"):
         return rows
-    start, lock, touched = np.frombuffer(mapping, np.uint8).ctypes.data, threading.Lock(), 0
+    start = np.frombuffer(mapping, np.uint8).ctypes.data
 
     def read(wanted: slice) -> np.ndarray:
-        nonlocal touched
         found = rows(wanted)
         place = found.ctypes.data - start
         if found.flags.c_contiguous and 0 <= place < len(mapping):
             aligned = place - place % mmap.PAGESIZE
             with contextlib.suppress(OSError):
                 mapping.madvise(_POPULATE_READ, aligned, place + found.nbytes - aligned)
-        with lock:
-            touched += found.nbytes
-            if touched > _KEPT_BYTES:
-                touched = 0
-                mapping.madvise(mmap.MADV_DONTNEED)
+        _touched.add(mapping, found.nbytes)
         return found
 
     return read

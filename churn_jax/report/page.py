@@ -63,7 +63,7 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
         by_class=_by_class(report, shown),
         slices=_slices(report, shown),
         matrix=shown.matrix if 2 < len(shown.matrix.runs) <= _MATRIX_LIMIT else None,
-        largest_churn=max(map(max, shown.matrix.churn), default=0) or 1,
+        largest_churn=_largest(shown.matrix) or 1,
         pictures=pictures or {},
         definitions=_definitions(report),
     )
@@ -88,6 +88,11 @@ def _all_measures(report: Report) -> list[list[str]]:
     return [["measure", *names], *rows]
 
 
+def _largest(matrix: Matrix) -> float:
+    """The largest churn of two runs that were compared."""
+    return max((value for row in matrix.churn for value in row if value == value), default=0.0)
+
+
 class _ClassChurn(NamedTuple):
     """A class and its churn."""
 
@@ -100,9 +105,9 @@ def _by_class(report: Report, shown: Breakdowns) -> list[_ClassChurn]:
     """Churn of each class, the largest first: from the first group to the last, or in the one."""
     rows = []
     for part in shown.slices:
-        measures = part.groups[0].measures
-        if part.between:
-            measures = part.between[len(report.groups) - 2].measures
+        ends = (report.groups[0].name, report.groups[-1].name)
+        across = [each.measures for each in part.between if (each.a, each.b) == ends]
+        measures = across[0] if across else part.groups[0].measures
         if part.by == "class" and (churn := measures["churn"]):
             rows.append(_ClassChurn(part.name, part.num_examples, churn))
     rows.sort(key=lambda row: -row.churn.mean)

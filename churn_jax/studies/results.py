@@ -102,7 +102,10 @@ def _measured(plans: Sequence[Plan], split: str) -> tuple[Samples, Subject]:
         for run in of_cell
     ]
     _, num_examples, num_classes = runs[0].log_probs.shape
-    measured = measure(everyone, runs[0].labels, num_examples, num_classes, Wanted(scores=True))
+    # Of pairs within a cell alone: no table or figure shows others.
+    measured = measure(
+        everyone, runs[0].labels, num_examples, num_classes, Wanted(scores=True), between=()
+    )
     subject = Subject(
         dataset=runs[0].provenance["dataset"],
         split=runs[0].provenance["split"],

@@ -1,5 +1,9 @@
 """The fused pass gives what churn_jax.metrics defines, run by run and pair by pair."""
 
+import errno
+import tempfile
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -7,6 +11,7 @@ from churn_jax import metrics
 from churn_jax.analysis.blocks import DISTANCES, Wanted
 from churn_jax.analysis.one_pass import measure as measure_all
 from churn_jax.analysis.samples import Samples
+from churn_jax.errors import UserError
 from churn_jax.predictions.run import Run
 
 WANTED = Wanted((1, 2.5, 64), True, tuple(DISTANCES), True)
@@ -14,8 +19,8 @@ EXAMPLES, CLASSES = 700, 60
 GROUPS = [0, 0, 0, 1, 1]
 
 
-def measure(runs, labels, num_classes):
-    return measure_all(runs, labels, len(labels), num_classes, WANTED)
+def measure(runs, labels, num_classes, between=None):
+    return measure_all(runs, labels, len(labels), num_classes, WANTED, between)
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +77,11 @@ def test_means_over_the_pairs_with_a_group(measured, probs):
     distance = metrics.surrogate_distance
     for group, partners in {0: [1, 2], 1: [3, 4]}.items():
         expected = np.mean([distance(probs[0], probs[j]) for j in partners], axis=0)
-        np.testing.assert_allclose(measured.pairs["schurn"].means[0, group], expected, atol=1e-5)
+        found = measured.pairs["schurn"].means(0, group)[0]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
         differ = np.mean([metrics.disagreement(probs[0], probs[j]) for j in partners], axis=0)
-        np.testing.assert_allclose(measured.pairs["churn"].means[0, group], differ, atol=1e-6)
+        found = measured.pairs["churn"].means(0, group)[0]
+        np.testing.assert_allclose(found, differ, atol=1e-6)
 
 
 def test_impossible_classes_and_certain_predictions(labels):
@@ -118,7 +125,7 @@ def test_classwise_calibration(measured, probs, labels):
     np.testing.assert_allclose(measured.classwise, expected, atol=1e-6)
 
 
-def test_the_judge_says_what_the_definitions_say(measured, probs, labels):
+def test_samples_say_what_the_definitions_say(measured, probs, labels):
     """Every measure of runs and pairs, within and between groups, against churn_jax.metrics."""
     samples = Samples(measured, ["a", "b"])
     of_run = {
@@ -166,7 +173,8 @@ def test_the_judge_says_what_the_definitions_say(measured, probs, labels):
             (function(probs[i], probs[j], labels) + function(probs[j], probs[i], labels)) / 2
             for i, j in pairs
         ]
-        np.testing.assert_allclose(samples.pair_values(key, pairs), both, rtol=1e-6, atol=1e-6)
+        found = [samples.pair_values(key, 0)[pair] for pair in pairs]
+        np.testing.assert_allclose(found, both, rtol=1e-6, atol=1e-6)
 
 
 def test_a_subset_is_measured_like_its_examples_alone(measured, probs, labels):
@@ -182,6 +190,60 @@ def test_a_subset_is_measured_like_its_examples_alone(measured, probs, labels):
         assert samples.within(key, 0).mean == pytest.approx(expected.within(key, 0).mean, abs=1e-5)
     for key in samples.run_measures:
         assert samples.run(key, 1).mean == pytest.approx(expected.run(key, 1).mean, abs=1e-5)
+
+
+def test_only_the_pairs_that_are_asked_for_are_measured(measured, probs, labels):
+    runs = [
+        Run(lambda r, p=p: p[r], "probs", g) for p, g in zip(probs, [0, 0, 1, 1, 2], strict=True)
+    ]
+    every, within, some = (measure(runs, labels, CLASSES, b) for b in (None, (), [(0, 2)]))
+    asked = np.zeros((5, 5), bool)
+    asked[:2, :2] = asked[2:4, 2:4] = True
+    asked |= np.eye(5, dtype=bool)
+    for name, whole in every.pairs.items():
+        np.testing.assert_array_equal(
+            within.pairs[name].pairs, np.where(asked, whole.pairs, np.nan)
+        )
+        for found, places in ((within, [(0, 0), (1, 1)]), (some, [(0, 0), (1, 1), (0, 2), (2, 0)])):
+            for of, over in places:
+                ours, theirs = found.pairs[name].means(of, over), whole.means(of, over)
+                np.testing.assert_array_equal(ours, theirs)
+            with pytest.raises(KeyError):
+                found.pairs[name].means(1, 2)
+        assert np.isnan(some.pairs[name].pairs[2, 4])
+        assert some.pairs[name].pairs[4, 0] == some.pairs[name].pairs[0, 4] == whole.pairs[0, 4]
+
+
+@pytest.mark.parametrize("chunk", [1, 100, 10_000])
+def test_means_on_disk_are_those_in_memory(probs, labels, monkeypatch, chunk):
+    runs = [Run(lambda r, p=p: p[r], "probs", g) for p, g in zip(probs, GROUPS, strict=True)]
+    monkeypatch.setattr("churn_jax.analysis.one_pass._BLOCK_ELEMENTS", CLASSES * 5 * 37)
+    in_memory = measure(runs, labels, CLASSES)
+    monkeypatch.setattr("churn_jax.analysis.pair_means._CHUNK_EXAMPLES", chunk)
+    monkeypatch.setattr("churn_jax.analysis.one_pass._MEANS_IN_MEMORY", 0)
+    on_disk = measure(runs, labels, CLASSES)
+    for name, expected in in_memory.pairs.items():
+        for of, over in [(0, 0), (0, 1), (1, 0), (1, 1)]:
+            np.testing.assert_array_equal(
+                on_disk.pairs[name].means(of, over), expected.means(of, over)
+            )
+
+
+def test_no_room_for_what_goes_to_disk_is_one_line(probs, labels, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    runs = [Run(lambda r, p=p: p[r], "probs") for p in probs]
+    monkeypatch.setattr("churn_jax.analysis.one_pass._MEANS_IN_MEMORY", 0)
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: SimpleNamespace(write=full))
+    with pytest.raises(UserError, match=r"No space left on device.*set TMPDIR"):
+        measure(runs, labels, CLASSES)
+
+
+def test_runs_of_a_group_must_stand_together(probs, labels):
+    runs = [Run(lambda r, p=p: p[r], "probs", g) for p, g in zip(probs[:3], (0, 1, 0), strict=True)]
+    with pytest.raises(ValueError, match="group by group"):
+        measure(runs, labels, CLASSES)
 
 
 def test_predicted_classes_alone_have_churn_and_nothing_of_probabilities(probs, labels):

@@ -10,20 +10,27 @@ VALUES = np.random.default_rng(0).random((4, 7, 333)).astype(np.float32)
 EXPECTED = np.abs(VALUES[:, None].astype(np.float64) - VALUES[None]).sum(-1)
 
 
-def test_numpy_kernel():
-    np.testing.assert_allclose(pair_distances.choose(1)(VALUES), EXPECTED, rtol=1e-6)
+ALL = slice(0, 4)
+PARTS = [(ALL, ALL), (slice(0, 2), slice(2, 4)), (slice(0, 3), slice(3, 4)), (slice(1, 3),) * 2]
 
 
-def test_compiled_kernel():
+@pytest.mark.parametrize(("a", "b"), PARTS)
+def test_numpy_kernel(a, b):
+    found = pair_distances.choose(1)(VALUES, a, b)
+    np.testing.assert_allclose(found, EXPECTED[a, b], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("a", "b"), PARTS)
+def test_compiled_kernel(a, b):
     pytest.importorskip("numba")
     compiled = pair_distances.choose(1 << 40)
     assert compiled is not pair_distances.l1_of_pairs
-    np.testing.assert_allclose(compiled(VALUES), EXPECTED, rtol=1e-6)
+    np.testing.assert_allclose(compiled(VALUES, a, b), EXPECTED[a, b], rtol=1e-6)
 
 
 def test_equal_runs_have_distance_0():
     equal = np.stack([VALUES[0], VALUES[0]])
-    assert pair_distances.l1_of_pairs(equal).max() == 0
+    assert pair_distances.l1_of_pairs(equal, slice(0, 2), slice(0, 2)).max() == 0
 
 
 def test_pages_given_back_are_read_again(tmp_path, monkeypatch):
