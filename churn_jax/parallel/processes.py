@@ -27,7 +27,7 @@ from churn_jax.system import commands
 from churn_jax.system.interruption import Interrupted
 
 START_TIMEOUT = 300
-# JAX's own check, for a process that hangs; one that ends is noticed at once (`watch`).
+# JAX's own check, for a process that hangs; one that ends is noticed at once (`liveness`).
 _HEARTBEAT_TIMEOUT = 30
 # Process 0 writes predictions while the others wait for it.
 _FINISH_TIMEOUT = 3600

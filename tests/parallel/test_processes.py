@@ -22,7 +22,7 @@ ENVIRONMENT = {
 # One of three processes: they connect, and once all have, each does as it is told.
 COMPANION = """
 import socket, sys, time
-from churn_jax.watch import Watch
+from churn_jax.parallel.liveness import Watch
 index, port, act = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 if index == 0:
     watch = Watch.listen(socket.create_server(("127.0.0.1", port)), 3)
@@ -83,7 +83,7 @@ def test_tpu_slices_are_recognised(environ, expected):
 
 
 def test_processes_that_would_idle_are_refused():
-    devices = [SimpleNamespace(process_index=process) for process in (0, 1, 2)]
+    devices = [SimpleNamespace(process_index=process, platform="cpu") for process in (0, 1, 2)]
     config = make_config(mesh__run=0, mesh__member=0, mesh__data=0)
     with pytest.raises(UserError, match=r"config\.batch_size: 16 examples .* do not divide"):
         sharding.make_mesh(config, devices)
