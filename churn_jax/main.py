@@ -28,7 +28,7 @@ def main() -> None:
     checked = config.check(values)
     place = processes.find_place(known.coordinator, known.num_processes, known.process_id)
     devices.start_devices(checked, processes.start(place, known.start_timeout))
-    with processes.together(place):
+    with processes.together():
         loop.train(checked, known.workdir)
         first = is_first()
     if checked.runs > 1 and first:

@@ -14,6 +14,7 @@ import threading
 import time
 from typing import NoReturn
 
+from churn_jax.errors import UserError
 from churn_jax.system.interruption import RESUME
 
 LOST_PROCESS = RESUME  # by starting all processes again
@@ -42,19 +43,44 @@ class Watch:
 
     @classmethod
     def listen(cls, listener: socket.socket, count: int) -> "Watch":
-        """The first process's: accepts one connection from each of the others."""
+        """The first process's: accepts one connection from each of the others.
+
+        Raises:
+          UserError: they don't come.
+        """
         listener.settimeout(_CONNECT_TIMEOUT)
         connections: dict[int, socket.socket] = {}
         with listener:
             while len(connections) < count - 1:
-                connection, _ = listener.accept()
-                connections[int(_read_line(connection))] = connection
+                try:
+                    connection, _ = listener.accept()
+                except TimeoutError:
+                    missing = sorted({*range(1, count)} - {*connections})
+                    raise UserError(
+                        f"processes {missing} of {count} don't connect to process 0 within "
+                        f"{_CONNECT_TIMEOUT} s: is port {listener.getsockname()[1]} open to them?"
+                    ) from None
+                name = _read_line(connection)
+                if name.isdigit() and 0 < int(name) < count:  # not a stranger's port scan
+                    connections[int(name)] = connection
+                else:
+                    connection.close()
         return cls(0, count, connections)
 
     @classmethod
     def connect(cls, host: str, port: int, index: int, count: int) -> "Watch":
-        """The other processes'."""
-        connection = socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT)
+        """The other processes'.
+
+        Raises:
+          UserError: the first can't be reached.
+        """
+        try:
+            connection = socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT)
+        except OSError as error:
+            raise UserError(
+                f"process {index} of {count} can't reach process 0 at {host}:{port} ({error}): is "
+                "the port open between them?"
+            ) from None
         connection.sendall(f"{index}\n".encode())
         return cls(index, count, {0: connection})
 

@@ -10,7 +10,7 @@ One process alone needs none of it.
 
 import contextlib
 import dataclasses
-import glob
+import importlib.util
 import os
 import socket
 import time
@@ -19,6 +19,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax._src import distributed, hardware_utils
 from jax.experimental import multihost_utils
 
 from churn_jax.errors import UserError
@@ -31,7 +32,6 @@ START_TIMEOUT = 300
 _HEARTBEAT_TIMEOUT = 30
 # Process 0 writes predictions while the others wait for it.
 _FINISH_TIMEOUT = 3600
-_ADDRESS_BYTES = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,8 @@ def start(place: Place | None, timeout: int = START_TIMEOUT) -> int:
     """Joins the processes to one JAX system and returns their number; before JAX's first use.
 
     Raises:
-      UserError: process 0 can't be reached within `timeout` seconds.
+      UserError: process 0 can't be reached within `timeout` seconds, or the processes of a TPU
+        slice don't find each other.
     """
     options: dict[str, Any] = {
         "initialization_timeout": timeout,
@@ -100,7 +101,10 @@ def start(place: Place | None, timeout: int = START_TIMEOUT) -> int:
         )
         return place.count
     if place is None and _on_tpu_slice(os.environ):
-        jax.distributed.initialize(**options)
+        try:
+            jax.distributed.initialize(**options)
+        except (RuntimeError, OSError) as error:
+            raise UserError(f"the hosts of this TPU don't find each other: {error}") from error
         return jax.process_count()
     return 1
 
@@ -113,7 +117,7 @@ def agree(value: int) -> int:
 
 
 @contextlib.contextmanager
-def together(place: Place | None) -> Iterator[None]:
+def together() -> Iterator[None]:
     """Runs a block in which all processes end, within seconds, when one of them fails or dies.
 
     A failure is reported as `commands.run_command` would, by the process itself and by the others.
@@ -122,35 +126,48 @@ def together(place: Place | None) -> Iterator[None]:
     if not jax.distributed.is_initialized() or jax.process_count() == 1:
         yield
         return
-    watch = _start_watch(place)
+    watch = None
     try:
+        watch = _start_watch()
         yield
     except Interrupted:  # all stop at the same step
-        watch.tell_done()
+        if watch:
+            watch.tell_done()
         jax.distributed.shutdown()
         raise
     except BaseException as error:
-        if isinstance(error, jax.errors.JaxRuntimeError):
+        if watch and isinstance(error, jax.errors.JaxRuntimeError):
             watch.await_end()  # a lost process breaks the others' collectives: name the cause
         code = commands.report(error)
-        watch.tell_failure(code, error)
+        if watch:
+            watch.tell_failure(code, error)
         os._exit(code)
     watch.tell_done()
     jax.distributed.shutdown()
 
 
-def _start_watch(place: Place | None) -> Watch:
-    """All processes connected to the first, whose address travels through JAX itself."""
+def _start_watch() -> Watch:
+    """All processes connected to the first, at the host where JAX itself has reached it.
+
+    Its own name would not do: pods without host networking resolve each other's no further than
+    the address that JAX was given.
+
+    Raises:
+      UserError: one of them can't connect.
+    """
     index, count = jax.process_index(), jax.process_count()
-    host = place.coordinator.rpartition(":")[0].strip("[]") if place else socket.gethostname()
-    listener = socket.create_server(("", 0)) if index == 0 else None
-    port = listener.getsockname()[1] if listener else 0
-    text = f"{host} {port}".encode().ljust(_ADDRESS_BYTES)
-    shared = multihost_utils.broadcast_one_to_all(np.frombuffer(text, np.uint8))
-    host, port = bytes(np.asarray(shared)).decode().split()
+    listener = _listen() if index == 0 else None
+    port = agree(listener.getsockname()[1] if listener else 0)
     if listener:
         return Watch.listen(listener, count)
-    return Watch.connect(host, int(port), index, count)
+    host = (distributed.global_state.coordinator_address or "").rpartition(":")[0].strip("[]")
+    return Watch.connect(host, port, index, count)
+
+
+def _listen() -> socket.socket:
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", 0))
 
 
 def _await_coordinator(address: str, timeout: int) -> None:
@@ -179,14 +196,20 @@ def _number(name: str, flag: int | None, environ: Mapping[str, str]) -> int | No
 
 
 def _on_tpu_slice(environ: Mapping[str, str]) -> bool:
-    """Whether this is a TPU host whose slice may have other hosts: JAX then finds them.
+    """Whether this is a TPU host that may have others beside it: JAX then finds them.
 
-    Kubernetes names the hosts in the environment; TPU VMs ask their machine's metadata server,
-    which notebooks on one host switch off.
+    Several slices name themselves in the environment, and Kubernetes the hosts of one; TPU VMs ask
+    their machine's metadata server, which notebooks on one host switch off. A device file is no
+    proof of a TPU, but a chip that libtpu could drive is.
     """
     if environ.get("JAX_PLATFORMS", "tpu") not in ("", "tpu", "tpu,cpu"):
         return False
-    if hosts := environ.get("TPU_WORKER_HOSTNAMES"):
-        return "," in hosts
-    chips = glob.glob("/dev/accel[0-9]*") + glob.glob("/dev/vfio/[0-9]*")
-    return bool(chips) and "TPU_SKIP_MDS_QUERY" not in environ
+    if not (environ.get("TPU_LIBRARY_PATH") or importlib.util.find_spec("libtpu")):
+        return False
+    if "MEGASCALE_COORDINATOR_ADDRESS" in environ or "MEGASCALE_NUM_SLICES" in environ:
+        return True
+    for name in ("TPU_PROCESS_ADDRESSES", "TPU_WORKER_HOSTNAMES"):
+        if hosts := environ.get(name):
+            return "," in hosts
+    chips, _ = hardware_utils.num_available_tpu_chips_and_device_id()
+    return chips > 0 and "TPU_SKIP_MDS_QUERY" not in environ

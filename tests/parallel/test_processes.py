@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from churn_jax.errors import UserError
-from churn_jax.parallel import processes, sharding
+from churn_jax.parallel import liveness, processes, sharding
 from churn_jax.parallel.liveness import LOST_PROCESS
 from churn_jax.parallel.processes import Place, find_place
 from tests.fixtures.experiments import make_config, run_module
@@ -22,6 +22,7 @@ ENVIRONMENT = {
 # One of three processes: they connect, and once all have, each does as it is told.
 COMPANION = """
 import socket, sys, time
+from churn_jax.errors import UserError
 from churn_jax.parallel.liveness import Watch
 index, port, act = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 if index == 0:
@@ -31,7 +32,7 @@ else:
         try:
             watch = Watch.connect("127.0.0.1", port, index, 3)
             break
-        except ConnectionRefusedError:
+        except UserError:
             time.sleep(0.1)
 print("connected", flush=True)
 sys.stdin.readline()
@@ -71,15 +72,63 @@ def test_a_place_that_makes_no_sense_is_refused(changes, fault):
 
 
 @pytest.mark.parametrize(
-    ("environ", "expected"),
+    ("environ", "libtpu", "chips", "expected"),
     [
-        ({"TPU_WORKER_HOSTNAMES": "a,b"}, True),
-        ({"TPU_WORKER_HOSTNAMES": "localhost"}, False),
-        ({"TPU_WORKER_HOSTNAMES": "a,b", "JAX_PLATFORMS": "cpu"}, False),
+        ({"TPU_WORKER_HOSTNAMES": "a,b"}, True, 4, True),
+        ({"TPU_PROCESS_ADDRESSES": "a:1,b:1"}, True, 4, True),
+        ({"TPU_WORKER_HOSTNAMES": "localhost"}, True, 4, False),
+        ({"TPU_WORKER_HOSTNAMES": "a,b", "JAX_PLATFORMS": "cpu"}, True, 4, False),
+        # Slices of one host each would train apart.
+        ({"TPU_WORKER_HOSTNAMES": "localhost", "MEGASCALE_NUM_SLICES": "2"}, True, 4, True),
+        ({"MEGASCALE_COORDINATOR_ADDRESS": "a"}, True, 4, True),
+        # A TPU VM asks its metadata server; a notebook on one host forbids that.
+        ({}, True, 8, True),
+        ({"TPU_SKIP_MDS_QUERY": "1"}, True, 8, False),
+        # No chip, or nothing that could drive it.
+        ({}, True, 0, False),
+        ({}, False, 8, False),
+        ({"TPU_WORKER_HOSTNAMES": "a,b"}, False, 8, False),
     ],
 )
-def test_tpu_slices_are_recognised(environ, expected):
+def test_tpu_slices_are_recognised(monkeypatch, environ, libtpu, chips, expected):
+    found = object() if libtpu else None
+    monkeypatch.setattr(processes.importlib.util, "find_spec", lambda name: found)
+    counted = (chips, None)
+    monkeypatch.setattr(
+        processes.hardware_utils, "num_available_tpu_chips_and_device_id", lambda: counted
+    )
     assert processes._on_tpu_slice(environ) is expected
+
+
+def test_the_first_process_is_sought_where_jax_reached_it(monkeypatch):
+    """Not by its own name, which pods without host networking don't resolve."""
+    state = SimpleNamespace(coordinator_address="codistill-0.codistill:8482")
+    monkeypatch.setattr(processes.distributed, "global_state", state)
+    monkeypatch.setattr(processes.jax, "process_index", lambda: 2)
+    monkeypatch.setattr(processes.jax, "process_count", lambda: 4)
+    monkeypatch.setattr(processes, "agree", lambda port: 4321)
+    monkeypatch.setattr(processes.Watch, "connect", lambda *place: place)
+    assert processes._start_watch() == ("codistill-0.codistill", 4321, 2, 4)
+
+
+def test_a_first_process_that_cannot_be_reached_is_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(UserError, match=f"process 1 of 2 can't reach process 0 at .*:{port}"):
+        liveness.Watch.connect("127.0.0.1", port, 1, 2)
+
+
+def test_processes_that_do_not_come_are_named(monkeypatch):
+    monkeypatch.setattr(liveness, "_CONNECT_TIMEOUT", 0.5)
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    ours = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
+    ours[0].sendall(b"1\n")
+    ours[1].sendall(b"GET / HTTP/1.1\n")  # a stranger
+    with pytest.raises(UserError, match=r"processes \[2\] of 3 don't connect"):
+        liveness.Watch.listen(listener, 3)
+    for each in ours:
+        each.close()
 
 
 def test_processes_that_would_idle_are_refused():
