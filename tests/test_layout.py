@@ -70,6 +70,16 @@ def test_a_wrong_import_is_refused_with_both_modules_and_what_to_do(tmp_path, fi
     assert any(word in report for word in ("Pass in", "third one below", "training stack")), report
 
 
+def test_a_module_that_has_no_floor_is_refused(tmp_path):
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(ROOT / "churn_jax", tmp_path / "churn_jax")
+    (tmp_path / "churn_jax/garage.py").touch()
+    code, report = lint_imports(tmp_path)
+    assert code == 1
+    assert "churn_jax.garage" in report
+    assert "gets its own there" in report
+
+
 def circle(graph):
     """Modules of which each imports the next, and the last the first; [] if there are none."""
     imported = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
