@@ -12,13 +12,16 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import ml_collections
+from etils import epath
 
-from churn_jax import random_streams
+from churn_jax import bounds, random_streams
+from churn_jax.bounds import OneOf, Positive, Rising, Within
 from churn_jax.errors import UserError, suggest
 from churn_jax.methods.objectives import Objective
+from churn_jax.storage import workdir as workdir_files
 
 MAX_BATCH = 1 << 24
 LARGEST = 3e38  # about the largest float32, which numbers become
@@ -30,15 +33,22 @@ class DataConfig:
 
     name: str = "digits"
     dir: str = ""  # folder or gs:// path; unused by digits
-    image_size: int = 0  # side length to resize to; 0 keeps the data set's own
-    num_train: int = 0  # train on this many examples of a fixed permutation; 0 is all
-    num_validation: int = 0  # training examples held out, of that permutation's end
-    crop: str = "pad"  # none | pad (zero-pad, then crop) | resized (random area and aspect ratio)
-    crop_padding: int = 4  # pixels a side, for crop = pad
+    # Side length to resize to; 0 keeps the data set's own.
+    image_size: Annotated[int, Within(0, 4096)] = 0
+    # Train on this many examples of a fixed permutation; 0 is all.
+    num_train: Annotated[int, Within(0)] = 0
+    # Training examples held out, of that permutation's end.
+    num_validation: Annotated[int, Within(0)] = 0
+    # pad: zero-pad, then crop; resized: random area and aspect ratio.
+    crop: Annotated[str, OneOf(("none", "pad", "resized"))] = "pad"
+    crop_padding: Annotated[int, Within(0, 1024)] = 4  # pixels a side, for crop = pad
     flip: bool = True  # random left-right flip
-    pipeline: str = "auto"  # resident | streaming | auto: resident where the data fits in memory
-    workers: int = 0  # processes that read and decode, for the streaming pipeline
-    undecodable: str = "stop"  # stop | blank: what a damaged picture does
+    # auto: resident where the data fits in memory.
+    pipeline: Annotated[str, OneOf(("auto", "resident", "streaming"))] = "auto"
+    # Processes that read and decode, for the streaming pipeline.
+    workers: Annotated[int, Within(0, 256)] = 0
+    # What a damaged picture does.
+    undecodable: Annotated[str, OneOf(("stop", "blank"))] = "stop"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,39 +56,45 @@ class ModelConfig:
     """Which network, and in which precision it computes (parameters are always float32)."""
 
     name: str = "lenet5"
-    dtype: str = "float32"  # float32 | bfloat16, of activations
-    norm_group: int = 0  # examples a batch-norm group; 0 normalises over the whole batch
+    # Of activations.
+    dtype: Annotated[str, OneOf(("float32", "bfloat16"))] = "float32"
+    # Examples a batch-norm group; 0 normalises over the whole batch.
+    norm_group: Annotated[int, Within(0)] = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
     """SGD with momentum and the step-wise schedule of Appendix A."""
 
-    learning_rate: float = 0.1  # at the peak
-    momentum: float = 0.9
+    learning_rate: Annotated[float, Within(0)] = 0.1  # at the peak
+    momentum: Annotated[float, Within(0, 1)] = 0.9
     nesterov: bool = True
-    weight_decay: float = 1e-4  # L2 penalty ½·λ·‖w‖², added to the gradient before momentum
-    clip_norm: float = 0.0  # of each member's gradient; 0 does not clip
-    warmup_epochs: float = 0.0
-    decay_epochs: tuple[float, ...] = ()
-    decay_factor: float = 0.1
+    # L2 penalty ½·λ·‖w‖², added to the gradient before momentum.
+    weight_decay: Annotated[float, Within(0)] = 1e-4
+    clip_norm: Annotated[float, Within(0)] = 0.0  # of each member's gradient; 0 does not clip
+    warmup_epochs: Annotated[float, Within(0)] = 0.0
+    decay_epochs: Annotated[tuple[float, ...], Rising()] = ()
+    decay_factor: Annotated[float, Within(0)] = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
 class RandomnessConfig:
     """Which random streams differ between runs; the others are held at run 0's."""
 
-    vary: tuple[str, ...] = tuple(random_streams.STREAMS)
-    perturb: str = "none"  # none | one_ulp: moves one weight of every run but run 0 by one ulp
+    vary: Annotated[tuple[str, ...], OneOf(tuple(random_streams.STREAMS), "stream")] = tuple(
+        random_streams.STREAMS
+    )
+    # one_ulp: moves one weight of every run but run 0 by one ulp.
+    perturb: Annotated[str, OneOf(("none", "one_ulp"))] = "none"
 
 
 @dataclasses.dataclass(frozen=True)
 class MeshConfig:
     """Devices along each axis of the mesh; 0 leaves the choice to `sharding.choose_mesh_shape`."""
 
-    run: int = 0
-    member: int = 0
-    data: int = 0
+    run: Annotated[int, Within(0)] = 0
+    member: Annotated[int, Within(0)] = 0
+    data: Annotated[int, Within(0)] = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,18 +107,22 @@ class Config:
     optimizer: OptimizerConfig = OptimizerConfig()
     randomness: RandomnessConfig = RandomnessConfig()
     mesh: MeshConfig = MeshConfig()
-    seed: int = 0
-    runs: int = 10
-    first_run: int = 0  # index of the first run, so that runs can be spread over machines
-    batch_size: int = 128
-    epochs: float = 10.0
-    eval_every: float = 0.0  # epochs between evaluations; 0 evaluates at the end only
-    checkpoint_every: float = 0.0  # epochs between checkpoints; 0 writes the last only
-    keep_checkpoints: int = 3
-    log_every: int = 50  # steps between log lines
-    on_failed_run: str = "continue"  # continue | stop: the other runs, when one isn't finite
+    seed: Annotated[int, Within(0, 2**32 - 1)] = 0
+    runs: Annotated[int, Within(1)] = 10
+    # Index of the first run, so that runs can be spread over machines.
+    first_run: Annotated[int, Within(0, 2**31 - 1)] = 0
+    batch_size: Annotated[int, Within(1, MAX_BATCH)] = 128
+    epochs: Annotated[float, Positive()] = 10.0
+    # Epochs between evaluations; 0 evaluates at the end only.
+    eval_every: Annotated[float, Within(0)] = 0.0
+    # Epochs between checkpoints; 0 writes the last only.
+    checkpoint_every: Annotated[float, Within(0)] = 0.0
+    keep_checkpoints: Annotated[int, Within(1)] = 3
+    log_every: Annotated[int, Within(1)] = 50  # steps between log lines
+    # Continue | stop: the other runs, when one isn't finite.
+    on_failed_run: Annotated[str, OneOf(("continue", "stop"))] = "continue"
     log_distances: bool = False  # log how far the runs' weights are from those of the first run
-    eval_batch_size: int = 500
+    eval_batch_size: Annotated[int, Within(1, MAX_BATCH)] = 500
     deterministic: bool = False  # ask the backend for kernels that give the same bits every time
 
 
@@ -117,45 +137,6 @@ NOT_HASHED = {
 # Came after the first results, whose hashes stay what they are: hashed unless at these values.
 HASHED_UNLESS = {"randomness.perturb": "none", "deterministic": False}
 
-CHOICES = {
-    "data.crop": ("none", "pad", "resized"),
-    "data.pipeline": ("auto", "resident", "streaming"),
-    "data.undecodable": ("stop", "blank"),
-    "model.dtype": ("float32", "bfloat16"),
-    "on_failed_run": ("continue", "stop"),
-    "randomness.perturb": ("none", "one_ulp"),
-}
-
-# Inclusive bounds; None is open. Everything numeric must be finite as well.
-BOUNDS: dict[str, tuple[float | None, float | None]] = {
-    "data.image_size": (0, 4096),
-    "data.num_train": (0, None),
-    "data.num_validation": (0, None),
-    "data.crop_padding": (0, 1024),
-    "data.workers": (0, 256),
-    "model.norm_group": (0, None),
-    "optimizer.learning_rate": (0, None),
-    "optimizer.momentum": (0, 1),
-    "optimizer.weight_decay": (0, None),
-    "optimizer.clip_norm": (0, None),
-    "optimizer.warmup_epochs": (0, None),
-    "optimizer.decay_factor": (0, None),
-    "mesh.run": (0, None),
-    "mesh.member": (0, None),
-    "mesh.data": (0, None),
-    "seed": (0, 2**32 - 1),
-    "runs": (1, None),
-    "first_run": (0, 2**31 - 1),
-    "batch_size": (1, MAX_BATCH),
-    "eval_every": (0, None),
-    "checkpoint_every": (0, None),
-    "keep_checkpoints": (1, None),
-    "method.members": (1, 128),
-    "method.num_teachers": (1, 128),
-    "log_every": (1, None),
-    "eval_batch_size": (1, MAX_BATCH),
-}
-
 
 def default() -> ml_collections.ConfigDict:
     """Every key with its default, as the ConfigDict that config files start from."""
@@ -167,48 +148,28 @@ def check(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
     if isinstance(config, ml_collections.ConfigDict):
         config = config.to_dict()
     checked = _build(Config, config, "")
-    for path, choices in CHOICES.items():
-        value = _get(checked, path)
-        if value not in choices:
-            raise UserError(f"config.{path}: unknown value {value!r}{suggest(str(value), choices)}")
-    for path, (low, high) in BOUNDS.items():
-        value = _get(checked, path)
-        if (low is not None and value < low) or (high is not None and value > high):
-            raise UserError(f"config.{path}: {value} is outside [{low}, {high if high else '…'}]")
-    for stream in checked.randomness.vary:
-        if stream not in random_streams.STREAMS:
-            raise UserError(
-                f"config.randomness.vary: unknown stream {stream!r}"
-                f"{suggest(stream, random_streams.STREAMS)}"
-            )
-    if checked.epochs <= 0:
-        raise UserError(f"config.epochs: {checked.epochs} is not positive")
-    if checked.first_run + checked.runs > 2**31:
-        raise UserError(
-            f"config.runs: runs {checked.first_run} to {checked.first_run + checked.runs - 1} have "
-            "indices beyond 2³¹ − 1"
-        )
-    decays = checked.optimizer.decay_epochs
-    if any(epoch < 0 for epoch in decays) or list(decays) != sorted(set(decays)):
-        raise UserError(
-            f"config.optimizer.decay_epochs: {decays} is not a rising sequence of epochs from 0 on"
-        )
-    _check_texts(checked)
-    checked.method.check()
+    check_values(checked)
     return checked
 
 
-def _check_texts(config: Config) -> None:
-    """Refuses text that no path or table can hold."""
-    for path, value in flatten(config).items():
-        if isinstance(value, str) and "\0" in value:
-            raise UserError(f"config.{path}: {value!r} holds a zero byte")
-    label = config.method.label
-    if not label or len(label) > 100 or not label.isprintable() or "/" in label:
+def check_values(config: Config) -> None:
+    """Raises a `UserError` that names the first value that no config can have."""
+    bounds.check(config)
+    if config.first_run + config.runs > 2**31:
         raise UserError(
-            f"config.method.label: {label[:110]!r} is not a name: 1 to 100 characters on one line, "
-            "none of them a slash"
+            f"config.runs: runs {config.first_run} to {config.first_run + config.runs - 1} have "
+            "indices beyond 2³¹ − 1"
         )
+    config.method.check()
+
+
+def read(workdir: epath.PathLike) -> Config:
+    """The config that a workdir was made by.
+
+    Raises:
+      UserError: there is none, or it is damaged.
+    """
+    return check(workdir_files.read_config(workdir))
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -255,12 +216,6 @@ def differences(ours: Config, theirs: Config) -> str:
         if a[key] != b[key] and key not in NOT_HASHED - {"runs", "first_run"}
         and key.split(".")[0] not in NOT_HASHED - {"runs", "first_run"}
     )  # fmt: skip
-
-
-def _get(config: Any, path: str) -> Any:
-    for name in path.split("."):
-        config = getattr(config, name)
-    return config
 
 
 def _build(cls: type, values: Mapping[str, Any], prefix: str) -> Any:

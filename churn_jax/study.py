@@ -25,6 +25,7 @@ from typing import Any
 
 from churn_jax.errors import UserError, suggest
 from churn_jax.storage.files import out_folder
+from churn_jax.storage.workdir import has_config
 from churn_jax.studies import output, planning, results, running
 from churn_jax.studies.design import Options, Study, restrict
 from churn_jax.studies.planning import Plan
@@ -117,7 +118,7 @@ def describe(study: Study, plans: Sequence[Plan]) -> str:
     width = max((len(plan.cell.name) for plan in plans), default=0)
     for plan in plans:
         config = plan.config
-        begun = "begun" if (plan.folder / "config.json").exists() else "not begun"
+        begun = "begun" if has_config(plan.folder) else "not begun"
         state = "finished" if plan.finished else begun
         learns = f", learns from {', '.join(plan.cell.taught_by)}" if plan.teachers else ""
         changed = "".join(f", {key}={value}" for key, value in plan.cell.overrides.items())

@@ -11,10 +11,10 @@ import jax
 import numpy as np
 import pytest
 
+from churn_jax import config as config_lib
 from churn_jax import data
 from churn_jax.parallel import sharding
 from churn_jax.predictions.prediction_file import read
-from churn_jax.training import inference
 from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.checkpoints import steps as checkpoint_steps
 from churn_jax.training.experiment import Experiment
@@ -30,7 +30,7 @@ def main(*arguments, **options):
 
 def results(workdir):
     """Every byte that training decides."""
-    config = inference.read_config(workdir)
+    config = config_lib.read(workdir)
     dataset = data.load(config.data)
     experiment = Experiment(config, dataset.info, len(dataset.train), sharding.make_mesh(config))
     with Checkpoints(workdir) as checkpoints:

@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from churn_jax import config as config_lib
 from churn_jax import data
 from churn_jax.config import Config
-from churn_jax.data.resident import is_resident
 from churn_jax.errors import UserError
 from churn_jax.parallel import sharding
 from churn_jax.predictions import prediction_file
 from churn_jax.training import loop
 from churn_jax.training.experiment import Experiment
-from churn_jax.training.memory_check import refuse_unaffordable
+from churn_jax.training.validation import validate
 from tests.fixtures.experiments import TINY
 
 # {key: (values that may well work, values that can't)}; which of them do depends on the others.
@@ -110,8 +109,7 @@ def prepared(config: Config) -> Experiment:
     """All that can refuse a config, without compiling or writing."""
     dataset = data.load(config.data)
     experiment = Experiment(config, dataset.info, len(dataset.train), sharding.make_mesh(config))
-    refuse_unaffordable(experiment)
-    is_resident(config.data, dataset.train.in_memory)
+    validate(config, dataset.info, len(dataset.train), experiment.mesh, dataset.train.in_memory)
     return experiment
 
 

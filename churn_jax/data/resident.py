@@ -16,7 +16,6 @@ from churn_jax.config import DataConfig
 from churn_jax.data.augmentation import augment
 from churn_jax.data.batch import Batch, Leaf
 from churn_jax.data.examples import DatasetInfo
-from churn_jax.errors import UserError
 
 
 @partial(
@@ -60,24 +59,8 @@ class ResidentPlan:
 
 
 def is_resident(data: DataConfig, in_memory: bool) -> bool:
-    """Whether the config and a data set that is `in_memory`, or isn't, choose this pipeline.
-
-    Raises:
-      UserError: it is asked for, but the data is read from files as it is needed; or it is chosen,
-        but the config asks for crops that the streaming pipeline makes as it decodes.
-    """
-    if data.pipeline == "resident" and not in_memory:
-        raise UserError(
-            f"config.data.pipeline: 'resident', but {data.name} is read from files as it is "
-            "needed; use 'streaming'"
-        )
-    resident = data.pipeline != "streaming" and in_memory
-    if resident and data.crop == "resized":
-        raise UserError(
-            "config.data.crop: 'resized' needs config.data.pipeline='streaming'; 'pad' and 'none' "
-            "work in both"
-        )
-    return resident
+    """Whether the config and a data set that is `in_memory`, or isn't, choose this pipeline."""
+    return data.pipeline != "streaming" and in_memory
 
 
 def epoch_window(runs: jax.Array, epoch: jax.Array, plan: ResidentPlan) -> jax.Array:

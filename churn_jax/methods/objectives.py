@@ -8,17 +8,40 @@ networks never see each other, only their logits meet.
 import dataclasses
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 
-from churn_jax import losses
-from churn_jax.errors import UserError, suggest
+from churn_jax import bounds, losses
+from churn_jax.bounds import Name, OneOf, Positive, Within
+from churn_jax.errors import UserError
 from churn_jax.methods import schedules
 
 UPDATES = ("joint", "stale")
 PREDICTIONS = ("first", "mean")
+
+
+def _peer_cross_entropy(own: jax.Array, peer: jax.Array) -> jax.Array:
+    return losses.soft_cross_entropy(own, jax.nn.softmax(peer))
+
+
+def _closeness_to_uniform(logits: jax.Array, **options: Any) -> jax.Array:
+    return -losses.skl_to_uniform(logits, **options)
+
+
+# Each takes logits, [..., class], `top_k` and `renormalise`, and is per example.
+REGULARIZERS: dict[str, Callable[..., jax.Array]] = {
+    "entropy": losses.entropy,
+    "skl_to_uniform": _closeness_to_uniform,
+}
+
+# Each takes (own logits, peer logits), [example, class], and is per example.
+DISTANCES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
+    "symmetric_kl": losses.symmetric_kl,
+    "l1": losses.l1_distance,
+    "cross_entropy": _peer_cross_entropy,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,71 +59,44 @@ class Objective:
     R is the entropy H(p), or −SKL(p, Unif): both are small when predictions are confident.
     """
 
-    label: str = "baseline"
-    members: int = 1
-    prediction: str = "first"  # which model counts: member 0, or the mean of all (an ensemble)
+    label: Annotated[str, Name()] = "baseline"
+    members: Annotated[int, Within(1, 128)] = 1
+    # Which model counts: member 0, or the mean of all (an ensemble).
+    prediction: Annotated[str, OneOf(PREDICTIONS)] = "first"
 
-    regularizer: str = "none"
-    alpha: float = 0.0
-    alpha_ramp: str = "constant"
-    alpha_ramp_epochs: float = 0.0
+    regularizer: Annotated[str, OneOf(("none", *REGULARIZERS))] = "none"
+    alpha: float = 0.0  # at least 0, and below 1 where convex
+    alpha_ramp: Annotated[str, OneOf(schedules.RAMPS)] = "constant"
+    alpha_ramp_epochs: Annotated[float, Within(0)] = 0.0
     convex: bool = True
-    top_k: int = 0  # the regulariser's sums run over the k largest probabilities; 0 is all
+    # The regulariser's sums run over the k largest probabilities; 0 is all.
+    top_k: Annotated[int, Within(0)] = 0
     renormalise: bool = False  # whether those k probabilities are scaled to sum to one
 
-    agreement: str = "none"
-    beta: float = 0.0
-    beta_ramp: str = "linear"
-    beta_ramp_epochs: float = 0.0
-    update: str = "joint"
-    refresh_steps: int = 50  # steps between refreshes of the stale copies
+    agreement: Annotated[str, OneOf(("none", *DISTANCES))] = "none"
+    beta: Annotated[float, Within(0)] = 0.0
+    beta_ramp: Annotated[str, OneOf(schedules.RAMPS)] = "linear"
+    beta_ramp_epochs: Annotated[float, Within(0)] = 0.0
+    update: Annotated[str, OneOf(UPDATES)] = "joint"
+    refresh_steps: Annotated[int, Within(1)] = 50  # steps between refreshes of the stale copies
 
-    teacher_weight: float = 0.0
-    temperature: float = 1.0
+    teacher_weight: Annotated[float, Within(0, 1)] = 0.0
+    temperature: Annotated[float, Positive()] = 1.0
     teachers: str = ""  # workdirs of finished baseline runs, separated by commas
-    num_teachers: int = 2  # how many of them teach each run; they teach no other
+    # How many of them teach each run; they teach no other.
+    num_teachers: Annotated[int, Within(1, 128)] = 2
 
     def check(self) -> None:
         """Raises a `UserError` that names the first value no objective can have."""
-        for name, choices in (
-            ("prediction", PREDICTIONS),
-            ("regularizer", ("none", *REGULARIZERS)),
-            ("agreement", ("none", *DISTANCES)),
-            ("update", UPDATES),
-            ("alpha_ramp", schedules.RAMPS),
-            ("beta_ramp", schedules.RAMPS),
-        ):
-            value = getattr(self, name)
-            if value not in choices:
-                raise UserError(
-                    f"config.method.{name}: unknown value {value!r}{suggest(value, choices)}"
-                )
+        bounds.check(self, "config.method.")
         if not self.alpha >= 0 or (self.convex and self.alpha >= 1):
-            raise UserError(f"config.method.alpha: {self.alpha} is outside [0, 1)")
-        if self.beta < 0:
-            raise UserError(f"config.method.beta: {self.beta} is negative")
-        if self.temperature <= 0:
-            raise UserError(f"config.method.temperature: {self.temperature} is not positive")
-        if not 0 <= self.teacher_weight <= 1:
-            raise UserError(
-                f"config.method.teacher_weight: {self.teacher_weight} is outside [0, 1]"
-            )
-        if self.num_teachers < 1:
-            raise UserError(f"config.method.num_teachers: {self.num_teachers} is less than 1")
-        if self.members < 1:
-            raise UserError(f"config.method.members: {self.members} is less than 1")
+            end = "1)" if self.convex else "…]"
+            raise UserError(f"config.method.alpha: {self.alpha} is outside [0, {end}")
         if self.members < 2 and self.agreement != "none":
             raise UserError(
                 f"config.method.members: {self.members}, but the agreement term "
                 f"{self.agreement!r} needs 2 or more"
             )
-        if self.refresh_steps < 1:
-            raise UserError(f"config.method.refresh_steps: {self.refresh_steps} is less than 1")
-        if self.top_k < 0:
-            raise UserError(f"config.method.top_k: {self.top_k} is negative")
-        for name in ("alpha_ramp_epochs", "beta_ramp_epochs"):
-            if getattr(self, name) < 0:
-                raise UserError(f"config.method.{name}: {getattr(self, name)} is negative")
 
     @property
     def stale(self) -> bool:
@@ -220,25 +216,3 @@ def _agreement(
         per_member[a] += value / (2 * len(pairs))
         per_member[b] += value / (2 * len(pairs))
     return jnp.stack(per_member)
-
-
-def _peer_cross_entropy(own: jax.Array, peer: jax.Array) -> jax.Array:
-    return losses.soft_cross_entropy(own, jax.nn.softmax(peer))
-
-
-def _closeness_to_uniform(logits: jax.Array, **options: Any) -> jax.Array:
-    return -losses.skl_to_uniform(logits, **options)
-
-
-# Each takes logits, [..., class], `top_k` and `renormalise`, and is per example.
-REGULARIZERS: dict[str, Callable[..., jax.Array]] = {
-    "entropy": losses.entropy,
-    "skl_to_uniform": _closeness_to_uniform,
-}
-
-# Each takes (own logits, peer logits), [example, class], and is per example.
-DISTANCES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
-    "symmetric_kl": losses.symmetric_kl,
-    "l1": losses.l1_distance,
-    "cross_entropy": _peer_cross_entropy,
-}

@@ -16,6 +16,7 @@ from churn_jax.errors import UserError
 from churn_jax.parallel import sharding
 from churn_jax.planner import arithmetic, chips
 from churn_jax.training.experiment import Experiment
+from churn_jax.training.validation import validate
 
 # libtpu would ask a TPU VM's metadata server, and refuse to be loaded by two processes.
 _LIBTPU = {
@@ -76,6 +77,7 @@ def compile_step(config: Config, devices: list[Any]) -> Compiled:
     """
     data = outline(config.data)
     mesh = sharding.make_mesh(config, devices)
+    validate(config, data.info, data.num_train, mesh, data.in_memory)
     experiment = Experiment(config, data.info, data.num_train, mesh)
     resident = is_resident(config.data, data.in_memory)
     traced = _trace(experiment, resident)

@@ -1,7 +1,6 @@
 """Finding the predictions of independent runs, and refusing to pair what does not belong."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from churn_jax.errors import UserError
 from churn_jax.predictions import origins, prediction_file
 from churn_jax.predictions.prediction_file import Predictions
 from churn_jax.storage.files import numbered
+from churn_jax.storage.workdir import read_config, read_failed_runs
 from churn_jax.system.console import say
 
 
@@ -87,13 +87,12 @@ def _read_all(workdir: epath.Path, step: int) -> list[Predictions]:
 
 def _expected_runs(workdir: epath.Path, step: int) -> set[int]:
     """The runs that should have predictions at a step, where the workdir says what it trains."""
-    path = workdir / "config.json"
     try:
-        config = json.loads(path.read_bytes())
+        config = read_config(workdir)
         runs = set(range(config["first_run"], config["first_run"] + config["runs"]))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (UserError, TypeError, KeyError):
         return set()
-    return runs - {failed["run"] for failed in failed_runs(workdir) if failed["step"] <= step}
+    return runs - {run for run, failed in read_failed_runs(workdir).items() if failed.step <= step}
 
 
 def failed_runs(workdir: epath.PathLike) -> list[dict[str, Any]]:
@@ -106,31 +105,17 @@ def failed_runs(workdir: epath.PathLike) -> list[dict[str, Any]]:
     Raises:
       UserError: the file that says so is damaged.
     """
-    path = epath.Path(workdir) / "failed_runs.json"
-    if not path.exists():
-        return []
-    try:
-        found = json.loads(path.read_bytes())
-        return [
-            {
-                "group": _label(workdir),
-                "run": int(run),
-                "step": int(entry["step"]),
-                "last_good_checkpoint": entry["last_good_checkpoint"],
-            }
-            for run, entry in sorted(found.items(), key=lambda item: int(item[0]))
-        ]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{path}: damaged: {error!r}") from None
+    return [
+        {"group": _label(workdir), "run": run, **dataclasses.asdict(failed)}
+        for run, failed in read_failed_runs(workdir).items()
+    ]
 
 
 def _label(workdir: epath.PathLike) -> str:
     """The method that a workdir trains, as far as it says so."""
     try:
-        return str(
-            json.loads((epath.Path(workdir) / "config.json").read_bytes())["method"]["label"]
-        )
-    except (OSError, ValueError, TypeError, KeyError):
+        return str(read_config(workdir)["method"]["label"])
+    except (UserError, TypeError, KeyError):
         return str(workdir)
 
 

@@ -27,20 +27,18 @@ from churn_jax.data.resident import (
     normalise,
     take_batch,
 )
-from churn_jax.errors import UserError
 from churn_jax.methods import schedules
 from churn_jax.models.layers import KEEP_BARRIERS
 from churn_jax.parallel import sharding, stacking
 from churn_jax.training import step, weight_distances
 from churn_jax.training.step import Recipe, TrainState
 
-LONGEST = 2**31 - 2  # steps: they are counted by an int32
-
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A checked config bound to a data set's shape and a mesh; the programs are compiled lazily.
+    """A config bound to a data set's shape and a mesh; the programs are compiled lazily.
 
+    Whether it can be trained is what `validation.validate` asks.
     `columns` is how a ResNet-v2's images are packed, by default as `stacking` says.
     """
 
@@ -49,48 +47,6 @@ class Experiment:
     num_train: int
     mesh: Mesh
     columns: int | None = None
-
-    def __post_init__(self) -> None:
-        config = self.config
-        if config.batch_size > self.num_train:
-            raise UserError(
-                f"config.batch_size: {config.batch_size} is larger than the training set "
-                f"({self.num_train} examples of {config.data.name})"
-            )
-        share = config.batch_size // self.mesh.shape["data"]
-        group = config.model.norm_group
-        if group and config.batch_size % group:
-            raise UserError(
-                f"config.model.norm_group: {group} does not divide the {config.batch_size} "
-                "examples of a batch"
-            )
-        if not sharding.groups_fit(group, share):
-            raise UserError(
-                f"config.model.norm_group: {group} is neither a part nor a multiple of the {share} "
-                "examples that a device holds of each batch"
-            )
-        method, split = config.method, self.mesh.shape["member"]
-        if method.taught and method.num_teachers % split:
-            raise UserError(
-                f"config.mesh.member: {split} does not divide {method.num_teachers} teachers"
-            )
-        height, width, _ = self.info.image_shape
-        if config.data.crop == "pad" and config.data.crop_padding > max(height, width):
-            raise UserError(
-                f"config.data.crop_padding: {config.data.crop_padding} is more than the side of "
-                f"the images ({height}×{width}): most crops would be black"
-            )
-        for key, epochs in _durations(config).items():
-            if epochs * self.steps_per_epoch > LONGEST:
-                raise UserError(
-                    f"config.{key}: {epochs:g} epochs of {self.steps_per_epoch:g} steps are more "
-                    f"than {LONGEST:,} steps"
-                )
-        if config.method.top_k > self.info.num_classes:
-            raise UserError(
-                f"config.method.top_k: {config.method.top_k} is more than the "
-                f"{self.info.num_classes} classes of {config.data.name}"
-            )
 
     @property
     def steps_per_epoch(self) -> float:
@@ -317,18 +273,6 @@ def make_optimizer(config: Config, steps_per_epoch: float) -> optax.GradientTran
         optax.add_decayed_weights(settings.weight_decay),
         optax.sgd(learning_rate, momentum=settings.momentum, nesterov=settings.nesterov),
     )
-
-
-def _durations(config: Config) -> dict[str, float]:
-    """What the config counts in epochs and the programs in steps."""
-    optimizer, method = config.optimizer, config.method
-    return {
-        "epochs": config.epochs,
-        "optimizer.warmup_epochs": optimizer.warmup_epochs,
-        "optimizer.decay_epochs": max(optimizer.decay_epochs, default=0.0),
-        "method.alpha_ramp_epochs": method.alpha_ramp_epochs,
-        "method.beta_ramp_epochs": method.beta_ramp_epochs,
-    }
 
 
 def _state_specs(state: TrainState) -> TrainState:

@@ -1,27 +1,20 @@
 """Runs whose numbers went wrong: named, marked in the workdir, and left out from then on.
 
-The step itself stops such a run (`step.train_step`). Here it is said, logged and written to
-
-    WORKDIR/failed_runs.json    {"3": {"step": 1234, "last_good_checkpoint": 1000}}
-
-with null where no checkpoint is older than the failure.
+The step itself stops such a run (`step.train_step`). Here it is said, logged and written
+where `storage.workdir` says.
 """
-
-import json
 
 import numpy as np
 from etils import epath
 
 from churn_jax.errors import UserError
 from churn_jax.parallel import sharding
-from churn_jax.storage.files import write_atomically
+from churn_jax.storage.workdir import FailedRun, read_failed_runs, write_failed_runs
 from churn_jax.system.console import is_first, say
 from churn_jax.training.checkpoints import Checkpoints, steps
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.metrics_log import MetricsLog, NoLog
 from churn_jax.training.step import TrainState
-
-FILE = "failed_runs.json"
 
 
 def failed_runs(experiment: Experiment, state: TrainState) -> dict[int, int]:
@@ -46,11 +39,10 @@ class Failures:
         """Takes up what the workdir says of the failures that `state` has."""
         self._workdir, self._experiment, self._log = workdir, experiment, log
         self._checkpoints = checkpoints
-        path = workdir / FILE
-        written = json.loads(path.read_bytes()) if path.exists() else {}
+        written = read_failed_runs(workdir)
         failed = failed_runs(experiment, state)
         self._known = {
-            run: entry for run, entry in written.items() if failed.get(int(run)) == entry["step"]
+            run: entry for run, entry in written.items() if failed.get(run) == entry.step
         }
         if written != self._known:
             self._write()  # it resumes before what failed last time
@@ -64,7 +56,7 @@ class Failures:
         """
         failed = failed_runs(self._experiment, state)
         for run, step in failed.items():
-            if str(run) not in self._known:
+            if run not in self._known:
                 self._note(run, step)
         config = self._experiment.config
         left = config.runs - len(failed)
@@ -83,7 +75,7 @@ class Failures:
     def _note(self, run: int, step: int) -> None:
         self._checkpoints.wait()
         good = max((s for s in steps(self._workdir) if s < step), default=None)
-        self._known[str(run)] = {"step": step, "last_good_checkpoint": good}
+        self._known[run] = FailedRun(step, good)
         say(
             f"run {run} failed: its loss or gradients were not finite at step {step}; "
             f"it is stopped (last good checkpoint: {good})"
@@ -94,4 +86,4 @@ class Failures:
 
     def _write(self) -> None:
         if is_first():
-            write_atomically(self._workdir / FILE, json.dumps(self._known, indent=1) + "\n")
+            write_failed_runs(self._workdir, self._known)

@@ -1,6 +1,5 @@
 """Predictions of a whole split, from a state or from the checkpoints of a workdir."""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,6 @@ from etils import epath
 
 from churn_jax import config as config_lib
 from churn_jax import data
-from churn_jax.config import Config
 from churn_jax.data import Dataset, DatasetInfo, Examples, fingerprint
 from churn_jax.data.streaming import evaluation_batches
 from churn_jax.errors import UserError
@@ -96,7 +94,7 @@ def predict_workdir(workdir: epath.PathLike, step: int) -> None:
     Raises:
       UserError: the workdir has no config or no such checkpoint, or its data can't be found.
     """
-    config = read_config(workdir)
+    config = config_lib.read(workdir)
     if step not in (there := checkpoint_steps(workdir)):
         raise UserError(f"{workdir}: no checkpoint of step {step} (there are: {there})")
     devices.start_devices(config)
@@ -105,21 +103,3 @@ def predict_workdir(workdir: epath.PathLike, step: int) -> None:
     with Checkpoints(workdir) as checkpoints:
         state = checkpoints.restore(step, experiment.abstract_state())
     write_predictions(workdir, experiment, dataset, state, step)
-
-
-def read_config(workdir: epath.PathLike) -> Config:
-    """The config that a workdir was made by.
-
-    Raises:
-      UserError: there is none, or it is damaged.
-    """
-    path = epath.Path(workdir) / "config.json"
-    if not path.exists():
-        raise UserError(f"{workdir}: no config.json; is it the --workdir of a training?")
-    try:
-        values = json.loads(path.read_bytes())
-        if not isinstance(values, dict):
-            raise UserError(f"{path}: damaged: {type(values).__name__} instead of keys and values")
-        return config_lib.check(values)
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: damaged: {error}") from None

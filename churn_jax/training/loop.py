@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,11 +13,11 @@ from churn_jax import config as config_lib
 from churn_jax import data
 from churn_jax.config import Config
 from churn_jax.data import Dataset
-from churn_jax.data.resident import is_resident
 from churn_jax.errors import UserError
 from churn_jax.parallel import sharding
 from churn_jax.storage import locks
-from churn_jax.storage.files import out_folder, write_atomically
+from churn_jax.storage import workdir as workdir_files
+from churn_jax.storage.files import out_folder
 from churn_jax.system import memory
 from churn_jax.system.console import is_first, say
 from churn_jax.system.interruption import Interruption
@@ -27,10 +26,10 @@ from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.failed_runs import Failures
 from churn_jax.training.feeds import Metrics, make_feed
-from churn_jax.training.memory_check import refuse_unaffordable
 from churn_jax.training.metrics_log import MetricsLog, NoLog, open_log
 from churn_jax.training.progress import Progress
 from churn_jax.training.step import TrainState, Tree
+from churn_jax.training.validation import validate
 
 
 def train(config: Config, workdir: epath.PathLike) -> None:
@@ -44,10 +43,9 @@ def train(config: Config, workdir: epath.PathLike) -> None:
     """
     workdir = out_folder(workdir, "--workdir")
     dataset = data.load(config.data)
-    experiment = Experiment(config, dataset.info, len(dataset.train), sharding.make_mesh(config))
-    # What can be refused is refused before anything is written.
-    refuse_unaffordable(experiment)
-    is_resident(config.data, dataset.train.in_memory)
+    mesh, num_train = sharding.make_mesh(config), len(dataset.train)
+    validate(config, dataset.info, num_train, mesh, dataset.train.in_memory)
+    experiment = Experiment(config, dataset.info, num_train, mesh)
     taught_by = teachers.load(experiment)
     with locks.hold(workdir) if is_first() else contextlib.nullcontext():
         claim(workdir, config)
@@ -60,14 +58,12 @@ def train(config: Config, workdir: epath.PathLike) -> None:
 
 def claim(workdir: epath.Path, config: Config) -> None:
     """Marks a workdir as this config's, or raises a `UserError` that says how its own differs."""
-    path = workdir / "config.json"
-    if path.exists():
-        if changed := config_lib.differences(config, inference.read_config(workdir)):
+    if workdir_files.has_config(workdir):
+        if changed := config_lib.differences(config, config_lib.read(workdir)):
             raise UserError(f"--workdir={workdir} was made by another config: {changed}")
         return
-    if not is_first():
-        return
-    write_atomically(path, json.dumps(config_lib.to_dict(config), indent=2) + "\n")
+    if is_first():
+        workdir_files.write_config(workdir, config_lib.to_dict(config))
 
 
 def _start(experiment: Experiment, checkpoints: Checkpoints, taught_by: Tree) -> TrainState:

@@ -11,16 +11,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from etils import epath
 
 from churn_jax import config as config_lib
 from churn_jax.config import Config, MeshConfig
 from churn_jax.errors import UserError
 from churn_jax.methods.objectives import Objective
 from churn_jax.parallel import sharding
+from churn_jax.storage import workdir as workdir_files
 from churn_jax.storage.paths import split_paths
 from churn_jax.training import checkpoints as checkpoint_lib
-from churn_jax.training import inference
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.failed_runs import failed_runs
 from churn_jax.training.step import Tree
@@ -60,12 +59,12 @@ def teachers_of(runs: np.ndarray, num_teachers: int) -> np.ndarray:
 
 def _trained(workdir: str, student: Experiment) -> dict[int, Tree]:
     """{run: variables of its member 0} of a finished workdir."""
-    if not (epath.Path(workdir) / "config.json").exists():
+    if not workdir_files.has_config(workdir):
         raise UserError(
             f"config.method.teachers: there are no runs in {workdir!r}; make them with "
             f"`{_command(student.config, [0, _last(student)], workdir)}`"
         )
-    config = inference.read_config(workdir)
+    config = config_lib.read(workdir)
     _check_recipe(workdir, config, student.config)
     config = dataclasses.replace(config, mesh=MeshConfig())
     mesh = sharding.make_mesh(config)

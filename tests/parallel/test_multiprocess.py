@@ -53,12 +53,12 @@ def run(processes: int, workdir: Path, *flags: str) -> str:
 
 def train_alone(workdir: Path, like: Path) -> None:
     """Trains the config of `like`, with its mesh, in this one process."""
-    loop.train(inference.read_config(like), workdir)
+    loop.train(config_lib.read(like), workdir)
 
 
 def parameters(workdir: Path) -> dict:
     """The newest checkpoint's state, restored in this one process."""
-    config = inference.read_config(workdir)
+    config = config_lib.read(workdir)
     dataset = data.load(config.data)
     mesh = sharding.make_mesh(config)
     experiment = Experiment(config, dataset.info, len(dataset.train), mesh)
@@ -150,9 +150,9 @@ def test_when_one_is_killed_all_end_and_a_restart_resumes(tmp_path):
     assert "[0] error: process 1 of 2 is gone" in output
     assert process.returncode in (LOST_PROCESS, 128 + signal.SIGKILL)
 
-    config = inference.read_config(tmp_path)
+    config = config_lib.read(tmp_path)
     assert steps(tmp_path)[-1] >= 8
-    assert config_lib.differences(config, inference.read_config(tmp_path)) == ""
+    assert config_lib.differences(config, config_lib.read(tmp_path)) == ""
     resumed = start(2, tmp_path, *flags, "--config.checkpoint_every=1.0")
     said = next(line for line in resumed.stdout if "resuming at step" in line)
     began = int(re.search(r"resuming at step (\d+)", said).group(1))

@@ -31,7 +31,7 @@ def files_of(workdir, step=8):
 
 
 def test_a_training_leaves_config_metrics_checkpoints_and_predictions(finished):
-    assert inference.read_config(finished) == make_config(
+    assert config_lib.read(finished) == make_config(
         checkpoint_every=1.0, eval_every=1.0, log_every=2
     )
     lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]

@@ -1,0 +1,88 @@
+"""What a workdir says of its training, beside checkpoints and predictions.
+
+    WORKDIR/config.json         the config, every key
+    WORKDIR/failed_runs.json    {"3": {"step": 1234, "last_good_checkpoint": 1000}}
+
+The first is there from the start. The second names the runs that training gave up because their
+loss or gradients were not finite any more: the step at which it was noticed, and the checkpoint
+before it, null where there is none.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+
+from churn_jax.errors import UserError
+from churn_jax.storage.files import write_atomically
+
+
+@dataclasses.dataclass(frozen=True)
+class FailedRun:
+    """Where a run failed, and the step of the last checkpoint before that."""
+
+    step: int
+    last_good_checkpoint: int | None
+
+
+def has_config(workdir: epath.PathLike) -> bool:
+    """Whether a training was begun in this folder."""
+    return _config(workdir).exists()
+
+
+def read_config(workdir: epath.PathLike) -> dict[str, Any]:
+    """The keys and values of config.json, unchecked; `config.read` checks them.
+
+    Raises:
+      UserError: there is none, or it is damaged.
+    """
+    path = _config(workdir)
+    if not path.exists():
+        raise UserError(f"{workdir}: no config.json; is it the --workdir of a training?")
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: damaged: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: damaged: {type(values).__name__} instead of keys and values")
+    return values
+
+
+def write_config(workdir: epath.PathLike, values: Mapping[str, Any]) -> None:
+    """Writes config.json."""
+    write_atomically(_config(workdir), json.dumps(values, indent=2) + "\n")
+
+
+def read_failed_runs(workdir: epath.PathLike) -> dict[int, FailedRun]:
+    """{run: where it failed}, by run; empty where none has.
+
+    Raises:
+      UserError: the file that says so is damaged.
+    """
+    path = _failed_runs(workdir)
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_bytes())
+        return {
+            int(run): FailedRun(int(entry["step"]), entry["last_good_checkpoint"])
+            for run, entry in sorted(found.items(), key=lambda item: int(item[0]))
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path}: damaged: {error!r}") from None
+
+
+def write_failed_runs(workdir: epath.PathLike, failed: Mapping[int, FailedRun]) -> None:
+    """Writes failed_runs.json, in the order given."""
+    listed = {str(run): dataclasses.asdict(entry) for run, entry in failed.items()}
+    write_atomically(_failed_runs(workdir), json.dumps(listed, indent=1) + "\n")
+
+
+def _config(workdir: epath.PathLike) -> epath.Path:
+    return epath.Path(workdir) / "config.json"
+
+
+def _failed_runs(workdir: epath.PathLike) -> epath.Path:
+    return epath.Path(workdir) / "failed_runs.json"

@@ -1,0 +1,112 @@
+"""All that a training can be refused for before anything of it is written.
+
+What one field may hold stands beside the field, and is asked as the config is read
+(`config.check`). Here stands what only the data set and the devices can tell.
+"""
+
+import jax
+from jax.sharding import Mesh
+
+from churn_jax import config as config_lib
+from churn_jax.config import Config, DataConfig
+from churn_jax.data import DatasetInfo
+from churn_jax.errors import UserError
+from churn_jax.parallel import sharding
+from churn_jax.training.experiment import Experiment
+from churn_jax.training.memory_check import refuse_unaffordable
+
+LONGEST = 2**31 - 2  # steps: they are counted by an int32
+
+
+def validate(
+    config: Config, info: DatasetInfo, num_train: int, mesh: Mesh, in_memory: bool
+) -> None:
+    """Refuses what can't be trained, the cheapest questions first.
+
+    Args:
+      config: what to train.
+      info: the data set's shape.
+      num_train: how many examples it trains on.
+      mesh: of this machine's devices, or of a slice that is only planned.
+      in_memory: whether the training examples lie in memory; else they are read as needed.
+
+    Raises:
+      UserError: names the key and what it may be.
+    """
+    config_lib.check_values(config)
+    _refuse_for_data(config, info, num_train)
+    _refuse_pipeline(config.data, in_memory)
+    _refuse_for_mesh(config, mesh)
+    # A planned slice's devices say nothing of their memory: the compiler does.
+    if set(mesh.devices.flat) <= set(jax.devices()):
+        refuse_unaffordable(Experiment(config, info, num_train, mesh))
+
+
+def _refuse_for_data(config: Config, info: DatasetInfo, num_train: int) -> None:
+    if config.batch_size > num_train:
+        raise UserError(
+            f"config.batch_size: {config.batch_size} is larger than the training set "
+            f"({num_train} examples of {config.data.name})"
+        )
+    height, width, _ = info.image_shape
+    if config.data.crop == "pad" and config.data.crop_padding > max(height, width):
+        raise UserError(
+            f"config.data.crop_padding: {config.data.crop_padding} is more than the side of "
+            f"the images ({height}×{width}): most crops would be black"
+        )
+    if config.method.top_k > info.num_classes:
+        raise UserError(
+            f"config.method.top_k: {config.method.top_k} is more than the "
+            f"{info.num_classes} classes of {config.data.name}"
+        )
+    steps_per_epoch = num_train / config.batch_size
+    for key, epochs in _durations(config).items():
+        if epochs * steps_per_epoch > LONGEST:
+            raise UserError(
+                f"config.{key}: {epochs:g} epochs of {steps_per_epoch:g} steps are more "
+                f"than {LONGEST:,} steps"
+            )
+
+
+def _durations(config: Config) -> dict[str, float]:
+    """What the config counts in epochs and the programs in steps."""
+    optimizer, method = config.optimizer, config.method
+    return {
+        "epochs": config.epochs,
+        "optimizer.warmup_epochs": optimizer.warmup_epochs,
+        "optimizer.decay_epochs": max(optimizer.decay_epochs, default=0.0),
+        "method.alpha_ramp_epochs": method.alpha_ramp_epochs,
+        "method.beta_ramp_epochs": method.beta_ramp_epochs,
+    }
+
+
+def _refuse_pipeline(data: DataConfig, in_memory: bool) -> None:
+    if data.pipeline == "resident" and not in_memory:
+        raise UserError(
+            f"config.data.pipeline: 'resident', but {data.name} is read from files as it is "
+            "needed; use 'streaming'"
+        )
+    if data.crop == "resized" and in_memory and data.pipeline != "streaming":
+        raise UserError(
+            "config.data.crop: 'resized' needs config.data.pipeline='streaming'; 'pad' and 'none' "
+            "work in both"
+        )
+
+
+def _refuse_for_mesh(config: Config, mesh: Mesh) -> None:
+    share, group = config.batch_size // mesh.shape["data"], config.model.norm_group
+    if group and config.batch_size % group:
+        raise UserError(
+            f"config.model.norm_group: {group} does not divide the {config.batch_size} "
+            "examples of a batch"
+        )
+    if not sharding.groups_fit(group, share):
+        raise UserError(
+            f"config.model.norm_group: {group} is neither a part nor a multiple of the {share} "
+            "examples that a device holds of each batch"
+        )
+    method, split = config.method, mesh.shape["member"]
+    if method.taught and method.num_teachers % split:
+        raise UserError(
+            f"config.mesh.member: {split} does not divide {method.num_teachers} teachers"
+        )
