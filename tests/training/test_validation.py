@@ -50,9 +50,9 @@ def test_data_that_is_read_as_needed_is_not_resident():
     assert line.startswith("config.data.pipeline: 'resident', but digits is read from files")
 
 
-def test_a_share_of_a_batch_holds_whole_groups():
-    line = refusal(model__norm_group=16, mesh__data=2)
-    assert "norm_group: 16 does not divide the 8 examples" in line
+def test_a_share_of_a_batch_holds_whole_groups_or_a_part_of_one():
+    line = refusal(batch_size=24, model__norm_group=8, mesh__data=2)
+    assert "norm_group: 8 is neither a part nor a multiple of the 12 examples" in line
 
 
 def test_teachers_are_spread_evenly_over_the_members_devices():
