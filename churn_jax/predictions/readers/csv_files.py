@@ -187,7 +187,7 @@ class _Blocks:
     def _unusual(self, name: str, row: int, cell: str) -> float:
         if cell.strip() in MISSING:
             return np.nan
-        if _DECIMAL_COMMA.match(cell) and self._decimal != ".":
+        if _DECIMAL_COMMA.match(cell):
             self._settle_decimal(",", name, cell)
             return float(cell.replace(",", "."))
         hint = ""
@@ -233,7 +233,7 @@ def _refuse_bad_header(path: epath.Path, names: Sequence[str]) -> None:
     if (twice := repeated(names)) is not None:
         raise UserError(f"{path}: the column {twice!r} is there twice")
     for name in names:
-        if re.fullmatch(r"[+-]?[0-9]*[.,][0-9]+([eE][+-]?[0-9]+)?", name):
+        if re.fullmatch(r"[+-]?[0-9]*[.,][0-9]*[1-9][0-9]*([eE][+-]?[0-9]+)?", name):
             raise UserError(
                 f"{path}: has no header: the first line must name the columns, and has {name!r}"
             )
