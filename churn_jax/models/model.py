@@ -73,7 +73,18 @@ class Model:
         return self._check_logits(logits, images), updated.get("batch_stats", {})
 
     def _mode(self, train: bool) -> dict[str, Any]:
-        return {"train": train} if takes(type(self.module).__call__, "train") else {}
+        """What `__call__` takes beside images: `train`, or nothing."""
+        more = list(inspect.signature(type(self.module).__call__).parameters.values())[2:]
+        for each in more:
+            optional = (
+                each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+                or each.default is not each.empty
+            )
+            if each.name != "train" and not optional:
+                raise self._refusal(
+                    f"wants {each.name!r} beside images: it may take `train`, no more"
+                )
+        return {"train": train} if "train" in [each.name for each in more] else {}
 
     def _check_logits(self, logits: Any, images: jax.Array) -> jax.Array:
         expected = (images.shape[0], self.num_classes)

@@ -99,6 +99,22 @@ class Constant(nn.Module):
         return jnp.zeros((len(x), self.num_classes))
 
 
+class Training(nn.Module):
+    """Has another name for `train`."""
+
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, x, training):
+        return nn.Dense(self.num_classes)(x.reshape(len(x), -1))
+
+
+def sequence(num_classes):
+    return nn.Sequential(
+        [lambda x: x.reshape(len(x), -1), nn.Dense(5), nn.relu, nn.Dense(num_classes)]
+    )
+
+
 class Two(nn.Module):
     """Logits of an auxiliary head beside the others, but only in training."""
 
@@ -129,6 +145,7 @@ def build(monkeypatch):
         FlaxNormalised,
         functools.partial(Normalised, norm_group=2),
         lambda num_classes: Dense(num_classes),
+        sequence,
     ],
 )
 def test_a_module_takes_what_it_wants(build, module, train):
@@ -157,6 +174,7 @@ def test_settings_arrive(build):
         (Counting, r"'mine' has the variables \['counts'\]"),
         (Half, "'mine' has parameters or batch statistics of type bfloat16"),
         (Constant, "'mine' has no parameters"),
+        (Training, "'mine' wants 'training' beside images"),
     ],
 )
 def test_a_module_that_is_no_classifier_is_refused_before_anything_is_computed(build, module, said):
