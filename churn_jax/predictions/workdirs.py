@@ -40,8 +40,14 @@ def prediction_steps(workdir: epath.PathLike) -> list[int]:
 
 def all_steps(workdir: epath.PathLike) -> list[int]:
     """Steps whose predictions are saved or can be made from a checkpoint, ascending."""
-    checkpoints = numbered(epath.Path(workdir) / "checkpoints")
-    return sorted({*prediction_steps(workdir), *checkpoints})
+    return sorted({*prediction_steps(workdir), *_checkpoints(workdir)})
+
+
+def _checkpoints(workdir: epath.PathLike) -> list[int]:
+    """Steps that have a checkpoint; an empty folder is none."""
+    folder = epath.Path(workdir) / "checkpoints"
+    paths = {step: folder / str(step) for step in numbered(folder)}
+    return [step for step, path in paths.items() if path.is_dir() and any(path.iterdir())]
 
 
 def load_step(
@@ -65,7 +71,7 @@ def load_step(
     try:
         return _read_all(workdir, step)
     except UserError as error:
-        if step not in numbered(workdir / "checkpoints"):
+        if step not in _checkpoints(workdir):
             raise
         if saved:
             say(f"{error}; predicting again from the checkpoint")

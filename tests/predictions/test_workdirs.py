@@ -31,6 +31,7 @@ def litter(workdir):
     (workdir / "checkpoints").mkdir()
     (workdir / "checkpoints" / ".DS_Store").touch()
     (workdir / "checkpoints" / "30 copy").mkdir()
+    (workdir / "checkpoints" / "30").mkdir()
     return workdir
 
 
