@@ -77,7 +77,7 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     """
     parser = Parser("churn_jax.compare", None, add_help=False)
     for name in ("--out", "--fail_if", "--pass_if"):
-        parser.add_argument(name)
+        parser.add_argument(name, action="store")  # what is there twice is refused later
     return parser.parse_known_args(arguments)[0]
 
 

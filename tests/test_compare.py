@@ -248,7 +248,7 @@ def test_the_command_imports_neither_jax_nor_pandas_nor_matplotlib(tmp_path):
     code = (
         "import sys; from churn_jax import compare;"
         f"compare.main(['{tmp_path}/old.npy', '{tmp_path}/new.npy', '--out={tmp_path}/out']);"
-        "assert not {'jax', 'pandas', 'matplotlib', 'pyarrow'} & set(sys.modules)"
+        "assert not {'absl', 'jax', 'pandas', 'matplotlib', 'pyarrow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 

@@ -92,6 +92,7 @@ def test_pass_if_beside_fail_if(pair, capsys):
         ("damaged.npz", [], "UserError", "damaged"),
         ("nowhere.npz", [], "UserError", "no such file"),
         ("new.npz", ["--no_such_option=1"], "UserError", "no_such_option"),
+        ("new.npz", ["--fail_if=nfr>1%"], "UserError", "--fail_if is there twice"),
         ("new.npz", ["--labels=nowhere.npy"], "UserError", "no such file"),
         ("new.npz", ["--slices=nowhere.csv"], "UserError", "nowhere.csv"),
         ("new.npz", ["--pass_if=chrun<5%"], "UserError", "did you mean 'churn'"),

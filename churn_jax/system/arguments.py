@@ -3,21 +3,24 @@
 import argparse
 import os
 from collections.abc import Sequence
-from typing import Any, NoReturn
-
-from absl import flags
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from churn_jax.errors import UserError
 
+if TYPE_CHECKING:
+    from absl import flags
+
 
 def parse_flags(
-    known: flags.FlagValues, arguments: Sequence[str], required: Sequence[str]
+    known: "flags.FlagValues", arguments: Sequence[str], required: Sequence[str]
 ) -> dict[str, Any]:
     """Parses a command line of absl flags; returns the values of its --config.
 
     Raises:
       UserError: an unknown or missing flag, a wrong value, or a config that can't be loaded.
     """
+    from absl import flags  # which what only compares has to do without
+
     try:
         unknown = known([_expand_home(argument) for argument in arguments])[1:]
         if unknown:
@@ -44,6 +47,23 @@ def _expand_home(argument: str) -> str:
     return f"{name}={os.path.expanduser(value)}"
 
 
+class _Once(argparse.Action):
+    """Stores a value; a second one would silently take its place, and is refused."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given = vars(namespace).setdefault("given", set())
+        if option_string is not None and self.dest in given:
+            parser.error(f"{option_string} is there twice")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
 class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` that raises `UserError` instead of printing its usage."""
 
@@ -55,6 +75,7 @@ class Parser(argparse.ArgumentParser):
             add_help=add_help,
             allow_abbrev=False,
         )
+        self.register("action", None, _Once)
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (see {self.prog} --help)")
