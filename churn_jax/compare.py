@@ -27,6 +27,7 @@ from pathlib import Path
 from churn_jax import report as reports
 from churn_jax.analysis.blocks import EVERYTHING
 from churn_jax.analysis.comparison import Comparison, compare
+from churn_jax.analysis.inputs import file_names
 from churn_jax.errors import UserError, printable
 from churn_jax.predictions.readers.source import KINDS
 from churn_jax.report import Timing
@@ -38,7 +39,6 @@ from churn_jax.system.console import say
 __all__ = ["Comparison", "compare"]
 
 EXIT_CODES = {"passed": 0, "failed": 1, "undecided": 3}
-_ENDINGS = (".npz", ".npy", ".safetensors", ".csv", ".tsv", ".txt", ".parquet", ".gz")
 _RUN_OF = re.compile(
     r"(?P<start>(?P<model>.*?)[-_.]*(?:seed|run|replica|rep|trial|fold|init)[-_.]*)"
     r"[0-9]+(?P<end>[^/0-9]*)",
@@ -168,7 +168,9 @@ def _parser() -> Parser:
         action="store_true",
         help="a condition of --fail_if counts only where the 95 %% interval leaves no doubt",
     )
-    parser.add_argument("--out", help="folder for report.json, .md, .html and junit.xml")
+    parser.add_argument(
+        "--out", help="folder for report.html, .md, .json, .csv, .tex and junit.xml"
+    )
     return parser
 
 
@@ -197,9 +199,7 @@ def _groups(files: Sequence[str], named: Sequence[str]) -> dict[str, list[str]]:
         for pattern in split_paths(patterns, matches):
             groups.setdefault(name, []).extend(_expand(pattern))
     files = [os.path.expanduser(file) for file in files]
-    stems = [_stem(file) for file in files]
-    for file, stem in zip(files, stems, strict=True):
-        name = stem if stems.count(stem) == 1 and stem not in groups else file
+    for file, name in zip(files, file_names(files, groups), strict=True):
         groups.setdefault(name, []).append(file)
     if not groups:
         raise UserError("give at least two prediction files, or --group NAME=FILES")
@@ -215,14 +215,6 @@ def _expand(pattern: str) -> list[str]:
     if not found and is_pattern(pattern):
         raise UserError(f"{pattern}: no file matches")
     return found or [pattern]
-
-
-def _stem(file: str) -> str:
-    """A file's name without the endings of its format; v1.0.npz is v1.0."""
-    name = Path(file).name
-    while Path(name).suffix.lower() in _ENDINGS:
-        name = Path(name).stem
-    return name
 
 
 def _say_if_runs(files: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from churn_jax import compare as command
 from churn_jax import metrics
 from tests.fixtures.experiments import ROOT
-from tests.test_compare import LABELS, NEW, OLD, run
+from tests.test_compare import LABELS, NEW, OLD, WRITTEN, run
 
 
 def test_the_command_exits_0_1_or_2(tmp_path, capsys):
@@ -101,7 +101,7 @@ def test_pass_if_beside_fail_if(pair, capsys):
 def test_no_verdict_outlives_its_run(pair, second, options, kind, fault):
     gate = ["--fail_if=churn>90%", f"--out={pair}/out"]
     assert run([pair / "old.npz", pair / "new.npz", *gate]) == 0
-    assert len(list((pair / "out").iterdir())) == 4
+    assert {path.name for path in (pair / "out").iterdir()} == WRITTEN
     assert run([pair / "old.npz", pair / second, *gate, *options]) == 2
     assert [path.name for path in (pair / "out").iterdir()] == ["junit.xml"]
     assert junit(pair / "out") == {"tests": 1, "failures": 0, "errors": 1, "skipped": 0}
@@ -150,5 +150,5 @@ def test_what_reads_the_output_changes_nothing(pair, shell, condition, code):
     )
     assert done.returncode == code
     assert "Traceback" not in done.stderr
-    assert len(list((pair / "out").iterdir())) == 4
+    assert {path.name for path in (pair / "out").iterdir()} == WRITTEN
     assert junit(pair / "out")["failures"] == code

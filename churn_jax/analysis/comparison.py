@@ -13,32 +13,19 @@ from etils import epath
 from numpy.typing import ArrayLike
 
 from churn_jax import report as reports
-from churn_jax.analysis import building, gate, slicing
+from churn_jax.analysis import building, gate, inputs, slicing
 from churn_jax.analysis.blocks import DISTANCES, EVERYTHING, Wanted
 from churn_jax.analysis.building import Subject
 from churn_jax.analysis.one_pass import measure
 from churn_jax.analysis.samples import Samples
 from churn_jax.analysis.slicing import Partition
 from churn_jax.errors import UserError
-from churn_jax.predictions import origins, workdirs
 from churn_jax.predictions.alignment import Aligned, align
-from churn_jax.predictions.readers import (
-    Kind,
-    ReadOptions,
-    Source,
-    label_source,
-    read,
-    read_array,
-    read_columns,
-    read_labels,
-)
-from churn_jax.predictions.readers.slices import read_slices
-from churn_jax.predictions.readers.source import Raw
+from churn_jax.predictions.readers import Kind, ReadOptions
 from churn_jax.report.gate import Gate, Outcome, Verdict
 from churn_jax.report.junit import Timing
 from churn_jax.report.report import Report
 from churn_jax.report.thumbnails import pictures
-from churn_jax.storage.files import reach
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,8 +78,24 @@ class Comparison:
         return reports.to_junit(self.report, self.timing)
 
     def to_records(self) -> list[dict[str, Any]]:
-        """One flat record for each measure: group, measure, mean, low, high, covers."""
+        """One flat record for each measure of a group or change, and for each contrast.
+
+        Its keys: `table` ('group', 'change' or 'contrast'), `of`, `measure`, `mean`, `std`, `low`,
+        `high`, `covers`, and for contrasts `p` and `p_holm`.
+        """
         return reports.to_records(self.report)
+
+    def to_csv(self) -> str:
+        """report.csv: `to_records` as a table, in full digits; what isn't known is empty."""
+        return reports.to_csv(self.report)
+
+    def to_latex(self) -> str:
+        """report.tex: the tables of groups and changes, to be included in a LaTeX document."""
+        return reports.to_latex(self.report)
+
+    def _repr_html_(self) -> str:
+        """The verdict, the tables and the sentences, as notebooks show them."""
+        return reports.to_fragment(self.report)
 
     def to_pandas(self) -> Any:
         """`to_records` as a pandas DataFrame; needs pandas."""
@@ -101,7 +104,7 @@ class Comparison:
         return pandas.DataFrame.from_records(self.to_records())
 
     def write(self, out: epath.PathLike) -> None:
-        """Writes report.json, report.md, report.html and, with a gate, junit.xml into a folder."""
+        """Writes report.json, .md, .html, .csv, .tex and, with a gate, junit.xml into a folder."""
         reports.write(self.report, out, self._pictures(), self.timing)
 
     def _pictures(self) -> dict[str, str]:
@@ -110,9 +113,8 @@ class Comparison:
 
 
 def compare(
-    groups: Mapping[str, Any],
+    *models: Any,
     labels: ArrayLike | epath.PathLike | None = None,
-    *,
     kind: Kind | None = None,
     id: str | None = None,
     label: str | None = None,
@@ -130,13 +132,16 @@ def compare(
 ) -> Comparison:
     """Compares the predictions of groups of runs: within each group and from group to group.
 
-        compare({"old": probs_old, "new": probs_new}, labels, fail_if="churn>0.05")
+        compare("old.npz", "new.npz", fail_if="churn>5%")
+        compare(probs_old, probs_new, labels=labels)
         compare({"old": ["a/0.npz", "a/1.npz"], "new": ["b/0.npz", "b/1.npz"]})
 
     Args:
-      groups: for each group's name its runs: a path, an array, a dictionary of arrays, a data
-        frame, or a list of them. Arrays are [example, class] values or [example] predicted classes,
-        and are paired by position; dictionaries and frames have what files have, under its names.
+      models: two or more, the old first: each a path, an array, a dictionary of arrays, a data
+        frame, or a list of these as its runs. Or one dictionary: for each name its runs (labels may
+        follow it). Arrays are [example, class] values or [example] predicted classes, and are
+        paired by position; dictionaries and frames have what files have, under the same names:
+        `probs`, `labels`, `ids`, `class_names`, or a column for each class.
       labels: [example] true classes, or a file of them; else those inside the files.
       kind: what the values are: 'probs', 'log_probs', 'logits' or 'classes'; else the name of the
         array in the file says it, or it is detected and noted in the report.
@@ -158,18 +163,19 @@ def compare(
       UserError: files are damaged or do not belong together, or a condition can't be read.
     """
     timing = Timing.begin()
+    groups, labels = inputs.groups_and_labels(models, labels)
     options = ReadOptions(kind, id, label, prediction, tuple(columns), missing)
-    sources = {name: _sources(name, runs, options) for name, runs in groups.items()}
+    sources = {name: inputs.sources(name, runs, options) for name, runs in groups.items()}
     if sum(len(runs) for runs in sources.values()) < 2:
         raise UserError("churn is between models: give at least 2 runs")
-    _refuse_mixtures(sources)
-    aligned = align(sources, _label_source(labels, options), on)
+    inputs.refuse_mixtures(sources)
+    aligned = align(sources, inputs.labels_of(labels, options), on)
     wanted = Wanted(alphas, everything, DISTANCES if everything else (), everything)
     changes = building.changes(len(aligned.groups))
     most = slicing.most_slices(len(aligned.groups), len(changes))
-    partitions, notes = slicing.given(_slices(slices, aligned.ids, id), most)
+    partitions, notes = slicing.given(inputs.slices_of(slices, aligned.ids, id), most)
     samples = _samples(aligned, wanted, changes)
-    subject = _subject(aligned, notes, _failed(groups))
+    subject = _subject(aligned, notes, inputs.failed_runs(groups))
     report = building.report(samples, subject, aligned.ids, aligned.class_names, partitions)
     verdicts = gate.check(
         samples,
@@ -181,90 +187,6 @@ def compare(
     )
     gated = dataclasses.replace(report, gate=Gate(confident, tuple(verdicts), pass_undecided))
     return Comparison(gated, aligned.provenance, timing)
-
-
-def _sources(name: str, runs: Any, options: ReadOptions) -> list[Source]:
-    """The runs of a group, from paths, arrays, dictionaries or data frames."""
-    found: list[Source] = []
-    for index, run in enumerate(_listed(runs)):
-        title = f"{name}[{index}]"
-        if _is_path(run):
-            found += read(run, options)
-        elif isinstance(run, Mapping):
-            found.append(read_columns(title, run, options))
-        elif hasattr(run, "columns"):
-            table = {str(column): np.asarray(run[column]) for column in run.columns}
-            found.append(read_columns(title, table, options, table=True))
-        else:
-            found.append(read_array(title, run, options))
-    if not found:
-        raise UserError(f"the group {name!r} has no runs")
-    return found
-
-
-def _refuse_mixtures(groups: Mapping[str, Sequence[Source]]) -> None:
-    """Raises UserError where our own files do not belong together, as far as they say so."""
-    first: Source | None = None
-    for sources in groups.values():
-        seen: dict[Any, str] = {}
-        for source in sources:
-            if not source.provenance:
-                continue
-            first = first or source
-            for key in ("dataset", "split", "data_fingerprint"):
-                ours, theirs = first.provenance[key], source.provenance[key]  # type: ignore[index]
-                if ours != theirs:
-                    raise UserError(
-                        f"{first.name} and {source.name} differ in {key}: {ours!r} and {theirs!r}"
-                    )
-            own = origins.identity(source.provenance)
-            if own in seen:
-                raise UserError(
-                    f"{seen[own]} and {source.name} are one training (same config, seed and run "
-                    f"{source.provenance['run']}), which a group cannot count twice"
-                )
-            seen[own] = source.name
-
-
-def _failed(groups: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The runs that trainings gave up, of all run folders."""
-    paths = [(name, p) for name, runs in groups.items() for p in _listed(runs) if _is_path(p)]
-    return [
-        {**run, "group": name}
-        for name, path in paths
-        if epath.Path(path).is_dir()
-        for run in workdirs.failed_runs(path)
-    ]
-
-
-def _listed(runs: Any) -> Sequence[Any]:
-    return runs if isinstance(runs, list | tuple) else [runs]
-
-
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str | epath.Path) or hasattr(value, "__fspath__")
-
-
-def _label_source(labels: ArrayLike | epath.PathLike | None, options: ReadOptions) -> Source | None:
-    if labels is None:
-        return None
-    if _is_path(labels):
-        return read_labels(labels, options)  # type: ignore[arg-type]
-    return label_source(Raw("labels", None, labels=np.asarray(labels)), options)
-
-
-def _slices(
-    slices: epath.PathLike | Mapping[str, ArrayLike] | None, ids: np.ndarray, id_column: str | None
-) -> dict[str, np.ndarray]:
-    if slices is None:
-        return {}
-    if not isinstance(slices, Mapping):
-        return read_slices(reach(slices, "--slices"), ids, id_column)
-    given = {name: np.asarray(values).astype(np.str_) for name, values in slices.items()}
-    for name, values in given.items():
-        if values.shape != ids.shape:
-            raise UserError(f"the slices {name!r} have shape {list(values.shape)}, not {len(ids)}")
-    return given
 
 
 def _parts(aligned: Aligned, partitions: Sequence[Partition]) -> dict[str, np.ndarray]:

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from etils import epath
 
 from churn_jax.report import junit, page
+from churn_jax.report.exports import records as to_records
+from churn_jax.report.exports import to_csv, to_fragment, to_latex
 from churn_jax.report.gate import Gate
 from churn_jax.report.junit import Timing
 from churn_jax.report.report import Report
 from churn_jax.report.table import verdict, verdicts
 from churn_jax.report.text import markdown as to_markdown
-from churn_jax.report.text import records as to_records
 from churn_jax.report.text import terminal as to_terminal
 from churn_jax.storage.files import write_atomically, writing
 
@@ -19,8 +20,11 @@ __all__ = [
     "Report",
     "Timing",
     "clear",
+    "to_csv",
+    "to_fragment",
     "to_html",
     "to_junit",
+    "to_latex",
     "to_markdown",
     "to_records",
     "to_terminal",
@@ -34,6 +38,8 @@ _OURS = {
     "report.json": b'"schema"',
     "report.md": b"# Churn",
     "report.html": b"<title>Churn",
+    "report.csv": b"table,of,measure,",
+    "report.tex": b"% Made by churn_jax",
     "junit.xml": b'name="churn_jax.',
 }
 _HEAD = 1024
@@ -81,7 +87,7 @@ def write(
     pictures: Mapping[str, str] | None = None,
     timing: Timing | None = None,
 ) -> None:
-    """Writes report.json, report.md, report.html and, if there is a gate, junit.xml into `out`.
+    """Writes report.json, .md, .html, .csv, .tex and, if there is a gate, junit.xml into `out`.
 
     Args:
       report: to be shown; `Report.from_json` reads the file again.
@@ -94,6 +100,8 @@ def write(
         "report.json": report.to_json(),
         "report.md": to_markdown(report),
         "report.html": to_html(report, pictures),
+        "report.csv": to_csv(report),
+        "report.tex": to_latex(report),
     }
     if verdicts(report):
         files["junit.xml"] = to_junit(report, timing)

@@ -1,8 +1,7 @@
-"""The report in the terminal, as Markdown, and as records."""
+"""The report in the terminal and as Markdown."""
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from churn_jax.errors import printable
 from churn_jax.metrics.definitions import DEFINITIONS
@@ -63,25 +62,6 @@ def named_measures(report: Report) -> Iterable[tuple[str, Measures]]:
         yield group.name, group.measures
     for change in report.between or ():
         yield table.arrow(change), change.measures
-
-
-def records(report: Report) -> list[dict[str, Any]]:
-    """One flat record for each measure of each group and change."""
-    found = []
-    for name, measures in named_measures(report):
-        for key, estimate in measures.items():
-            if estimate:
-                found.append(
-                    {
-                        "of": name,
-                        "measure": key,
-                        "mean": estimate.mean,
-                        "low": estimate.low,
-                        "high": estimate.high,
-                        "covers": estimate.covers,
-                    }
-                )
-    return found
 
 
 def _gate_lines(report: Report) -> list[str]:

@@ -1,12 +1,15 @@
 """Named columns and arrays as a container has them, before anything is known of what they are."""
 
 import dataclasses
+import numbers
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from churn_jax.errors import UserError
 from churn_jax.predictions.memory_maps import in_bounded_memory
+from churn_jax.predictions.readers.names import MISSING
 from churn_jax.predictions.readers.spill import Spill
 
 _BLOCK_ELEMENTS = 1 << 18
@@ -78,19 +81,35 @@ def from_mapping(name: str, columns: Mapping[str, np.ndarray], table: bool) -> C
     numeric = [key for key, array in plain.items() if array.dtype.kind in "iuf"]
     if not numeric:
         return Columns(name, tuple(arrays), arrays)
-    numbers = np.stack([arrays[key].astype(np.float64) for key in numeric], 1)
-    return Columns(name, tuple(arrays), arrays, numbers, tuple(numeric))
+    gathered = np.stack([arrays[key].astype(np.float64) for key in numeric], 1)
+    return Columns(name, tuple(arrays), arrays, gathered, tuple(numeric))
 
 
 def _of_objects(array: np.ndarray) -> np.ndarray:
-    """A data frame's column of lists as [example, class]; others as they are."""
+    """A data frame's column of lists as [example, class], of numbers as numbers, else as it is."""
     if array.dtype.kind != "O" or array.ndim != 1:
         return array
+    if (found := _numbers(array.tolist())) is not None:
+        return found
     if not all(isinstance(cell, list | tuple | np.ndarray) for cell in array.tolist()):
         return array
     if len({len(cell) for cell in array.tolist()}) != 1:
         return array
     return np.array([np.asarray(cell, np.float64) for cell in array.tolist()])
+
+
+def _numbers(cells: Sequence[Any]) -> np.ndarray | None:
+    """Python's numbers as an array, NaN where one is missing; None if there is anything else."""
+    missing = [str(cell) in MISSING for cell in cells]
+    for cell, absent in zip(cells, missing, strict=True):
+        if isinstance(cell, bool | np.bool_) or not (absent or isinstance(cell, numbers.Number)):
+            return None
+    if all(isinstance(cell, int | np.integer) for cell in cells):
+        return np.array(cells)
+    if all(missing):
+        return None
+    pairs = zip(cells, missing, strict=True)
+    return np.array([np.nan if absent else float(cell) for cell, absent in pairs])
 
 
 def repeated(names: Iterable[str]) -> str | None:

@@ -1,0 +1,172 @@
+"""The report for other programs and documents: records, CSV, LaTeX, and a notebook's cell."""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import markupsafe
+
+from churn_jax.errors import printable
+from churn_jax.report import table
+from churn_jax.report.estimates import Contrast, Estimate
+from churn_jax.report.report import Report
+from churn_jax.report.text import title
+
+CSV_COLUMNS = (
+    *("table", "of", "measure", "mean", "std", "low", "high", "covers"),
+    *("p", "p_holm"),
+)
+TEX_MARK = "% Made by churn_jax"
+_TEX = {
+    "\\": r"\textbackslash{}",
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+    "|": r"\textbar{}",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "→": r"$\to$",
+    "✓": "right",
+    "✗": "wrong",
+    "₁": "$_1$",
+    "α": r"$\alpha$",
+    "γ": r"$\gamma$",
+    "κ": r"$\kappa$",
+    "–": "--",
+}
+
+
+def records(report: Report) -> list[dict[str, Any]]:
+    """One flat record for each measure of each group and change, and for each contrast.
+
+    `table` says which: 'group', 'change' or 'contrast'. The `mean` of a contrast is the difference
+    of what `of` names, and only contrasts have `p` and `p_holm`.
+    """
+    found = [
+        _record("group", group.name, key, estimate)
+        for group in report.groups
+        for key, estimate in group.measures.items()
+        if estimate
+    ]
+    found += [
+        _record("change", table.arrow(change), key, estimate)
+        for change in report.between or ()
+        for key, estimate in change.measures.items()
+        if estimate
+    ]
+    return found + [_contrast(contrast) for contrast in report.contrasts]
+
+
+def _record(kind: str, of: str, key: str, estimate: Estimate) -> dict[str, Any]:
+    return {
+        "table": kind,
+        "of": of,
+        "measure": key,
+        "mean": estimate.mean,
+        "std": estimate.spread.std if estimate.spread else None,
+        "low": estimate.low,
+        "high": estimate.high,
+        "covers": estimate.covers,
+        "p": None,
+        "p_holm": None,
+    }
+
+
+def _contrast(contrast: Contrast) -> dict[str, Any]:
+    low, high = contrast.ci95
+    return {
+        "table": "contrast",
+        "of": f"{contrast.b} − {contrast.a}",
+        "measure": contrast.metric,
+        "mean": contrast.difference,
+        "std": None,
+        "low": low,
+        "high": high,
+        "covers": contrast.covers,
+        "p": contrast.p,
+        "p_holm": contrast.p_holm,
+    }
+
+
+def to_csv(report: Report) -> str:
+    """The records as a table, in full digits; what isn't known is empty."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for record in records(report):
+        writer.writerow([_csv_cell(record[column]) for column in CSV_COLUMNS])
+    return stream.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return printable(value) if isinstance(value, str) else value
+
+
+def to_latex(report: Report) -> str:
+    """The tables of groups and changes as `tabular`s, for documents of any class.
+
+    Notes and sentences stand above them as comments.
+    """
+    said = [title(report), *table.notes(report), *table.sentences(report)]
+    parts = [f"{TEX_MARK}: {printable(said[0])}", *(f"% {printable(line)}" for line in said[1:])]
+    for rows in (table.group_table(report), table.change_table(report)):
+        if rows:
+            parts += ["", *_tabular(rows)]
+    return "\n".join(parts) + "\n"
+
+
+def _tabular(rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [" & ".join(map(_latex, row)) + r" \\" for row in rows]
+    columns = "l" * len(rows[0])
+    return [
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\hline",
+        lines[0],
+        r"\hline",
+        *lines[1:],
+        r"\hline",
+        r"\end{tabular}",
+    ]
+
+
+def _latex(text: str) -> str:
+    """A text in which names are no commands; braces keep a bracket from being an option."""
+    escaped = re.sub(r".", lambda found: _TEX.get(found[0], found[0]), printable(text))
+    return f"{{{escaped}}}" if escaped.startswith(("[", "*")) else escaped
+
+
+def to_fragment(report: Report) -> str:
+    """The verdict, warnings, tables and sentences as a piece of HTML, which is safe to show."""
+    escape = markupsafe.escape
+    lines = [
+        f"<h4>{escape(title(report))}</h4>",
+        f"<p><strong>{escape(table.verdict(report))}</strong></p>",
+        *(f"<p>Warning: {escape(warning)}</p>" for warning in report.warnings),
+    ]
+    for rows in (table.group_table(report), table.change_table(report)):
+        if rows:
+            lines += _html_table(rows)
+    said = [
+        *(found.sentence for found in table.verdicts(report)),
+        *table.sentences(report),
+        *table.notes(report),
+    ]
+    lines += ["<ul>", *(f"<li>{escape(line)}</li>" for line in said), "</ul>"]
+    return "\n".join(["<div>", *lines, "</div>"])
+
+
+def _html_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    header, *body = [[markupsafe.escape(cell) for cell in row] for row in rows]
+    lines = ["<table>", "<thead><tr>" + "".join(f"<th>{cell}</th>" for cell in header) + "</tr>"]
+    lines += ["</thead>", "<tbody>"]
+    for first, *others in body:
+        cells = "".join(f"<td>{cell}</td>" for cell in others)
+        lines.append(f"<tr><th>{first}</th>{cells}</tr>")
+    return [*lines, "</tbody>", "</table>"]
