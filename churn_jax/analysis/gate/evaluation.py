@@ -98,10 +98,12 @@ def _interval(
         own = interval_of(measure.key, found[measure])
         ends = sorted(constant + factor * end for end in own.ci95)
         return sample, *_inside(claim, ends[0], ends[1]), own.covers
-    own = intervals.interval(sample)
-    arm = max((own.high - own.low) / 2, _unseen(claim, sample))
-    middle = constant + own.mean
-    return sample, *_inside(claim, middle - arm, middle + arm), own.covers
+    least, most = (end - constant for end in claim.range)
+    bounded = math.isfinite(least) and math.isfinite(most)
+    own = intervals.interval(sample, least, most) if bounded else intervals.interval(sample)
+    unseen = _unseen(claim, sample)
+    low, high = min(own.low, own.mean - unseen), max(own.high, own.mean + unseen)
+    return sample, *_inside(claim, constant + low, constant + high), own.covers
 
 
 def sum_of(samples: list[Sample]) -> Sample:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from churn_jax.analysis.intervals import Sample
 from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UserError, suggest
-from churn_jax.metrics.definitions import Definition, definition
+from churn_jax.metrics.definitions import DEFINITIONS, Definition, definition
 
 ALIASES = {
     "nfr": "negative_flip_rate",
@@ -65,7 +65,8 @@ def resolve(name: str, samples: Samples, option: str) -> Measure:
     """
     found = list(dict.fromkeys(_readings(name, samples)))
     if not found:
-        raise UserError(f"{option}: {name!r} is not measured{suggest(name, _all_names(samples))}")
+        why = _why_unknown(name, samples) or suggest(name, _all_names(samples))
+        raise UserError(f"{option}: {name!r} is not measured{why}")
     if len(found) > 1:
         meanings = " and ".join(_meaning(measure, samples) for measure in found[:2])
         raise UserError(f"{option}: {name!r} means two things, {meanings}: {_way_out(name, found)}")
@@ -155,6 +156,21 @@ def _way_out(name: str, found: list[Measure]) -> str:
     if by_place and all(measure.group is not None for measure in found):
         return "give old first and new last"
     return "rename the group by --group NAME=FILES"
+
+
+def _why_unknown(name: str, samples: Samples) -> str:
+    """Why a measure that there is can't be had of these files; '' for what is no measure."""
+    groups = ["old", "new", *map(identifier, samples.names)]
+    starts = [name, *(name.removesuffix(f"_{group}") for group in groups)]
+    key = next((key for start in starts if (key := ALIASES.get(start, start)) in DEFINITIONS), None)
+    if key is None:
+        return ""
+    measured, needs = samples.measured, definition(key).needs
+    lacks = ["labels"] * ("labels" in needs and measured.labels is None)
+    lacks += ["probabilities"] * ("probs" in needs and not measured.has_probs)
+    if lacks:
+        return f": it needs {' and '.join(lacks)}, which not all files hold"
+    return ": no condition can hold it, or --measures=main left it out"
 
 
 def _known(samples: Samples) -> tuple[str, ...]:

@@ -24,6 +24,8 @@ def needed(claim: Claim, found: Evaluation) -> str:
     of_examples, parts = intervals.variance_parts(found.sample)
     of_runs = sum(part for _, part in parts)
     distance, freedom = _distance(claim, found), intervals.interval(found.sample).freedom
+    if math.isnan(freedom):
+        return ""
     wanted = (distance / special.stdtrit(freedom, 0.975)) ** 2
     if of_runs < wanted:
         examples = found.num_examples * of_examples / (wanted - of_runs)

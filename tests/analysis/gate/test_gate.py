@@ -1,5 +1,6 @@
 """The gate's conditions: what they mean, what they refuse, and how they come out."""
 
+import dataclasses
 import math
 import warnings
 
@@ -190,6 +191,16 @@ def test_what_is_no_condition_is_refused(pair, condition, fault):
         gate.check(pair, condition, parts=PARTS)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+def test_what_the_files_do_not_hold_is_said(pair):
+    unlabelled = Samples(dataclasses.replace(pair.measured, labels=None), pair.names)
+    with pytest.raises(UserError, match="'nfr' is not measured: it needs labels"):
+        gate.check(unlabelled, "nfr>1%")
+    with pytest.raises(UserError, match="'nll_new' is not measured: it needs labels"):
+        gate.check(unlabelled, "nll_new>1")
+    with pytest.raises(UserError, match=r"'l1' is not measured: .* --measures=main left it out"):
+        gate.check(pair, "l1>1")
 
 
 @pytest.mark.parametrize(
