@@ -83,8 +83,13 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _compare(options: argparse.Namespace) -> Comparison:
     _say_if_runs(options.files)
+    groups = _groups(options.files, options.group)
+    if options.out:
+        others = [path for path in (options.labels, options.slices) if path]
+        inputs = [path for paths in (*groups.values(), others) for path in paths]
+        reports.refuse_overwriting(os.path.expanduser(options.out), inputs)
     return compare(
-        _groups(options.files, options.group),
+        groups,
         options.labels,
         kind=options.kind,
         id=options.id,

@@ -137,6 +137,16 @@ def test_files_of_other_tools_stay(pair):
     assert {path.name: path.read_text() for path in (pair / "out").iterdir()} == others
 
 
+def test_no_input_is_written_over(pair, capsys):
+    (pair / "out").mkdir()
+    (pair / "out/report.csv").write_text("prediction\n" + "1\n" * 60)
+    files = [pair / "old.npz", pair / "out/report.csv"]
+    assert run([*files, f"--out={pair}/out"]) == 2
+    assert "would write over it" in capsys.readouterr().err
+    assert (pair / "out/report.csv").read_text().startswith("prediction")
+    assert run([*files, f"--out={pair}/elsewhere"]) == 0
+
+
 @pytest.mark.parametrize("shell", ["| head -1", ">/dev/full", ">&-", "2>&1 | true"])
 @pytest.mark.parametrize(("condition", "code"), [("churn>90%", 0), ("churn>1%", 1)])
 def test_what_reads_the_output_changes_nothing(pair, shell, condition, code):

@@ -1,10 +1,12 @@
 """Reports for readers: terminal, Markdown and one self-contained HTML page, beside the JSON."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 
 from etils import epath
 
+from churn_jax.errors import UserError
 from churn_jax.report import junit, page
 from churn_jax.report.exports import records as to_records
 from churn_jax.report.exports import to_csv, to_fragment, to_latex
@@ -20,6 +22,7 @@ __all__ = [
     "Report",
     "Timing",
     "clear",
+    "refuse_overwriting",
     "to_csv",
     "to_fragment",
     "to_html",
@@ -45,6 +48,15 @@ _OURS = {
 _HEAD = 1024
 
 to_html = page.html
+
+
+def refuse_overwriting(out: epath.PathLike, inputs: Iterable[str]) -> None:
+    """Raises UserError if one of the `inputs` lies where the report would be written."""
+    for path in inputs:
+        if os.path.basename(path) in _OURS and os.path.realpath(path) == os.path.realpath(
+            os.path.join(out, os.path.basename(path))
+        ):
+            raise UserError(f"{path}: --out={out} would write over it; rename one of them")
 
 
 def to_junit(report: Report, timing: Timing | None = None) -> str:
