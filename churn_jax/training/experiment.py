@@ -226,7 +226,7 @@ class Experiment:
 
     @functools.cached_property
     def distances(self) -> Callable[[Any], dict[str, jax.Array]]:
-        """Jitted `divergence.distances`."""
+        """Jitted `weight_distances.distances`."""
         return jax.jit(weight_distances.distances)
 
     @functools.cached_property
