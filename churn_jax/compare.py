@@ -17,12 +17,15 @@ if __name__ == "__main__":
     startup.start()
 
 import argparse
+import contextlib
 import csv
 import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from etils import epath
 
 from churn_jax import report as reports
 from churn_jax.analysis.blocks import EVERYTHING
@@ -59,15 +62,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if out:
             result.write(out)
     except Exception as error:
-        conditions = [text for text in (asked.fail_if, asked.pass_if) if text is not None]
-        if out and conditions:
-            reports.write_broken(out, conditions, error, timing)
+        if out:
+            _leave_no_verdict(out, asked, error, timing)
         raise
     print(reports.to_terminal(result.report))
     if out:
         print(f"\n{printable(f'Report: {out}/report.html')}")
     print(f"\n{printable(result.verdict())}")
     return EXIT_CODES[result.outcome]
+
+
+def _leave_no_verdict(
+    out: epath.Path, asked: argparse.Namespace, error: Exception, timing: Timing
+) -> None:
+    """What a comparison that broke leaves: nothing, or of a gate what tells a CI why."""
+    with contextlib.suppress(UserError):  # that the disk is full has been said
+        reports.clear(out)
+        conditions = [text for text in (asked.fail_if, asked.pass_if) if text is not None]
+        if conditions:
+            reports.write_broken(out, conditions, error, timing)
 
 
 def _asked(arguments: Sequence[str]) -> argparse.Namespace:

@@ -10,6 +10,8 @@ import pytest
 
 from churn_jax import compare as command
 from churn_jax import metrics
+from churn_jax import report as reports
+from churn_jax.errors import UserError
 from tests.fixtures.experiments import ROOT
 from tests.test_compare import LABELS, NEW, OLD, WRITTEN, run
 
@@ -135,6 +137,20 @@ def test_files_of_other_tools_stay(pair):
         (pair / "out" / name).write_text(text)
     assert run([pair / "old.npz", pair / "damaged.npz", f"--out={pair}/out"]) == 2
     assert {path.name: path.read_text() for path in (pair / "out").iterdir()} == others
+
+
+def test_a_report_that_cannot_be_written_whole_is_not_left(pair, monkeypatch, capsys):
+    def full(report):
+        raise UserError("report.tex can't be written: No space left on device")
+
+    monkeypatch.setattr(reports, "to_latex", full)
+    files = [pair / "old.npz", pair / "new.npz", f"--out={pair}/out"]
+    assert run([*files, "--fail_if=churn>90%"]) == 2
+    assert [path.name for path in (pair / "out").iterdir()] == ["junit.xml"]
+    assert "No space left" in (pair / "out/junit.xml").read_text()
+    assert run(files) == 2
+    assert not list((pair / "out").iterdir())
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_no_input_is_written_over(pair, capsys):

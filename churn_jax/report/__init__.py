@@ -38,12 +38,12 @@ __all__ = [
 
 # What is written, and by what each is known to be ours: other tools write a report.html, too.
 _OURS = {
+    "junit.xml": b'name="churn_jax.',
     "report.json": b'"schema"',
     "report.md": b"# Churn",
     "report.html": b"<title>Churn",
     "report.csv": b"table,of,measure,",
     "report.tex": b"% Made by churn_jax",
-    "junit.xml": b'name="churn_jax.',
 }
 _HEAD = 1024
 
