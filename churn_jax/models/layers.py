@@ -10,9 +10,6 @@ import numpy as np
 # Columns of a convolution's output that one product computes on CPU: see `_banded_convolution`.
 _WIDEST_TILE = 5
 
-# Compiler options for CPU, whose compiler drops optimisation barriers before it fuses.
-KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
-
 
 class BatchNorm(nn.Module):
     """Batch normalisation over groups of a fixed number of examples, or over the whole batch.
@@ -105,7 +102,8 @@ def materialised(x: jax.Array) -> jax.Array:
 
     XLA's CPU backend would rather compute an activation again for every use, from all the residual
     blocks before it, and does so inside the slow transposition that a convolution's weight gradient
-    begins with: most of a deep network's step. Needs `KEEP_BARRIERS`; elsewhere it is `x` as it is.
+    begins with: most of a deep network's step. Needs
+    `private_surfaces.KEEP_BARRIERS`; elsewhere it is `x` as it is.
     """
     return jax.lax.platform_dependent(x, cpu=jax.lax.optimization_barrier, default=lambda x: x)
 

@@ -24,7 +24,7 @@ from jax.experimental import multihost_utils
 
 from churn_jax.errors import UserError
 from churn_jax.parallel.liveness import Watch
-from churn_jax.system import commands
+from churn_jax.system import commands, private_surfaces
 from churn_jax.system.interruption import Interrupted
 
 START_TIMEOUT = 300
@@ -212,4 +212,4 @@ def _on_tpu_slice(environ: Mapping[str, str]) -> bool:
         if hosts := environ.get(name):
             return "," in hosts
     chips, _ = hardware_utils.num_available_tpu_chips_and_device_id()
-    return chips > 0 and "TPU_SKIP_MDS_QUERY" not in environ
+    return chips > 0 and private_surfaces.NO_METADATA_SERVER not in environ

@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.util
 import os
-import re
 from typing import Any
 
 import jax
@@ -15,20 +14,10 @@ from churn_jax.data.resident import is_resident
 from churn_jax.errors import UserError
 from churn_jax.parallel import sharding
 from churn_jax.planner import arithmetic, chips
+from churn_jax.system import private_surfaces
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.validation import validate
 
-# libtpu would ask a TPU VM's metadata server, and refuse to be loaded by two processes.
-_LIBTPU = {
-    "TPU_SKIP_MDS_QUERY": "1",
-    "TPU_WORKER_HOSTNAMES": "localhost",
-    "TPU_ACCELERATOR_TYPE": "v3-8",
-    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-}
-_OUT_OF_MEMORY = re.compile(  # libtpu says it in one of two ways
-    r"(?:temporaries \(|Used )([\d.]+)([KMGT]?)\)? "
-    r"(?:exceeds available HBM \(|of )([\d.]+)([KMGT]?)"
-)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -60,7 +49,7 @@ def slice_devices(topology: str) -> list[Any]:
             "the TPU compiler is missing: pip install '.[tpu]' (it runs on any x86-64 Linux "
             "machine, and needs no TPU)"
         )
-    for name, value in _LIBTPU.items():
+    for name, value in private_surfaces.WITHOUT_A_TPU.items():
         os.environ.setdefault(name, value)
     try:
         return topologies.get_topology_desc(topology, "tpu").devices
@@ -100,7 +89,7 @@ def _trace(experiment: Experiment, resident: bool) -> Any:
 
 def read_memory_needed(error: str) -> tuple[float, float] | None:
     """Bytes (needed, available) of a compiler's error, if it is that memory is too small."""
-    match = _OUT_OF_MEMORY.search(error)
+    match = private_surfaces.OUT_OF_MEMORY.search(error)
     if not match:
         return None
     return float(match[1]) * _UNITS[match[2]], float(match[3]) * _UNITS[match[4]]

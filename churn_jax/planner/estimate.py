@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import re
 from typing import Any
 
 import jax
@@ -11,6 +10,7 @@ from churn_jax.planner import collectives
 from churn_jax.planner.chips import Chip
 from churn_jax.planner.compiling import Compiled
 from churn_jax.planner.program import Instruction, Program, Timed
+from churn_jax.system import private_surfaces
 
 # Hours of one run on TPUv3, as the paper has them: "within an hour", and "6 to 8".
 PAPER_HOURS = {"cifar10": (0, 1), "cifar100": (0, 1), "imagenet": (6, 8)}
@@ -151,7 +151,7 @@ def _slowest(timeline: list[Timed], clock: float, count: int = 10) -> tuple[tupl
     """Where most of the time goes: (place in the program, seconds a step)."""
     seconds: dict[str, float] = collections.defaultdict(float)
     for timed in timeline:
-        place = re.split(r"closed_call/|eval_jaxpr/", timed.source)[-1] or timed.name
+        place = private_surfaces.CALLS.split(timed.source)[-1] or timed.name
         backward = "backward of " if "transpose(" in timed.source else ""
         seconds[f"{backward}{place} ({timed.kind})"] += timed.cycles * timed.times / clock
     return tuple(sorted(seconds.items(), key=lambda item: -item[1])[:count])

@@ -16,12 +16,10 @@ import re
 from collections.abc import Iterator
 
 from churn_jax.planner.collectives import COLLECTIVES
+from churn_jax.system import private_surfaces
 
 _COMPUTATION = re.compile(r"(ENTRY )?%?([\w.\-]+) \(.*\{$")
 _INSTRUCTION = re.compile(r"\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][\w\-]*)\((.*)")
-_CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
-_SOURCE = re.compile(r'op_name="([^"]*)"')
-_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 _DILATION = re.compile(r"\blhs_dilate=([\dx]+)")
 _ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
 _CONVOLUTIONS = {"convolution", "dot"}
@@ -111,7 +109,8 @@ class Program:
         timed = [
             self._timed(instruction, computation, times)
             for instruction, computation, times in self._walk(self._entry, 1)
-            if _CYCLES.search(instruction.rest) or _moves_arrays(instruction)
+            if private_surfaces.ESTIMATED_CYCLES.search(instruction.rest)
+            or _moves_arrays(instruction)
         ]
         bytes_a_cycle = _elementwise_rate(timed)
         complete = [each if each.cycles else _reckoned(each, bytes_a_cycle) for each in timed]
@@ -149,7 +148,7 @@ class Program:
                 yield instruction, computation, times
 
     def _timed(self, instruction: Instruction, computation: str, times: int) -> Timed:
-        source = _SOURCE.search(instruction.rest)
+        source = private_surfaces.SOURCE.search(instruction.rest)
         return Timed(
             name=instruction.name,
             kind=self._kind(instruction),
@@ -169,7 +168,7 @@ class Program:
 
     def _trips(self, loop: Instruction, condition: str) -> int:
         """How often a loop runs: the compiler's own count, or the bound of the loop's counter."""
-        if match := _TRIPS.search(loop.rest):
+        if match := private_surfaces.TRIP_COUNT.search(loop.rest):
             return int(match[1])
         bounds = [
             int(instruction.rest.split(")")[0])
@@ -255,7 +254,7 @@ def _written(instruction: Instruction, body: list[Instruction]) -> int:
 
 
 def _cycles(instruction: Instruction) -> int:
-    match = _CYCLES.search(instruction.rest)
+    match = private_surfaces.ESTIMATED_CYCLES.search(instruction.rest)
     return int(match[1]) if match else 0
 
 

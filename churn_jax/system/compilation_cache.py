@@ -17,7 +17,7 @@ _LEAST_SECONDS = 0.1
 def keep_programs() -> None:
     """Turns JAX's cache of compiled programs on, unless the user turned it off or placed it."""
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS)
-    if jax.config.values["jax_compilation_cache_dir"]:
+    if jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         return
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = caches / "churn_jax" / "programs"

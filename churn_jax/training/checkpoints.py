@@ -12,7 +12,6 @@ and renames, so a checkpoint that was cut off is never taken for a whole one.
 import contextlib
 import errno
 import os
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,12 +24,9 @@ from churn_jax.errors import UserError
 from churn_jax.parallel import processes
 from churn_jax.storage import checksums
 from churn_jax.storage.files import numbered, writing
+from churn_jax.system import private_surfaces
 from churn_jax.system.console import is_first, say
 from churn_jax.training.step import TrainState
-
-# What Orbax changes in a checkpoint after the checksums are there; a state doesn't depend on it.
-_UNSEALED = ("_CHECKPOINT_METADATA", "commit_success.txt")
-
 
 # Leaves that checkpoints lacked before they were introduced, when all of them were zero.
 _LATER = ("failed_at",)
@@ -117,7 +113,7 @@ class Checkpoints:
         """Adds checksums to what has been written; Orbax calls this before it names it STEP."""
         if is_first():
             names = (path for path in self._folder.iterdir() if path.stem == str(self._saving))
-            checksums.seal(next(names), leave_out=_UNSEALED)
+            checksums.seal(next(names), leave_out=private_surfaces.CHANGED_LATE)
 
     def resume(self, like: TrainState) -> TrainState | None:
         """The state of the newest whole checkpoint; None where none was ever written.
@@ -187,8 +183,11 @@ class Checkpoints:
 
     def _has(self, step: int, name: str) -> bool:
         """Whether the checkpoint has a leaf; true where it doesn't say what it has."""
-        listed = self._folder / str(step) / "state" / "_METADATA"
-        return not listed.exists() or f"'{name}'" in listed.read_text()
+        try:
+            metadata = ocp.StandardCheckpointHandler().metadata(self._folder / str(step) / "state")
+            return name in metadata.tree
+        except (OSError, ValueError, KeyError):  # `restore` says what is wrong with it
+            return True
 
 
 def _zeros(leaf: jax.ShapeDtypeStruct) -> jax.Array:
@@ -199,7 +198,7 @@ def _refused_by_storage(error: BaseException) -> int | None:
     """The operating system's error number, which Orbax's storage layer gives as text; or None."""
     if isinstance(error, OSError):
         return error.errno
-    found = re.search(r"os_error_code='(\d+)'", str(error))
+    found = private_surfaces.OS_ERROR.search(str(error))
     return int(found.group(1)) if found else None
 
 

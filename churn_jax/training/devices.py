@@ -11,6 +11,7 @@ from churn_jax.config import Config
 from churn_jax.data.outline import published
 from churn_jax.errors import UserError
 from churn_jax.parallel.sharding import choose_mesh_shape
+from churn_jax.system import private_surfaces
 from churn_jax.system.compilation_cache import keep_programs
 from churn_jax.system.threads import available_cores
 
@@ -29,7 +30,7 @@ def start_devices(config: Config, num_processes: int = 1, also: Sequence[Config]
     are other configs that will be trained on the same devices.
     """
     keep_programs()
-    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+    if private_surfaces.HOST_DEVICES in os.environ.get("XLA_FLAGS", ""):
         return  # the user chose
     asked = math.prod(
         max(axis, 1) for axis in (config.mesh.run, config.mesh.member, config.mesh.data)
@@ -44,7 +45,7 @@ def start_devices(config: Config, num_processes: int = 1, also: Sequence[Config]
     if num_processes > 1 or any(_communicates(each, devices) for each in (config, *also)):
         # Devices will wait for each other, each holding a thread. XLA starts as many as there are
         # cores or devices, and where all waited, a step has been seen to hang.
-        os.environ.setdefault("PJRT_NPROC", str(2 * max(cores, devices)))
+        os.environ.setdefault(private_surfaces.CPU_POOL_SIZE, str(2 * max(cores, devices)))
     # Where a notebook or a test has already initialised JAX, what is there is used.
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", devices)

@@ -10,15 +10,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from churn_jax.system import private_surfaces
+
 # What `config.deterministic` asks of each backend. Those that are not here have no such choice: a
 # program for CPU or TPU is compiled once, into a fixed order of sums.
-DETERMINISTIC_OPTIONS: dict[str, dict[str, bool]] = {
-    "gpu": {
-        # No kernel that adds atomically, and none chosen by how fast it ran just now.
-        "xla_gpu_deterministic_ops": True,
-        "xla_gpu_exclude_nondeterministic_ops": True,
-    }
-}
+DETERMINISTIC_OPTIONS = {"gpu": private_surfaces.GPU_DETERMINISTIC}
 
 
 def distances(params: Any) -> dict[str, jax.Array]:
