@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from churn_jax import metrics
+from churn_jax.analysis import building
 from churn_jax.analysis.blocks import DISTANCES, Wanted
 from churn_jax.analysis.one_pass import measure as measure_all
+from churn_jax.analysis.pairing import Pairing
 from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UserError
 from churn_jax.predictions.run import Run
@@ -212,6 +214,15 @@ def test_only_the_pairs_that_are_asked_for_are_measured(measured, probs, labels)
                 found.pairs[name].means(1, 2)
         assert np.isnan(some.pairs[name].pairs[2, 4])
         assert some.pairs[name].pairs[4, 0] == some.pairs[name].pairs[0, 4] == whole.pairs[0, 4]
+
+
+def test_a_study_of_370_runs_asks_for_1665_of_68265_pairs():
+    groups = np.repeat(np.arange(37), 10).tolist()
+    assert Pairing.of(groups, ()).num_pairs == 1665
+    assert Pairing.of(groups, None).num_pairs == 68_265
+    linear = Pairing.of(groups, building.changes(37))
+    assert linear.num_pairs == 1665 + 100 * (36 + 35)
+    assert linear.num_means == 370 + 20 * (36 + 35)
 
 
 @pytest.mark.parametrize("chunk", [1, 100, 10_000])
