@@ -154,7 +154,7 @@ def to_fragment(report: Report) -> str:
         if rows:
             lines += _html_table(rows)
     said = [
-        *(found.sentence for found in table.verdicts(report)),
+        *(found.sentence or found.condition for found in table.verdicts(report)),
         *table.sentences(report),
         *table.notes(report),
     ]

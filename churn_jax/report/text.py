@@ -66,7 +66,10 @@ def named_measures(report: Report) -> Iterable[tuple[str, Measures]]:
 
 def _gate_lines(report: Report) -> list[str]:
     words = {"failed": "FAILED", "passed": "passed", "undecided": "UNDECIDED"}
-    return [f"{words[found.outcome]}: {found.sentence}" for found in table.verdicts(report)]
+    return [
+        f"{words[found.outcome]}: {found.sentence or found.condition}"
+        for found in table.verdicts(report)
+    ]
 
 
 def _escaped(text: str) -> str:

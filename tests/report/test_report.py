@@ -94,6 +94,18 @@ def test_reports_of_earlier_versions_are_read_and_shown(path):
     assert "</html>" in reports.to_html(found)
 
 
+def test_a_gate_of_an_earlier_version_is_read(report):
+    """Whose conditions had no sentences."""
+    earlier = json.loads(report.to_json())
+    keys = ("condition", "failed", "left", "right", "margin", "ci95", "certain", "covers")
+    conditions = [{key: found[key] for key in keys} for found in earlier["gate"]["conditions"]]
+    earlier["gate"] = {"confident": False, "conditions": conditions}
+    found = Report.from_json(json.dumps(earlier))
+    assert found.gate.conditions[0].margin == report.gate.conditions[0].margin
+    assert "passed: churn>0.9" in reports.to_terminal(found)
+    assert "PASSED: churn>0.9" in reports.to_html(found).replace("&gt;", ">")
+
+
 def test_what_a_later_version_adds_does_not_matter(report):
     later = json.loads(report.to_json()) | {"colour": "blue"}
     later["groups"][0] |= {"mood": None, "weather": {"mean": 1, "ci95": [0, 2]}}
