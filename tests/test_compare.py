@@ -161,7 +161,7 @@ def test_slices(tmp_path):
     first = next(part for part in by_file if part["name"] == "first")
     assert first["num_examples"] == 20
     assert first["between"][0]["churn"]["mean"] == metrics.churn(OLD[:20], NEW[:20])
-    assert first["groups"][0]["ece"]["mean"] == pytest.approx(
+    assert first["groups"][0]["ece_plain"]["mean"] == pytest.approx(
         metrics.expected_calibration_error(OLD[:20], LABELS[:20]), abs=1e-6
     )
     of_class = next(part for part in by_file if part["by"] == "class" and part["name"] == "1")

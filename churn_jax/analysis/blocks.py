@@ -173,7 +173,10 @@ def _measured(
             if name == "l1":
                 distances = l1_of_pairs(probs, a, b)
                 least_gap = np.minimum(values["gap"][a][:, None], values["gap"][b][None])
-                found.add("lemma2", (distances >= least_gap).astype(np.float32))
+                counted = (distances >= least_gap).astype(np.float32)
+                if a == b:  # a run is no pair with itself, though its γ may be 0
+                    counted[np.diag_indices(len(counted))] = 0
+                found.add("lemma2", counted)
             else:
                 assert logs is not None
                 distances = _DIVERGENCES[name](probs, logs, a, b)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from churn_jax.analysis import breakdowns, slicing, summaries, validity
+from churn_jax.analysis import breakdowns, claims, slicing, summaries, validity
 from churn_jax.analysis.samples import Samples
 from churn_jax.analysis.slicing import Partition
 from churn_jax.predictions import origins
@@ -101,10 +101,15 @@ def report(
                 f"The {len(classes.names):,} classes are more than the {most:,} slices that there "
                 "is room for: no measures by class."
             )
+    found = without_breakdowns(samples, subject, compared)
+    faults = [group.fault for group in found.groups]
+    changed = [summaries.change(samples, a, b, faults[a] or faults[b]) for a, b in compared]
+    contrasts, between = claims.decide(found.contrasts, changed)
     return dataclasses.replace(
-        without_breakdowns(samples, subject, compared),
+        found,
         notes=tuple(notes),
-        between=tuple(summaries.change(samples, a, b) for a, b in compared),
+        contrasts=contrasts,
+        between=between,
         breakdowns=breakdowns.breakdowns(
             samples, compared, subject.run_names, ids, class_names, partitions
         ),
@@ -112,7 +117,10 @@ def report(
 
 
 def without_breakdowns(
-    samples: Samples, subject: Subject, contrasted: Iterable[tuple[int, int]]
+    samples: Samples,
+    subject: Subject,
+    contrasted: Iterable[tuple[int, int]],
+    metrics: Sequence[str] = summaries.CONTRASTED,
 ) -> Report:
     """A report of groups and contrasts alone.
 
@@ -120,11 +128,13 @@ def without_breakdowns(
       samples: of the groups.
       subject: what else is said of them.
       contrasted: the pairs of groups (a, b) to contrast.
+      metrics: in which measures.
     """
     chance = validity.chance_level(samples)
     failed = tuple(FailedRun(**run) for run in subject.failed)
     groups = tuple(_group(samples, index, subject, chance) for index in range(len(samples.names)))
     made_by = {name: _origins(samples, index, subject) for index, name in enumerate(samples.names)}
+    contrasts, _ = claims.decide(summaries.contrasts(samples, contrasted, groups, metrics), ())
     return Report(
         dataset=subject.dataset,
         split=subject.split,
@@ -132,7 +142,7 @@ def without_breakdowns(
         num_classes=samples.measured.num_classes,
         notes=tuple(subject.notes),
         groups=groups,
-        contrasts=summaries.contrasts(samples, contrasted, groups),
+        contrasts=contrasts,
         failed_runs=failed,
         chance=chance,
         warnings=validity.warnings(groups, made_by, failed),

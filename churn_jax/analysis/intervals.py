@@ -20,19 +20,22 @@ where V_examples comes from the spread of the examples' means, V_runs from the s
 means, and V_interaction, from the residuals, is contained in both and must be counted once. The
 interval is mean ± t·√V (on a scale that fits the measure) with Satterthwaite's degrees of freedom:
 few runs with different churn give a wide interval, however many pairs or examples there are.
-`tests/analysis/test_intervals.py` simulates the coverage at 5, 10 and 20 runs.
+`docs/statistics.md` has the simulated coverage of every measure.
 """
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from scipy import special
 
 RUNS_AND_EXAMPLES = "runs and examples"
 EXAMPLES_ONLY = "examples"
+NOTHING = "nothing"
 
+# Differences of fractions or nats that the order of float32 sums alone can make.
+RESOLUTION = 1e-6
 _NORMAL = 1e9  # degrees of freedom at which the t distribution is the normal one
 
 
@@ -58,6 +61,7 @@ class Interval:
     freedom: float
     covers: str
     p: float
+    unknown: str | None = None
 
     @property
     def ci95(self) -> list[float]:
@@ -72,10 +76,13 @@ class Sample:
       examples: [example], whose mean is the estimate.
       runs: for every group of independent runs the statistic depends on, the values of its runs,
         [run, example], or None where the group has too few runs for its spread to be known.
+      known: the interval, where it is no interval around the mean of these values: a calibration
+        error's is made on a scale of its own. Sums and parts of the sample don't have it.
     """
 
     examples: np.ndarray
     runs: Mapping[str, np.ndarray | None]
+    known: Interval | None = None
 
     @property
     def mean(self) -> float:
@@ -166,33 +173,63 @@ def interval(sample: Sample, low: float = -math.inf, high: float = math.inf) -> 
     """The 95 % interval of the sample's mean, inside the possible range [low, high].
 
     It covers the expectation over new runs and new examples, or over new examples alone where the
-    runs are too few: `covers` says which. A rate's interval is made on the scale of log-odds and
-    that of a non-negative measure on a log scale, and brought back: the spread of churn grows with
-    churn, so that an interval symmetric around the estimate would too often lie below the truth.
+    runs are too few: `covers` says which. What lies between two limits has its interval made on the
+    scale of log-odds of (mean − low) / (high − low), which for a difference of rates is Fisher's z,
+    and what is not negative on a log scale, and brought back: the spread of churn grows with churn,
+    so that an interval symmetric around the estimate would too often lie below the truth.
 
     Args:
       sample: values whose mean is wanted.
-      low: smallest possible value: 0 or −∞.
+      low: smallest possible value: 0, −high, or −∞.
       high: largest possible value; ∞ where `low` is −∞.
     """
-    num_examples = len(sample.examples)
-    if not math.isfinite(sample.mean):  # a loss is infinite, or a ratio has nothing below it
-        unknown = math.nan
-        return Interval(sample.mean, unknown, unknown, unknown, unknown, EXAMPLES_ONLY, unknown)
+    return sample.known or _interval(sample, low, high, 0.0)
+
+
+def difference(b: Sample, a: Sample, low: float, high: float) -> Interval:
+    """The 95 % interval of how much larger b's mean is than a's, and the p-value of no difference.
+
+    Its standard error is at least `RESOLUTION`: what rounding can make is no difference.
+
+    Args:
+      b, a: samples on the same examples.
+      low, high: the possible range of either; the difference's is [low − high, high − low].
+    """
+    for mean in (b.mean, a.mean):
+        if why := _why_unknown(mean):
+            return unknown(b.mean - a.mean, why)
+    scale = max(1.0, abs(a.mean), abs(b.mean))
+    return _interval(b - a, low - high, high - low, RESOLUTION * scale)
+
+
+def unknown(mean: float, why: str) -> Interval:
+    """An estimate whose interval can't be known."""
+    nan = math.nan
+    return Interval(mean, nan, nan, nan, nan, NOTHING, nan, why)
+
+
+def _interval(sample: Sample, low: float, high: float, resolution: float) -> Interval:
+    mean, num_examples = sample.mean, len(sample.examples)
+    if why := _why_unknown(mean):
+        return unknown(mean, why)
     if num_examples < 2:
-        return Interval(sample.mean, low, high, math.nan, math.nan, EXAMPLES_ONLY, math.nan)
+        return unknown(mean, "can't be known from one example")
     error, freedom = _standard_error(sample)
+    unseen = _unseen(num_examples) if error == 0 else 0.0
+    error = math.hypot(error, resolution)
     quantile = float(special.stdtrit(freedom, 0.975))
-    ends = _ends(sample.mean, quantile * error, low, high, num_examples)
+    ends = _ends(mean, quantile * error, low, high, unseen)
     too_few_runs = any(values is None for values in sample.runs.values())
     return Interval(
-        mean=sample.mean,
+        mean=mean,
         low=ends[0],
         high=ends[1],
         standard_error=error,
         freedom=freedom,
         covers=EXAMPLES_ONLY if too_few_runs else RUNS_AND_EXAMPLES,
-        p=_p_value(sample.mean, error, freedom),
+        p=_sign_test(mean, num_examples, resolution)
+        if unseen
+        else _p_value(mean, error, freedom, low, high),
     )
 
 
@@ -211,47 +248,68 @@ def variance_parts(sample: Sample) -> tuple[float, list[tuple[int, float]]]:
     return _variance_of_mean(sample.examples), parts
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjustment: p-values that stay valid however many of them are looked at."""
-    order = np.argsort(p_values, kind="stable")
-    adjusted = np.empty(len(order))
-    largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted.tolist()
+def _why_unknown(mean: float) -> str | None:
+    if math.isnan(mean):
+        return "not defined: it divides by a count that is 0 for one of the runs"
+    return "infinite" if math.isinf(mean) else None
 
 
 def _standard_error(sample: Sample) -> tuple[float, float]:
-    """√V of the module's docstring, and Satterthwaite's degrees of freedom."""
-    variance = _variance_of_mean(sample.examples)
-    uncertainty = variance**2 / (len(sample.examples) - 1)
+    """√V of the module's docstring, and Satterthwaite's degrees of freedom.
+
+    By chance runs can differ less than their interaction with the examples makes them: nothing is
+    subtracted then. The difference of the two is worth as many degrees of freedom as its larger
+    part; a sum of them never fewer than the spread of the runs has by itself, without which three
+    nearly equal runs would get an interval of any width.
+    """
+    of_examples = _variance_of_mean(sample.examples)
+    of_runs = interaction = uncertainty = 0.0
     for values in sample.runs.values():
         if values is not None:
-            of_runs, interaction = _run_variances(values)
-            # By chance runs can differ less than their interaction with the examples makes them.
-            variance += max(of_runs - interaction, 0.0)
-            uncertainty += of_runs**2 / (len(values) - 1)
-    return math.sqrt(variance), variance**2 / uncertainty if variance > 0 else _NORMAL
+            spread, shared = _run_variances(values)
+            of_runs, interaction = of_runs + spread, interaction + shared
+            uncertainty += spread**2 / (len(values) - 1)
+    variance = of_examples + max(of_runs - interaction, 0.0)
+    if variance == 0:
+        return 0.0, _NORMAL
+    least = of_runs**2 / uncertainty if uncertainty > 0 else 0.0
+    uncertainty += of_examples**2 / (len(sample.examples) - 1)
+    return math.sqrt(variance), max(variance**2 / uncertainty, least)
 
 
-def _ends(mean: float, arm: float, low: float, high: float, trials: int) -> tuple[float, float]:
-    """mean ± arm, on the scale that keeps the ends inside the possible range."""
-    if low == -math.inf or math.isnan(mean):
+def _ends(mean: float, arm: float, low: float, high: float, unseen: float) -> tuple[float, float]:
+    """mean ± arm, on the scale that keeps the ends inside the possible range.
+
+    `unseen` is how often something may happen that never did, where no example differs from
+    another; else 0.
+    """
+    if low == -math.inf:
         return mean - arm, mean + arm
     if high == math.inf:
-        factor = math.exp(min(arm / mean, 700.0)) if mean > 0 else 1.0
-        return mean / factor, mean * factor
-    rate = (mean - low) / (high - low)
-    if 0 < rate < 1:
-        logit = special.logit(rate)
-        arm /= (high - low) * rate * (1 - rate)
-        ends = special.expit([logit - arm, logit + arm])
+        return _ends_above_zero(mean, arm)
+    rate = min(max((mean - low) / (high - low), 0.0), 1.0)
+    if unseen:
+        ends = [max(rate - unseen, 0.0), min(rate + unseen, 1.0)]
+    elif 0 < rate < 1:
+        logit, arm = special.logit(rate), arm / ((high - low) * rate * (1 - rate))
+        ends = special.expit([logit - arm, logit + arm]).tolist()
     else:
-        # What never happened in n examples may still have any rate up to 1 − 0.025^(1/n).
-        unseen = 1 - 0.025 ** (1 / trials)
-        ends = np.array([0.0, unseen] if rate <= 0 else [1 - unseen, 1.0])
-    return low + (high - low) * float(ends[0]), low + (high - low) * float(ends[1])
+        arm /= high - low
+        ends = [max(rate - arm, 0.0), min(rate + arm, 1.0)]
+    return low + (high - low) * ends[0], low + (high - low) * ends[1]
+
+
+def _ends_above_zero(mean: float, arm: float) -> tuple[float, float]:
+    """mean · e^±(arm/mean); upwards, no faster than in proportion to the arm from e-fold on."""
+    if mean <= 0:
+        return mean, mean
+    ratio = arm / mean
+    return mean * math.exp(-ratio), mean * (math.exp(ratio) if ratio < 1 else math.e * ratio)
+
+
+def _unseen(trials: int) -> float:
+    """What never happened in n examples may still have any rate up to 1 − 0.025^(1/n)."""
+    return 1 - 0.025 ** (1 / trials)
 
 
 def _mean(values: np.ndarray) -> float:
@@ -276,10 +334,20 @@ def _run_variances(values: np.ndarray) -> tuple[float, float]:
     return _variance_of_mean(run_means), interaction / (n * num_examples)
 
 
-def _p_value(mean: float, error: float, freedom: float) -> float:
+def _p_value(mean: float, error: float, freedom: float, low: float, high: float) -> float:
+    """Of an expectation of zero, on the interval's scale: below 0.05 where that leaves zero out."""
     if error == 0:
         return 1.0 if mean == 0 else 0.0
+    if math.isfinite(low) and low < 0:
+        inside = min(max(mean / high, -1.0), 1.0)
+        if abs(inside) < 1:
+            mean = high * math.atanh(inside) * (1 - inside**2)
     return float(2 * special.stdtr(freedom, -abs(mean) / error))
+
+
+def _sign_test(mean: float, trials: int, resolution: float) -> float:
+    """The p-value where all examples differ by the same: that all have one sign by chance."""
+    return 1.0 if abs(mean) <= resolution else 2 * 0.5**trials
 
 
 def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> dict[str, float]:

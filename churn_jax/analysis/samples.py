@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from churn_jax.analysis import influence, intervals
+from churn_jax.analysis import calibration, influence, intervals
 from churn_jax.analysis.intervals import Interval, Sample
 from churn_jax.analysis.one_pass import Measured, PairMeasure
 from churn_jax.metrics.definitions import Scope, definition, of_scope
@@ -69,22 +69,24 @@ class Samples:
         return np.flatnonzero(self.measured.groups == group)
 
     def run_values(self, key: str, group: int) -> np.ndarray:
-        """[run, example] values whose mean over the examples is the run's measure."""
+        """[run, example] values whose mean over the examples is the run's measure.
+
+        Of a calibration error these are the plain values: one run's bias can't be taken from it.
+        """
         rows, measured = self.members(group), self.measured
         if key == "accuracy":
             return measured.correct[rows].astype(np.float64)
-        calibration = {
-            "ece": influence.calibration_equal_width,
-            "ece_mass": influence.calibration_equal_mass,
-            "ece_ks": influence.calibration_without_bins,
-        }.get(key)
-        if calibration:
+        if found := calibration.CALIBRATION_ERRORS.get(key.removesuffix("_plain")):
             top, correct = measured.values["top"], measured.correct
-            return np.stack([calibration(top[i], correct[i]) for i in rows])
+            return np.stack([found.values(top[i], correct[i]) for i in rows])
         return measured.values["gap" if key == "confidence" else key][rows]
 
     def run(self, key: str, group: int) -> Sample:
         """A measure of single runs."""
+        if key in calibration.CALIBRATION_ERRORS:
+            rows = self.members(group)
+            top, correct = self.measured.values["top"][rows], self.measured.correct[rows]
+            return calibration.sample(key, top, correct, self.names[group])
         return intervals.run_sample(self.run_values(key, group), self.names[group])
 
     def within(self, key: str, group: int) -> Sample:
@@ -185,4 +187,12 @@ class Samples:
 
 def interval_of(key: str, sample: Sample) -> Interval:
     """The sample's 95 % interval, inside the measure's possible range."""
-    return intervals.interval(sample, *definition(key).limits)
+    found = definition(key)
+    if found.plain:
+        return intervals.unknown(sample.mean, found.plain)
+    return intervals.interval(sample, *found.limits)
+
+
+def difference_of(key: str, b: Sample, a: Sample) -> Interval:
+    """How much larger the measure is in b than in a, with its 95 % interval."""
+    return intervals.difference(b, a, *definition(key).limits)

@@ -1,5 +1,6 @@
 """The samples of runs as the estimates of a report."""
 
+import functools
 import itertools
 from collections.abc import Iterable, Sequence
 
@@ -7,13 +8,15 @@ import numpy as np
 
 from churn_jax.analysis import intervals
 from churn_jax.analysis.intervals import Sample
-from churn_jax.analysis.samples import Samples, interval_of
-from churn_jax.report.estimates import Change, Contrast, Estimate, Group, McNemar, Spread
+from churn_jax.analysis.samples import Samples, difference_of, interval_of
+from churn_jax.metrics.definitions import definition
+from churn_jax.report.estimates import Change, Contrast, Estimate, Group, McNemar, Spread, Test
 
 CONTRASTED = (
     *("churn", "accuracy", "schurn", "ece"),
     *("churn_correct", "churn_incorrect", "nll", "brier"),
 )
+_KEPT_BYTES = 128 << 20  # of samples that several contrasts need
 _UNKNOWN = (float("nan"), float("nan"))
 
 
@@ -25,7 +28,7 @@ def group_measures(samples: Samples, group: int) -> dict[str, Estimate | None]:
         per_run = samples.run_values(key, group).mean(1)
         found[key] = over_runs(key, samples.run(key, group), per_run)
     if samples.measured.classwise is not None:
-        found["ece_classwise"] = _of_whole_runs(samples.measured.classwise[rows])
+        found["ece_classwise"] = _classwise(samples.measured.classwise[rows])
     places = list(itertools.combinations(range(len(rows)), 2))
     for key in samples.pair_measures:
         found[key] = None
@@ -41,24 +44,27 @@ def group_bounds(samples: Samples, group: int) -> dict[str, bool]:
     return _bounds(samples, itertools.combinations(samples.members(group).tolist(), 2))
 
 
-def change(samples: Samples, a: int, b: int) -> Change:
+def change(samples: Samples, a: int, b: int, withheld: str | None) -> Change:
     """What changes from group `a` to group `b`, over all pairs of a run of each.
 
     `excess_churn` is the churn between the groups less the mean of the churn within them: what the
-    change does beyond what a retraining would. None where a group has one run.
+    change does beyond what a retraining would. None where a group has one run. Its test still
+    lacks the correction of `claims.decide`.
     """
     measures = change_measures(samples, a, b)
     rows_a, rows_b = samples.members(a).tolist(), samples.members(b).tolist()
-    measures["excess_churn"] = None
+    measures["excess_churn"] = test = None
     if min(len(rows_a), len(rows_b)) > 1:
-        measures["excess_churn"] = estimate("excess_churn", samples.between("excess_churn", a, b))
+        excess = samples.between("excess_churn", a, b)
+        measures["excess_churn"] = estimate("excess_churn", excess)
+        test = Test(interval_of("excess_churn", excess).p, withheld)
     mcnemar = None
     if len(rows_a) == len(rows_b) == 1 and samples.measured.labels is not None:
         correct = samples.measured.correct
         found = intervals.mcnemar(correct[rows_a[0]], correct[rows_b[0]])
         mcnemar = McNemar(int(found["only_a_right"]), int(found["only_b_right"]), found["p"])
     bounds = _bounds(samples, itertools.product(rows_a, rows_b))
-    return Change(samples.names[a], samples.names[b], measures, mcnemar, bounds)
+    return Change(samples.names[a], samples.names[b], measures, mcnemar, bounds, test)
 
 
 def change_measures(samples: Samples, a: int, b: int) -> dict[str, Estimate | None]:
@@ -70,43 +76,59 @@ def change_measures(samples: Samples, a: int, b: int) -> dict[str, Estimate | No
 
 
 def contrasts(
-    samples: Samples, pairs: Iterable[tuple[int, int]], groups: Sequence[Group]
+    samples: Samples,
+    pairs: Iterable[tuple[int, int]],
+    groups: Sequence[Group],
+    metrics: Sequence[str] = CONTRASTED,
 ) -> tuple[Contrast, ...]:
-    """Differences b − a of the groups' own measures on the same examples, Holm-corrected.
+    """Differences b − a of the groups' own measures on the same examples.
+
+    What may be said of them is for `claims.decide`, which knows all that a report says.
 
     Args:
       samples: of the groups.
       pairs: the groups (a, b) of each contrast.
       groups: as the report has them; one with a fault gives no verdict.
+      metrics: the measures.
     """
-    found: list[tuple[int, int, str, intervals.Interval]] = []
-    for a, b in pairs:
-        alone = min(len(samples.members(a)), len(samples.members(b))) < 2
-        for key in CONTRASTED:
-            if key in samples.run_measures or (not alone and key in samples.pair_measures):
-                difference = samples.own(key, b) - samples.own(key, a)
-                found.append((a, b, key, intervals.interval(difference)))
-    adjusted = intervals.holm([each.p for *_, each in found])
-    return tuple(
-        Contrast(
-            a=groups[a].name,
-            b=groups[b].name,
-            metric=key,
-            difference=each.mean,
-            ci95=(each.low, each.high),
-            p=each.p,
-            covers=each.covers,
-            p_holm=p_holm,
-            withheld=groups[a].fault or groups[b].fault,
-        )
-        for (a, b, key, each), p_holm in zip(found, adjusted, strict=True)
+    pairs, found = list(pairs), {}
+    alone = {group for group in samples.indices if len(samples.members(group)) < 2}
+    kept = max(2, _KEPT_BYTES * len(samples.names) // (8 * samples.measured.predictions.size))
+    for key in metrics:
+        of_pairs = key not in samples.run_measures
+        if of_pairs and key not in samples.pair_measures:
+            continue
+        own = functools.lru_cache(kept)(functools.partial(samples.own, key))
+        for a, b in pairs:
+            if not (of_pairs and {a, b} & alone):
+                each = difference_of(key, own(b), own(a))
+                found[a, b, key] = _contrast(key, groups[a], groups[b], each)
+    order = itertools.product(pairs, metrics)
+    return tuple(found[*pair, key] for pair, key in order if (*pair, key) in found)
+
+
+def _contrast(key: str, a: Group, b: Group, found: intervals.Interval) -> Contrast:
+    return Contrast(
+        a=a.name,
+        b=b.name,
+        metric=key,
+        difference=found.mean,
+        ci95=(found.low, found.high),
+        p=found.p,
+        covers=found.covers,
+        p_holm=found.p,
+        withheld=a.fault or b.fault or _undefined(key, found.unknown),
     )
+
+
+def _undefined(key: str, unknown: str | None) -> str | None:
+    return f"the difference of {definition(key).title} is {unknown}" if unknown else None
 
 
 def estimate(key: str, sample: Sample, spread: Spread | None = None) -> Estimate:
     """A measure with its interval, and what the interval covers."""
     found = interval_of(key, sample)
-    return Estimate(found.mean, (found.low, found.high), found.covers, spread)
+    return Estimate(found.mean, (found.low, found.high), found.covers, spread, found.unknown)
 
 
 def over_runs(key: str, sample: Sample, values: np.ndarray) -> Estimate:
@@ -126,16 +148,9 @@ def _std(values: np.ndarray) -> float | None:
         return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
-def _of_whole_runs(values: np.ndarray) -> Estimate:
-    """A measure known for whole runs only, so that its interval is of runs on these examples."""
-    several = len(values) > 1
-    found = intervals.interval(Sample(values, {}), 0, 1)
-    return Estimate(
-        mean=float(values.mean()),
-        ci95=(found.low, found.high) if several else _UNKNOWN,
-        covers="runs" if several else "nothing",
-        spread=Spread(_std(values), per_run=tuple(values.tolist())),
-    )
+def _classwise(values: np.ndarray) -> Estimate:
+    """The classwise calibration error, which is known for whole runs only."""
+    return over_runs("ece_classwise", Sample(values, {}), values)
 
 
 def _of_the_set(

@@ -24,8 +24,9 @@ class Definition:
       high: the largest possible value; the smallest is 0 unless `signed`.
       better: which way is better, or '' where neither is.
       percent: whether it is shown in percent.
-      signed: whether it can be negative.
+      signed: whether it can be negative, down to −`high`.
       nats: whether it is a quantity of information, in nats.
+      plain: why it has no interval: it describes a sample, and is no estimate of anything beyond.
     """
 
     title: str
@@ -38,11 +39,12 @@ class Definition:
     percent: bool = True
     signed: bool = False
     nats: bool = False
+    plain: str = ""
 
     @property
     def limits(self) -> tuple[float, float]:
         """Smallest and largest possible value."""
-        return (-math.inf, math.inf) if self.signed else (0.0, self.high)
+        return -self.high if self.signed else 0.0, self.high
 
     def available(self, labels: bool, probs: bool) -> bool:
         """Whether it can be measured from what the files hold."""
@@ -53,6 +55,7 @@ _PAPER = "Bhojanapalli et al., On the Reproducibility of Neural Network Predicti
 _GUO = "Guo et al., On Calibration of Modern Neural Networks, 2017"
 _YAN = "Yan et al., Positive-Congruent Training, 2021"
 _MARX = "Marx et al., Predictive Multiplicity in Classification, 2020"
+_BIASED = "it holds what noise adds, so that an interval around it would miss the model's own"
 _LABELS, _PROBS, _BOTH = ("labels",), ("probs",), ("labels", "probs")
 
 DEFINITIONS: dict[str, Definition] = {
@@ -83,31 +86,44 @@ DEFINITIONS: dict[str, Definition] = {
     ),
     "ece": Definition(
         "ECE",
-        "expected calibration error: Σ_bins n_bin/N · |accuracy − mean top probability| over "
-        f"{NUM_BINS} bins of equal width, closed on the right",
+        "expected calibration error, without the bias that noise gives it: Σ_bins P(bin) · "
+        f"|accuracy − mean top probability| over {NUM_BINS} bins of equal width, closed on the "
+        "right; the values of single runs are plain",
+        "run",
+        "Guo et al., On Calibration of Modern Neural Networks, 2017; docs/statistics.md",
+        _BOTH,
+    ),
+    "ece_plain": Definition(
+        "ECE, plain",
+        "the same of the sample: Σ_bins n_bin/N · |accuracy − mean top probability|, as papers and "
+        "other tools give it. It is larger than the model's by what noise adds, the more so the "
+        "fewer examples there are",
         "run",
         _GUO,
         _BOTH,
+        plain=_BIASED,
     ),
     "ece_mass": Definition(
         "ECE, equal mass",
-        f"the same over {NUM_BINS} bins that hold the same number of examples",
+        f"ECE over {NUM_BINS} bins that hold the same number of examples, without the bias of "
+        "noise",
         "run",
         "Nixon et al., Measuring Calibration in Deep Learning, 2019",
         _BOTH,
     ),
     "ece_classwise": Definition(
-        "ECE, classwise",
+        "ECE, classwise, plain",
         "the mean over the classes j of Σ_bins n_bin/N · |frequency of j − mean p_j|, "
-        f"{NUM_BINS} bins of equal width of p_j",
+        f"{NUM_BINS} bins of equal width of p_j, with what noise adds",
         "run",
         "Kull et al., Beyond Temperature Scaling, 2019",
         _BOTH,
+        plain=_BIASED,
     ),
     "ece_ks": Definition(
         "calibration error, no bins",
         "the Kolmogorov–Smirnov calibration error: the largest |Σ (1[ŷ = y] − top probability)| "
-        "/ N over the examples up to some top probability",
+        "/ N over the examples up to some top probability, without the bias of noise",
         "run",
         "Gupta et al., Calibration of Neural Networks using Splines, 2021",
         _BOTH,

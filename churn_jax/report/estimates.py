@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from churn_jax.report.claims import HINT, NO_DIFFERENCE, WITHHELD, claim
 from churn_jax.report.json_form import FLAT, LEFT_OUT
 
 
@@ -33,12 +34,14 @@ class Estimate:
       ci95: the ends of the interval; NaN where they can't be known.
       covers: what the interval allows for; see `analysis.intervals.Interval`.
       spread: None for what has no values of single runs or pairs.
+      unknown: why there is no interval, where there is none.
     """
 
     mean: float
     ci95: tuple[float, float]
     covers: str | None = dataclasses.field(default=None, metadata=LEFT_OUT)
     spread: Spread | None = dataclasses.field(default=None, metadata=FLAT)
+    unknown: str | None = dataclasses.field(default=None, metadata=LEFT_OUT)
 
     @property
     def low(self) -> float:
@@ -111,6 +114,23 @@ class McNemar:
 
 
 @dataclasses.dataclass(frozen=True)
+class Test:
+    """A test that something is zero.
+
+    Attributes:
+      p: two-sided.
+      withheld: why nothing may be said, or None.
+      p_holm: p, corrected for everything that the report has a p-value of (Holm).
+      claim: what may be said, as of `Contrast`.
+    """
+
+    p: float
+    withheld: str | None = None
+    p_holm: float = float("nan")
+    claim: str = NO_DIFFERENCE
+
+
+@dataclasses.dataclass(frozen=True)
 class Change:
     """What changes from one group to another, over all pairs of a run of each.
 
@@ -119,6 +139,8 @@ class Change:
       measures: of the pairs. `excess_churn` is None where a group has one run.
       mcnemar: where both are single models and there are labels.
       bounds: as of `Group`; None for a part of the examples.
+      excess_churn_test: that it changes as much as a retraining does; None where there is no
+        excess churn, and for a part of the examples.
     """
 
     a: str
@@ -126,6 +148,7 @@ class Change:
     measures: Measures = dataclasses.field(metadata=FLAT)
     mcnemar: McNemar | None = dataclasses.field(default=None, metadata=LEFT_OUT)
     bounds: Mapping[str, bool] | None = dataclasses.field(default=None, metadata=LEFT_OUT)
+    excess_churn_test: Test | None = dataclasses.field(default=None, metadata=LEFT_OUT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,8 +162,9 @@ class Contrast:
       ci95: its 95 % interval.
       p: two-sided, of no difference.
       covers: as of `Estimate`.
-      p_holm: p, corrected for all contrasts of the report (Holm).
+      p_holm: p, corrected for everything that the report has a p-value of (Holm).
       withheld: why nothing may be called better or worse, or None.
+      claim: what may be said of b against a (`report.claims.claim`); found where it is not given.
     """
 
     a: str
@@ -152,10 +176,21 @@ class Contrast:
     covers: str
     p_holm: float
     withheld: str | None = None
+    claim: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.claim:
+            said = claim(self.metric, self.difference, self.p, self.p_holm, self.withheld)
+            object.__setattr__(self, "claim", said)
+
+    @property
+    def shows_a_difference(self) -> bool:
+        """Whether one of the two may be called better, worse, higher or lower."""
+        return self.claim not in (HINT, NO_DIFFERENCE, WITHHELD)
 
     def turned(self) -> "Contrast":
         """The same as the difference a − b."""
         low, high = self.ci95
         return dataclasses.replace(
-            self, a=self.b, b=self.a, difference=-self.difference, ci95=(-high, -low)
+            self, a=self.b, b=self.a, difference=-self.difference, ci95=(-high, -low), claim=""
         )

@@ -51,6 +51,8 @@ def cell(key: str, estimate: Estimate | None, rounded: bool = False) -> str:
 
 def p_text(p: float) -> str:
     """A p-value with two digits."""
+    if math.isnan(p):
+        return MISSING
     return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}"
 
 

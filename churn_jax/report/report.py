@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from churn_jax.errors import UserError
 from churn_jax.metrics.definitions import DEFINITIONS
@@ -118,7 +118,7 @@ class Report(Mapping[str, Any]):
                 raise ValueError("no report")
             if found["schema"] != SCHEMA:
                 raise ValueError(f"schema {found['schema']}, this version reads {SCHEMA}")
-            return from_plain(cls, found)
+            return _with_plain_ece(from_plain(cls, found))
         except (ValueError, RecursionError) as error:
             raise UserError(f"{name}: cannot be read as a report: {error}") from None
 
@@ -154,3 +154,33 @@ class Report(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._plain)
+
+
+R = TypeVar("R", bound=Report)
+
+
+def _with_plain_ece(report: R) -> R:
+    """A report of a version whose `ece` was the plain one, with the name that it has now."""
+    if any("ece_plain" in group.measures for group in report.groups):
+        return report
+    groups = tuple(_renamed(group) for group in report.groups)
+    contrasts = tuple(
+        dataclasses.replace(found, metric=_NOW.get(found.metric, found.metric))
+        for found in report.contrasts
+    )
+    breakdowns = report.breakdowns
+    if breakdowns:
+        slices = tuple(
+            dataclasses.replace(part, groups=tuple(map(_renamed, part.groups)))
+            for part in breakdowns.slices
+        )
+        breakdowns = dataclasses.replace(breakdowns, slices=slices)
+    return dataclasses.replace(report, groups=groups, contrasts=contrasts, breakdowns=breakdowns)
+
+
+_NOW = {"ece": "ece_plain"}
+
+
+def _renamed(entry: Any) -> Any:
+    measures = {_NOW.get(key, key): found for key, found in entry.measures.items()}
+    return dataclasses.replace(entry, measures=measures)

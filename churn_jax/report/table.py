@@ -3,12 +3,21 @@
 from collections.abc import Sequence
 
 from churn_jax.metrics.definitions import DEFINITIONS, definition
-from churn_jax.report.estimates import Change, Contrast, Estimate, Group, Measures
+from churn_jax.report.claims import HINT, WITHHELD
+from churn_jax.report.estimates import Change, Contrast, Group, Measures
 from churn_jax.report.gate import Verdict
 from churn_jax.report.numbers import cell, number, p_text, short_percent, short_range, signed
 from churn_jax.report.report import Report
 
-GROUP_COLUMNS = ("accuracy", "churn", "schurn", "churn_correct", "churn_incorrect", "ece")
+GROUP_COLUMNS = (
+    "accuracy",
+    "churn",
+    "schurn",
+    "churn_correct",
+    "churn_incorrect",
+    "ece",
+    "ece_plain",
+)
 CHANGE_COLUMNS = ("churn", "negative_flip_rate", "positive_flip_rate", "schurn", "excess_churn")
 SAID = ("churn", "accuracy", "schurn", "ece")
 
@@ -61,7 +70,7 @@ def arrow(change: Change) -> str:
 
 
 def sentences(report: Report) -> list[str]:
-    """One sentence for each contrast: whether the second group is better by its interval.
+    """One sentence for each contrast: whether the second group is better by its corrected p-value.
 
     And one for each pair of single models: McNemar's test that they are right equally often.
     """
@@ -77,21 +86,25 @@ def contrast_sentence(contrast: Contrast, a: Group, b: Group) -> str:
     """What the contrast says, with its numbers."""
     key = contrast.metric
     found, (low, high) = definition(key), contrast.ci95
-    below, above = high < 0, low > 0
-    if found.better == "higher":
-        better, worse = above, below
-    else:
-        better, worse = below, above
-    verdict = "better" if better else "worse" if worse else "no difference shown"
-    reach = "" if contrast.covers != "examples" else ", for these very runs"
-    if contrast.withheld:
-        verdict, reach = f"no verdict, because {contrast.withheld}", ""
     return (
         f"{found.title}: {b.name} {_mean(key, b)}, {a.name} {_mean(key, a)}: "
         f"{signed(key, contrast.difference)}{' points' if found.percent else ''} "
         f"[{signed(key, low)}, {signed(key, high)}], p = {p_text(contrast.p)} "
-        f"({p_text(contrast.p_holm)} by Holm): {verdict}{reach}"
+        f"({p_text(contrast.p_holm)} by Holm): {verdict_on(contrast)}"
     )
+
+
+def verdict_on(contrast: Contrast) -> str:
+    """What may be said of the second group, in words."""
+    if contrast.claim == WITHHELD:
+        return f"no verdict, because {contrast.withheld or 'there is no p-value'}"
+    reach = ", for these very runs" if contrast.covers == "examples" else ""
+    if contrast.claim != HINT:
+        return contrast.claim + reach
+    side = "higher" if contrast.difference > 0 else "lower"
+    better = definition(contrast.metric).better
+    word = ("better" if side == better else "worse") if better else side
+    return f"a hint that it is {word}, no more after correction{reach}"
 
 
 def _mean(key: str, group: Group) -> str:
@@ -139,17 +152,21 @@ def _change_headline(change: Change) -> str:
     if "negative_flip_rate" in measures:
         good, bad = measures["positive_flip_rate"].mean, measures["negative_flip_rate"].mean
         text += f": {short_percent(good)} for the better, {short_percent(bad)} for the worse"
-    if excess := measures.get("excess_churn"):
-        text += _excess(excess)
+    if change.excess_churn_test:
+        text += _excess(change.excess_churn_test.claim)
     return text + "."
 
 
-def _excess(excess: Estimate) -> str:
-    if excess.low > 0:
-        return ". That is more than retraining alone changes"
-    if excess.high < 0:
-        return ". That is less than retraining alone changes"
-    return ". It is not shown to be more than retraining alone changes"
+def _excess(claim: str) -> str:
+    match claim:
+        case "worse":
+            return ". That is more than retraining alone changes"
+        case "better":
+            return ". That is less than retraining alone changes"
+        case "withheld":
+            return ""
+        case _:
+            return ". It is not shown to be more than retraining alone changes"
 
 
 def verdict(report: Report) -> str:

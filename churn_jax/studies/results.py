@@ -13,6 +13,7 @@ from churn_jax.analysis.blocks import Wanted
 from churn_jax.analysis.building import Subject
 from churn_jax.analysis.one_pass import measure
 from churn_jax.analysis.samples import Samples
+from churn_jax.analysis.summaries import CONTRASTED
 from churn_jax.errors import UserError
 from churn_jax.predictions import workdirs
 from churn_jax.predictions.run import Run
@@ -44,7 +45,7 @@ def report(study: Study, plans: Sequence[Plan]) -> StudyReport:
     """
     shown = [plan for plan in plans if plan.cell.name in shown_cells(study)]
     found = StudyReport(
-        **_cells(shown, _pairs(study)) if shown else _NO_CELLS,
+        **_cells(shown, _pairs(study), _contrasted(study)) if shown else _NO_CELLS,
         study=study.name,
         title=study.title,
     )
@@ -74,12 +75,14 @@ def shown_cells(study: Study) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _cells(plans: Sequence[Plan], pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+def _cells(
+    plans: Sequence[Plan], pairs: Iterable[tuple[str, str]], metrics: Sequence[str]
+) -> dict[str, Any]:
     """The fields of a `StudyReport` that are those of a report, and `made_by`."""
     samples, subject = _measured(plans, "test")
     places = {plan.cell.name: place for place, plan in enumerate(plans)}
     contrasted = [(places[a], places[b]) for a, b in pairs]
-    found = building.without_breakdowns(samples, subject, contrasted)
+    found = building.without_breakdowns(samples, subject, contrasted, metrics)
     fields = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
     gaps = samples.measured.values["gap"]
     fields["groups"] = tuple(
@@ -204,6 +207,17 @@ def _pairs(study: Study) -> list[tuple[str, str]]:
                 pairs += [(figure.reference, cell) for _, cell in points]
     unique = {frozenset(pair): pair for pair in pairs if pair[0] != pair[1]}
     return list(unique.values())
+
+
+def _contrasted(study: Study) -> list[str]:
+    """The measures that are compared: those of the tables, and what curves trade.
+
+    The fewer there are, the less the correction for all of them takes away.
+    """
+    shown = {key for table in study.tables for key in table.measures}
+    if any(isinstance(figure, Sweep | Tradeoff) for figure in study.figures):
+        shown |= {"accuracy", "churn", "schurn"}
+    return [key for key in CONTRASTED if key in shown]
 
 
 def _validation(study: Study, plans: Sequence[Plan]) -> Report | None:

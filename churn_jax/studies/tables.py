@@ -72,22 +72,21 @@ def render(table: Table, report: StudyReport) -> Rendered:
 
 
 def best_rows(table: Table, key: str, report: StudyReport) -> set[str]:
-    """The cells with the best mean, and those whose difference from it may well be none.
+    """The cells with the best mean, and those that are not shown to be worse (`report.claims`).
 
-    A tie is a difference whose 95 % interval includes 0, uncorrected for the number of rows. A cell
-    with runs that never learned is no candidate.
+    A cell with runs that never learned is no candidate.
     """
-    better = definitions.definition(key).better
+    measure = definitions.definition(key)
     learned = [group for row in table.rows if not (group := report.group(row.cell)).never_learned]
     means = {group.name: ours.mean for group in learned if (ours := group.measures[key])}
-    if not better or not means or len(means) < len(learned):
+    if measure.plain or not measure.better or not means or len(means) < len(learned):
         return set()
-    pick = max if better == "higher" else min
+    pick = max if measure.better == "higher" else min
     best = pick(means, key=means.__getitem__)
     found = {best}
     for name in means:
         difference = report.contrast(best, name, key)
-        if difference and difference.ci95[0] <= 0 <= difference.ci95[1]:
+        if difference and not difference.shows_a_difference:
             found.add(name)
     return found
 
@@ -209,8 +208,8 @@ def _notes(table: Table, report: StudyReport) -> list[str]:
     ]
     if table.bold:
         notes.append(
-            "Bold (a star in the terminal): the best, and whatever does not differ from it by its "
-            "95 % interval."
+            "Bold (a star in the terminal): the best, and whatever is not shown to be worse after "
+            "Holm's correction for all comparisons of the study."
         )
     if any(report.group(row.cell).never_learned for row in table.rows):
         notes.append("†: has runs that never learned, so its churn is no result; see the warnings.")

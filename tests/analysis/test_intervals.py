@@ -101,12 +101,6 @@ def test_what_was_never_seen_may_still_happen():
     assert interval(Sample(np.zeros(1000), {}), 0).ci95 == [0, 0]
 
 
-def test_holm():
-    assert intervals.holm([0.01, 0.04, 0.03, 0.005]) == [0.03, 0.06, 0.06, 0.02]
-    assert intervals.holm([]) == []
-    assert intervals.holm([0.9, 0.8]) == [1, 1]
-
-
 class World:
     """Runs that share each example's logits and have their own noise, strength and class biases."""
 

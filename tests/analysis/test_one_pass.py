@@ -135,6 +135,7 @@ def test_samples_say_what_the_definitions_say(measured, probs, labels):
         "nll": lambda p, y: metrics.negative_log_likelihood(p, y).mean(),
         "brier": lambda p, y: metrics.brier_score(p, y).mean(),
         "ece": metrics.expected_calibration_error,
+        "ece_plain": metrics.expected_calibration_error,
         "ece_mass": metrics.equal_mass_calibration_error,
         "ece_ks": metrics.kolmogorov_smirnov_calibration_error,
         "entropy": lambda p, y: metrics.prediction_entropy(p).mean(),

@@ -81,12 +81,14 @@ def test_reports_of_earlier_versions_are_read_and_shown(path):
     there = json.loads(text)
     found = (StudyReport if "study" in there else Report).from_json(text, str(path))
     again = json.loads(found.to_json())
+    renewed = ("groups", "contrasts", "slices", "definitions")
     assert {key: again[key] for key in there} == {
-        key: again[key] if key in ("groups", "contrasts") else there[key] for key in there
+        key: again[key] if key in renewed else there[key] for key in there
     }
+    there = json.loads(text.replace('"ece"', '"ece_plain"'))  # what it was called then
     for ours, theirs in zip(
-        (*again["groups"], *again["contrasts"]),
-        (*there["groups"], *there["contrasts"]),
+        (*again["groups"], *again["contrasts"], *again.get("slices", ())),
+        (*there["groups"], *there["contrasts"], *there.get("slices", ())),
         strict=True,
     ):
         assert {key: ours[key] for key in theirs} == theirs
