@@ -12,8 +12,9 @@ CORE = [
     "absl-py",
     "array-record",
     "clu",
-    "etils[epath]",
+    "etils[epath-gcs]",
     "flax",
+    "google-cloud-storage",
     "grain",
     "jax>=0.10.2",
     "jinja2",
@@ -38,6 +39,7 @@ EXTRAS = {
     "parquet": ["pyarrow"],  # prediction files in that format
     "fast": ["numba"],  # a compiled inner loop for comparing very large files
     "test": [
+        "gcp-storage-emulator",
         "hypothesis",
         "import-linter",
         "ipykernel",

@@ -32,7 +32,7 @@ class DataConfig:
     """Which data, from where, and how training images are augmented."""
 
     name: str = "digits"
-    dir: str = ""  # folder or gs:// path; unused by digits
+    dir: str = ""  # folder; unused by digits
     # Side length to resize to; 0 keeps the data set's own.
     image_size: Annotated[int, Within(0, 4096)] = 0
     # Train on this many examples of a fixed permutation; 0 is all.

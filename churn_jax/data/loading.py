@@ -11,6 +11,7 @@ from churn_jax.data.preprocessing import resize
 from churn_jax.data.sources import SOURCES
 from churn_jax.errors import UserError, suggest
 from churn_jax.storage.files import reach
+from churn_jax.storage.objects import is_remote
 from churn_jax.system.host_memory import gibibytes, host_memory
 
 SUBSET_SEED = 1
@@ -28,6 +29,11 @@ def load(data: DataConfig) -> Dataset:
       UserError: an unknown name, missing or damaged files, or more examples than there are.
     """
     check_name(data)
+    if is_remote(data.dir):
+        raise UserError(
+            f"config.data.dir: {data.dir} is a bucket, and examples are read at random: mount it "
+            "(launch/tpu_vm.sh and launch/xpk.sh do, by gcsfuse), or copy it to a disk"
+        )
     if data.dir:
         reach(data.dir, "config.data.dir")
     dataset = SOURCES[data.name](data)

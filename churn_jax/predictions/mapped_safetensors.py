@@ -13,6 +13,7 @@ import numpy as np
 from etils import epath
 
 from churn_jax.errors import UserError
+from churn_jax.storage.objects import is_remote
 
 _MAX_HEADER_BYTES = 100_000_000
 _DTYPES: dict[str, np.dtype] = {
@@ -66,7 +67,7 @@ def read_tensors(path: epath.PathLike) -> tuple[dict[str, np.ndarray], dict[str,
 def _open(path: epath.Path) -> np.ndarray:
     """The file's bytes as a uint8 array, mapped where the file is local."""
     try:
-        if "://" in str(path):
+        if is_remote(path):
             return np.frombuffer(path.read_bytes(), np.uint8)
         if path.is_dir():
             raise UserError(f"{path}: is a folder, not a file")

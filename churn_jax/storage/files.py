@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from etils import epath
 
 from churn_jax.errors import UserError
+from churn_jax.storage.objects import ask_once, is_remote
 
 _CHUNK = 1 << 24
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -27,12 +28,16 @@ def writing(path: object) -> Iterator[None]:
 
 
 def write_atomically(path: epath.PathLike, content: str | bytes) -> None:
-    """Writes `content` beside `path` and renames it into place; local paths and `gs://` alike.
+    """Writes `content` beside `path` and renames it into place; an object of a bucket as it is.
 
     Raises:
       UserError: it can't be written; what was there before still is.
     """
     path = epath.Path(path)
+    if is_remote(path):
+        with writing(path), _as_os_errors():
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return
     # The process id keeps two writers of one file from sharing the half-written copy.
     temporary = path.parent / f".{path.name}.{os.getpid()}.partial"
     with writing(path):
@@ -45,6 +50,56 @@ def write_atomically(path: epath.PathLike, content: str | bytes) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+
+@contextlib.contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """What a bucket's client raises, as the file system would."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:  # each client has its own
+        raise OSError(str(error)) from error
+
+
+class Appender:
+    """Writes lines at the end of a file, so that what is written is there at once.
+
+    An object of a bucket can't grow, so it is replaced by a longer one; what it holds stays in
+    memory. Use as a context manager.
+    """
+
+    def __init__(self, path: epath.PathLike, content: bytes = b""):
+        """Begins with `content`, in place of what is there.
+
+        Raises:
+          UserError: here and later, it can't be written.
+        """
+        self._path = epath.Path(path)
+        write_atomically(self._path, content)
+        self._content, self._file = content, None
+        if not is_remote(self._path):
+            with writing(self._path):
+                self._file = self._path.open("ab")
+
+    def __enter__(self) -> "Appender":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._file is not None:
+            with writing(self._path):
+                self._file.close()
+
+    def append(self, line: bytes) -> None:
+        """Writes a line, which ends with its own line end."""
+        if self._file is None:
+            self._content += line
+            write_atomically(self._path, self._content)
+            return
+        with writing(self._path):
+            self._file.write(line)
+            self._file.flush()
 
 
 def numbered(folder: epath.PathLike, width: int = 0) -> list[int]:
@@ -75,7 +130,10 @@ def reach(path: epath.PathLike, name: str) -> epath.Path:
         raise UserError(f"{name}={text!r} is no path")
     try:
         found = epath.Path(path).expanduser()
-        found.exists()
+        if text.startswith("gs://"):
+            ask_once(found)
+        else:
+            found.exists()
     except Exception as error:  # each kind of storage has its own
         raise UserError(f"{name}={text} can't be reached: {error}") from error
     return found
@@ -88,7 +146,7 @@ def out_folder(path: epath.PathLike, name: str) -> epath.Path:
       UserError: also where a file is in its place or above it, or nothing can be written there.
     """
     found = reach(path, name)
-    if "://" in str(found):
+    if is_remote(found):
         return found
     with writing(f"{name}={path}"):
         for place in (found, *found.parents):

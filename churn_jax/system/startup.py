@@ -26,6 +26,8 @@ def start(*, trains: bool = False, checkpoints: bool = False) -> None:
     sys.excepthook = commands.end_with_a_bug
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # OpenCV asks as it is imported
+    # So does fsspec; a listing that it remembers hides what other processes write to a bucket.
+    os.environ.setdefault("FSSPEC_GCS", '{"use_listings_cache": false}')
     if checkpoints:
         import absl.logging  # makes the logger  # noqa: F401
 

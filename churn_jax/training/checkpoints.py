@@ -24,6 +24,7 @@ from churn_jax.errors import UserError
 from churn_jax.parallel import processes
 from churn_jax.storage import checksums
 from churn_jax.storage.files import numbered, writing
+from churn_jax.storage.objects import is_remote
 from churn_jax.system import private_surfaces
 from churn_jax.system.console import is_first, say
 from churn_jax.training.step import TrainState
@@ -60,7 +61,9 @@ class Checkpoints:
             cleanup_tmp_directories=keep is not None,
             async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
         )
-        self._manager = ocp.CheckpointManager(self._folder.resolve(), options=options)
+        # A relative path, made absolute; a bucket's is.
+        place = self._folder if is_remote(self._folder) else self._folder.resolve()
+        self._manager = ocp.CheckpointManager(place, options=options)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -89,7 +92,7 @@ class Checkpoints:
 
     def _require_room(self, state: TrainState) -> None:
         """Refuses to begin what won't fit: Orbax would fill the disk and fail at length."""
-        if "://" in str(self._folder):
+        if is_remote(self._folder):
             return
         disk = os.statvfs(self._folder)
         free, needed = disk.f_bavail * disk.f_frsize, sum(x.nbytes for x in jax.tree.leaves(state))

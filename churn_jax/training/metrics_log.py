@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from churn_jax.storage.files import write_atomically, writing
+from churn_jax.storage.files import Appender, write_atomically
 from churn_jax.system.console import is_first, say
 
 
@@ -43,17 +43,14 @@ class MetricsLog:
         self._path = epath.Path(workdir) / "metrics.jsonl"
         lines = _whole_lines(self._path) if from_step else []
         kept = [line for step, line in lines if step <= from_step]
-        write_atomically(self._path, b"".join(line + b"\n" for line in kept))
-        with writing(self._path):
-            self._file = self._path.open("a")
+        self._lines = Appender(self._path, b"".join(line + b"\n" for line in kept))
         self._tensorboard = _tensorboard(workdir)
 
     def __enter__(self) -> "MetricsLog":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with writing(self._path):
-            self._file.close()
+        self._lines.__exit__(*exception)
         if self._tensorboard is not None:
             self._tensorboard.close()
 
@@ -61,9 +58,7 @@ class MetricsLog:
         """Writes one line: `metrics` are [run, member], [run], or scalars."""
         values = {name: _finite(np.asarray(value).tolist()) for name, value in metrics.items()}
         record = {"step": step, "epoch": epoch, "kind": kind, **values}
-        with writing(self._path):
-            self._file.write(json.dumps(record) + "\n")
-            self._file.flush()
+        self._lines.append(json.dumps(record).encode() + b"\n")
         if self._tensorboard is not None:
             scalars = {f"{kind}/{name}": float(np.mean(value)) for name, value in metrics.items()}
             self._tensorboard.write_scalars(step, scalars)

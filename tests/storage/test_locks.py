@@ -31,7 +31,7 @@ with locks.hold(sys.argv[1]):
 def kind(request, monkeypatch):
     """On a local file system, and on one without locks."""
     if request.param == "lease":
-        monkeypatch.setattr(locks, "_is_remote", lambda path: True)
+        monkeypatch.setattr(locks, "is_remote", lambda path: True)
         monkeypatch.setattr(locks, "RENEWAL", 0.1)
         monkeypatch.setattr(locks, "SETTLE", 0.1)
     return request.param
@@ -40,7 +40,7 @@ def kind(request, monkeypatch):
 @pytest.fixture
 def another(kind):
     """Another process that holds a folder's lock."""
-    remote = "locks._is_remote = lambda path: True\n" if kind == "lease" else ""
+    remote = "locks.is_remote = lambda path: True\n" if kind == "lease" else ""
     program = HOLDER.replace("with locks", f"{remote}with locks")
     started = []
 
@@ -84,7 +84,7 @@ def test_what_a_dead_process_leaves_behind_is_taken_over(another, tmp_path, caps
 
 
 def test_a_lease_is_never_read_half_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(locks, "_is_remote", lambda path: True)
+    monkeypatch.setattr(locks, "is_remote", lambda path: True)
     monkeypatch.setattr(locks, "RENEWAL", 0.0)
     monkeypatch.setattr(locks, "SETTLE", 0.0)
     renewals = set()
@@ -94,7 +94,7 @@ def test_a_lease_is_never_read_half_written(tmp_path, monkeypatch):
 
 
 def test_a_lease_given_back_while_another_waits_is_free_at_once(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(locks, "_is_remote", lambda path: True)
+    monkeypatch.setattr(locks, "is_remote", lambda path: True)
     monkeypatch.setattr(locks, "RENEWAL", 0.1)
     monkeypatch.setattr(locks, "SETTLE", 0.1)
     lock = tmp_path / "lock"

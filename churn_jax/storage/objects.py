@@ -1,0 +1,97 @@
+"""Objects of a bucket, `gs://BUCKET/NAME`: whole or not there, and written over by version alone.
+
+A bucket has no files that grow, no locks and no renames: an object appears, or is replaced, when
+its last byte has arrived, and every version of it has a generation number. A write that names the
+generation it means to replace (`if_generation_match` in the JSON API) fails when another has come
+between. Google's client repeats such a write when the service answers 503 or not at all.
+"""
+
+import functools
+from typing import Any
+
+from etils import epath
+
+
+class Changed(Exception):
+    """Another has written the object since it was last read or written here."""
+
+
+def is_remote(path: epath.PathLike) -> bool:
+    """Whether a path is of a bucket or the like, and not of a file system."""
+    return "://" in str(path)
+
+
+class VersionedObject:
+    """One small object; it remembers the version that it has seen."""
+
+    exact = True  # of two writers one fails
+
+    def __init__(self, path: epath.Path):
+        """Of a `gs://` path; looks at nothing yet."""
+        self.path = path
+        bucket, _, name = str(path).removeprefix("gs://").partition("/")
+        self._blob: Any = _client().bucket(bucket).blob(name)
+        self._generation = 0  # none is there
+
+    def read_text(self) -> str:
+        """What it holds now, empty where it isn't there.
+
+        Raises:
+          OSError: the service does not say.
+        """
+        google = _exceptions()
+        try:
+            self._blob.reload()
+            seen = int(self._blob.generation)
+            text = self._blob.download_as_bytes(if_generation_match=seen).decode()
+        except google.NotFound:
+            self._generation = 0
+            return ""
+        except google.PreconditionFailed:  # it was replaced this moment
+            return self.read_text()
+        except Exception as error:
+            raise OSError(str(error)) from error
+        self._generation = seen
+        return text
+
+    def write_text(self, text: str) -> None:
+        """Replaces the version that was last seen.
+
+        Raises:
+          Changed: it is not there any more.
+          OSError: the service does not take it.
+        """
+        google, expected = _exceptions(), self._generation
+        try:
+            self._blob.upload_from_string(text, if_generation_match=expected)
+        except google.PreconditionFailed:
+            # Ours, if only its response was lost, and it was sent again.
+            if self.read_text() != text or self._generation == expected:
+                raise Changed(str(self.path)) from None
+            return
+        except Exception as error:
+            raise OSError(str(error)) from error
+        self._generation = int(self._blob.generation)
+
+
+def ask_once(path: epath.PathLike) -> None:
+    """Asks the bucket of a `gs://` path whether it answers; raises whatever is wrong, at once.
+
+    What reads and writes repeats its requests for a minute, which is right later, and is long for
+    a name that was mistyped or a machine without a network.
+    """
+    bucket, _, name = str(path).removeprefix("gs://").partition("/")
+    list(_client().list_blobs(bucket, prefix=name, max_results=1, retry=None, timeout=20))
+
+
+@functools.cache
+def _client() -> Any:
+    from google.cloud import storage
+
+    return storage.Client(project=None)  # objects are of buckets; what lists buckets needs one
+
+
+def _exceptions() -> Any:
+    from google.api_core import exceptions
+
+    return exceptions

@@ -1,0 +1,142 @@
+"""Storage in a bucket: what is written is there at once, whole, and by one writer at a time."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from etils import epath
+
+from churn_jax.errors import UserError
+from churn_jax.storage import locks
+from churn_jax.storage.files import Appender, numbered, reach, write_atomically
+from churn_jax.storage.objects import Changed, VersionedObject
+from tests.fixtures.bucket import BUCKET, emulated_bucket, reachable
+from tests.fixtures.experiments import ROOT
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """One emulator for all: clients are made once in a process."""
+    with emulated_bucket() as bucket:
+        undo = reachable(bucket)
+        yield bucket
+        undo()
+
+
+@pytest.fixture
+def folder(bucket, request):
+    bucket.fault = lambda method, path: None
+    return epath.Path(f"gs://{BUCKET}/{request.node.name.split('[')[0]}")
+
+
+def once(fault, method="POST"):
+    """That fault, at the first such request."""
+    left = [fault]
+    return lambda asked, path: left.pop() if asked == method and left else None
+
+
+def test_what_is_written_is_there_and_replaced_whole(folder):
+    write_atomically(folder / "report.json", "one")
+    write_atomically(folder / "report.json", "two µ")
+    assert (folder / "report.json").read_bytes() == "two µ".encode()
+    assert [path.name for path in folder.iterdir()] == ["report.json"]  # no half-written copy
+
+
+def test_lines_are_there_as_soon_as_they_are_written(folder):
+    """A file that is opened to append would be written over, and flush uploads nothing."""
+    with Appender(folder / "metrics.jsonl", b"kept\n") as lines:
+        lines.append(b"one\n")
+        assert (folder / "metrics.jsonl").read_bytes() == b"kept\none\n"
+        lines.append(b"two\n")
+        assert (folder / "metrics.jsonl").read_bytes() == b"kept\none\ntwo\n"
+
+
+@pytest.mark.parametrize("fault", ["503", "lost"])
+def test_a_write_that_the_service_stumbles_over_is_repeated(bucket, folder, fault):
+    bucket.fault = once(fault)
+    with Appender(folder / f"{fault}.jsonl") as lines:
+        lines.append(b"one\n")
+    assert (folder / f"{fault}.jsonl").read_bytes() == b"one\n"
+
+
+def test_what_another_process_writes_is_seen(bucket, folder):
+    write_atomically(folder / "1/state", "")
+    assert numbered(folder) == [1]
+    write = f"""
+from churn_jax.storage.files import write_atomically
+write_atomically("{folder}/2/state", "")
+"""
+    subprocess.run([sys.executable, "-c", write], cwd=ROOT, check=True)
+    assert numbered(folder) == [1, 2]
+
+
+def test_of_two_writers_of_one_version_the_second_fails(folder):
+    first, second = (VersionedObject(folder / "lock") for _ in range(2))
+    assert first.read_text() == second.read_text() == ""
+    first.write_text("first")
+    with pytest.raises(Changed):
+        second.write_text("second")
+    assert second.read_text() == "first"
+    second.write_text("second")
+    with pytest.raises(Changed):
+        first.write_text("again")
+
+
+@pytest.mark.parametrize("fault", ["503", "lost"])
+def test_a_lease_is_taken_once_however_the_service_answers(bucket, folder, fault):
+    bucket.fault = once(fault)
+    note = VersionedObject(folder / fault)
+    note.write_text("mine")
+    assert VersionedObject(folder / fault).read_text() == "mine"
+    note.write_text("renewed")
+
+
+def test_the_second_writer_to_a_folder_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(locks, "RENEWAL", 0.2)
+    monkeypatch.setattr(locks, "socket", _Elsewhere)
+    with locks.hold(folder), monkeypatch.context() as another:
+        another.setattr(locks, "_held", set())  # as in another process
+        with pytest.raises(locks.Locked, match="is being written by"), locks.hold(folder):
+            pass
+    assert (folder / "lock").read_text() == ""
+
+
+def test_two_that_come_at_the_same_moment_do_not_both_hold_the_folder(folder, monkeypatch):
+    """The other one's write comes between this one's look and its own."""
+    other = {"host": "elsewhere", "pid": 1, "since": "now", "renewed": 0}
+    look = locks._read
+
+    def read(note, unreadable=None):
+        found = look(note, unreadable)
+        if not found:
+            write_atomically(folder / "lock", json.dumps(other))
+        return found
+
+    monkeypatch.setattr(locks, "_read", read)
+    with pytest.raises(locks.Locked, match="process 1 on elsewhere"), locks.hold(folder):
+        pass
+    assert json.loads((folder / "lock").read_text()) == other
+
+
+def test_a_bucket_that_is_not_there_is_said_at_once(bucket):
+    with pytest.raises(UserError, match="--workdir=gs://nobody/x can't be reached"):
+        reach("gs://nobody/x", "--workdir")
+    assert str(reach(f"gs://{BUCKET}/x", "--workdir")) == f"gs://{BUCKET}/x"
+
+
+def test_data_in_a_bucket_is_to_be_mounted():
+    from churn_jax import data
+    from tests.fixtures.experiments import make_config
+
+    config = make_config(data__name="cifar10", data__dir="gs://b/data", data__num_train=0)
+    with pytest.raises(UserError, match=r"config\.data\.dir: gs://b/data is a bucket.* mount it"):
+        data.load(config.data)
+
+
+class _Elsewhere:
+    """A host whose processes can't be seen from here."""
+
+    @staticmethod
+    def gethostname():
+        return "other"
