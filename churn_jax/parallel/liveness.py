@@ -4,6 +4,16 @@ Every process keeps one connection to the first. Each says, before it closes it,
 why it failed, as a line `EXIT_CODE REASON`; a connection that closes without a word is a process
 that was killed. The first passes what it learns on to all. The operating system closes a dead
 process's connections at once, and keep-alive packets find a machine that is gone.
+
+JAX's coordination service has a heartbeat of its own, which stays in charge of what only it can
+see: a process that hangs, whose connections the kernel keeps open. Of a process that ends it can't
+do three things that a training needs, and these alone are done here:
+
+- Soon: a killed process is noticed in under a second. The heartbeat takes its 30 s (measured with
+  jax 0.10.2), but where it was the first process, whose service is gone at once.
+- With the right exit code: it aborts the program (SIGABRT, 134), for a mistake in a flag as for a
+  lost machine. Schedulers start again what ended with `LOST_PROCESS`, and nothing else.
+- With the reason: one line of the process that failed, instead of twenty about the service.
 """
 
 import contextlib
@@ -22,8 +32,9 @@ LOST_PROCESS = RESUME  # by starting all processes again
 _CONNECT_TIMEOUT = 60
 _NEWS_TIMEOUT = 10
 _DONE = "0 done"
-# Seconds of silence before the first keep-alive packet, between packets, and packets unanswered.
-_KEEP_ALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
+# Seconds of silence before the first keep-alive packet, between packets, and packets unanswered:
+# 20 s in all, well before JAX's heartbeat (`processes`) would abort the program.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 8, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 4}
 
 
 class Watch:

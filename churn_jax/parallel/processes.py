@@ -28,7 +28,7 @@ from churn_jax.system import commands, private_surfaces
 from churn_jax.system.interruption import Interrupted
 
 START_TIMEOUT = 300
-# JAX's own check, for a process that hangs; one that ends is noticed at once (`liveness`).
+# JAX's own check, for a process that hangs; of one that ends `liveness` tells, sooner and better.
 _HEARTBEAT_TIMEOUT = 30
 # Process 0 writes predictions while the others wait for it.
 _FINISH_TIMEOUT = 3600
