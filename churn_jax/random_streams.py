@@ -13,10 +13,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from churn_jax.system.jax_settings import pinned
+
 # The numbers are part of every result: never renumber, only append.
 STREAMS = {"init": 0, "order": 1, "augmentation": 2}
 
 
+@pinned
 def stream_key(
     seed: int, stream: str, run: jax.typing.ArrayLike, vary: Collection[str]
 ) -> jax.Array:
@@ -34,6 +37,7 @@ def stream_key(
     return jax.random.fold_in(named, run if stream in vary else 0)
 
 
+@pinned
 def init_key(
     seed: int, run: jax.typing.ArrayLike, member: jax.typing.ArrayLike, vary: Collection[str]
 ) -> jax.Array:
@@ -58,6 +62,7 @@ def move_one_ulp(params: Any, run: jax.typing.ArrayLike) -> Any:
     return jax.tree.unflatten(structure, leaves)
 
 
+@pinned
 def epoch_order(
     seed: int,
     run: jax.typing.ArrayLike,
@@ -70,6 +75,7 @@ def epoch_order(
     return jax.random.permutation(key, jnp.arange(num_examples, dtype=jnp.int32))
 
 
+@pinned
 def epoch_augmentation_key(
     seed: int, run: jax.typing.ArrayLike, epoch: jax.typing.ArrayLike, vary: Collection[str]
 ) -> jax.Array:

@@ -8,6 +8,10 @@ set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 prepare_environment "${TEST_EXTRAS:-test}"
 
+# Every process of the suite loads thousands of modules: without what Python keeps of them, also where
+# the environment forbids it to be kept beside the sources, each would compile them anew.
+export PYTHONDONTWRITEBYTECODE='' PYTHONPYCACHEPREFIX="$PWD/.venv/bytecode"
+
 ruff check .
 ruff format --check .
 mypy

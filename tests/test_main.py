@@ -63,12 +63,16 @@ def test_killed_and_started_again_it_ends_bit_for_bit_the_same(tmp_path):
     assert (cut / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
 
 
-def test_a_small_run_has_the_same_bits_whatever_runs_are_beside_it(tmp_path):
+@pytest.mark.parametrize("threads", ["1", "96"])
+def test_a_small_run_has_the_same_bits_whatever_runs_are_beside_it(tmp_path, threads):
+    """Whatever size of XLA's thread pool a user asks for: it never follows the runs."""
+
     def predictions(runs):
         workdir = tmp_path / str(runs)
         command = [*DIGITS, "--config.model.name=resnet8", "--config.epochs=3.0"]
         command += [f"--config.runs={runs}", f"--workdir={workdir}"]
-        finished = main(*command, env={**os.environ, "XLA_FLAGS": ""})  # optimised as for a user
+        # Optimised as for a user.
+        finished = main(*command, env={**os.environ, "XLA_FLAGS": "", "PJRT_NPROC": threads})
         assert finished.returncode == 0, finished.stderr
         files = sorted((workdir / "predictions").rglob("*.safetensors"))
         return [np.asarray(read(path).log_probs) for path in files[:2]]

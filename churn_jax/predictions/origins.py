@@ -11,7 +11,10 @@ Origin = Mapping[str, Any]
 
 # What may differ between runs that are compared, but should be known. `train_fingerprint` is of the
 # training data; that of the data predicted on must agree.
-WATCHED = ("train_fingerprint", "step", "code_version", "versions", "platform", "topology")
+WATCHED = (
+    *("train_fingerprint", "step", "code_version", "versions"),
+    *("platform", "topology", "machine", "settings"),
+)
 _SHOWN = 4  # values that one line has room for
 
 
@@ -75,6 +78,21 @@ def differences(groups: Mapping[str, Sequence[Origin]]) -> list[str]:
     return lines
 
 
+def changes(before: Origin, now: Origin, keys: Sequence[str]) -> list[str]:
+    """What another machine or setting would change, as `settings: threads 64 -> 96`, a key each."""
+    found = []
+    for key in keys:
+        if key not in before or before[key] == now[key]:
+            continue
+        old, new = (
+            {key: origin[key]} if not isinstance(origin[key], dict) else origin[key]
+            for origin in (before, now)
+        )
+        differing = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
+        found += [f"{k} {old.get(k, 'unset')} -> {new.get(k, 'unset')}" for k in differing]
+    return found
+
+
 def repeats(groups: Mapping[str, Sequence[Origin]]) -> list[str]:
     """One line for each two groups that share runs: the same training is in both."""
     found: dict[tuple[str, str], list[str]] = {}
@@ -107,7 +125,7 @@ def _difference(key: str, having: Mapping[str, Sequence[str]], noun: str = "") -
         # Only what differs, as {'jax': …} of all versions.
         keys = sorted({k for value in values for k in value})
         keys = [k for k in keys if len({json.dumps(value.get(k)) for value in values}) > 1]
-        texts = [" ".join(f"{k} {value.get(k)}" for k in keys) for value in values]
+        texts = [" ".join(f"{k} {value.get(k, 'unset')}" for k in keys) for value in values]
     else:
         texts = [str(value) for value in values]
     parts = [

@@ -32,8 +32,7 @@ def start_devices(plans: Sequence[Plan]) -> None:
         return plan.config.runs * plan.config.method.members
 
     if plans:
-        configs = [plan.config for plan in plans]
-        devices.start_devices(max(plans, key=models).config, also=configs)
+        devices.start_devices(max(plans, key=models).config)
 
 
 def finish(

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import NoReturn
 
 from churn_jax.errors import UserError
-from churn_jax.system import streams
+from churn_jax.system import jax_settings, streams
 from churn_jax.system.interruption import CTRL_C, Interrupted
 
 BAD_INPUT = 2
@@ -22,8 +22,7 @@ def end_with_a_bug(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """For `sys.excepthook`: the exit code of a bug, not Python's 1."""
-    traceback.print_exception(error)
-    sys.exit(BUG)
+    sys.exit(report(error))
 
 
 def run_command(main: Callable[[], int | None]) -> NoReturn:
@@ -50,5 +49,8 @@ def report(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr, flush=True)
         return CTRL_C
+    if said := jax_settings.fault(error):
+        print(f"error: {said}", file=sys.stderr, flush=True)
+        return BAD_INPUT
     traceback.print_exception(error)
     return BUG

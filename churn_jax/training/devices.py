@@ -3,7 +3,6 @@
 import contextlib
 import math
 import os
-from collections.abc import Sequence
 
 import jax
 
@@ -11,8 +10,9 @@ from churn_jax.config import Config
 from churn_jax.data.outline import published
 from churn_jax.errors import UserError
 from churn_jax.parallel.sharding import choose_mesh_shape
-from churn_jax.system import private_surfaces
+from churn_jax.system import jax_settings, private_surfaces
 from churn_jax.system.compilation_cache import keep_programs
+from churn_jax.system.console import say
 from churn_jax.system.threads import available_cores
 
 _MOST_DEVICES = 512  # of one process; more than any machine has
@@ -23,15 +23,14 @@ _SMALL_BATCH, _SMALL_DATA = 1 << 14, 1 << 22
 _MOST_SMALL_RUNS = 32
 
 
-def start_devices(config: Config, num_processes: int = 1, also: Sequence[Config] = ()) -> None:
+def start_devices(config: Config, num_processes: int = 1) -> None:
     """Prepares JAX for `config`; call before anything else touches its devices.
 
-    A CPU is shown as several devices (`_cpu_devices`), accelerators are left as they are. `also`
-    are other configs that will be trained on the same devices.
+    A CPU is shown as several devices (`_cpu_devices`) with a pool of `_threads` threads;
+    accelerators are left as they are.
     """
+    jax_settings.pin()
     keep_programs()
-    if private_surfaces.HOST_DEVICES in os.environ.get("XLA_FLAGS", ""):
-        return  # the user chose
     asked = math.prod(
         max(axis, 1) for axis in (config.mesh.run, config.mesh.member, config.mesh.data)
     )
@@ -40,15 +39,22 @@ def start_devices(config: Config, num_processes: int = 1, also: Sequence[Config]
             f"config.mesh: run × member × data are {asked} devices, more than {_MOST_DEVICES} of "
             f"each of {num_processes} processes"
         )
-    cores = available_cores()
-    devices = _cpu_devices(config, -(-asked // num_processes), cores, num_processes)
-    if num_processes > 1 or any(_communicates(each, devices) for each in (config, *also)):
-        # Devices will wait for each other, each holding a thread. XLA starts as many as there are
-        # cores or devices, and where all waited, a step has been seen to hang.
-        os.environ.setdefault(private_surfaces.CPU_POOL_SIZE, str(2 * max(cores, devices)))
-    # Where a notebook or a test has already initialised JAX, what is there is used.
-    with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", devices)
+    cores, asked = available_cores(), -(-asked // num_processes)
+    with contextlib.suppress(RuntimeError):  # a notebook or a test has started JAX: use what is
+        if private_surfaces.HOST_DEVICES not in os.environ.get("XLA_FLAGS", ""):
+            devices = _cpu_devices(config, asked, cores, num_processes)
+            jax.config.update("jax_num_cpu_devices", devices)
+        os.environ[private_surfaces.CPU_POOL_SIZE] = str(
+            _threads(cores, asked, os.environ.get(private_surfaces.CPU_POOL_SIZE, ""))
+        )
+
+
+def cpu_threads() -> int:
+    """How many threads the CPU devices of this process share."""
+    return max(
+        int(os.environ.get(private_surfaces.CPU_POOL_SIZE) or available_cores()),
+        jax.local_device_count(),
+    )
 
 
 def _cpu_devices(config: Config, asked: int, cores: int, num_processes: int) -> int:
@@ -74,6 +80,27 @@ def _cpu_devices(config: Config, asked: int, cores: int, num_processes: int) -> 
     return asked * (by_model if by_model >= 2 * by_run else by_run)
 
 
+def _threads(cores: int, asked: int, wanted: str) -> int:
+    """How many threads all CPU devices of a process share: at least so many, or more if `wanted`.
+
+    Eigen splits some sums by this number, so it must not follow the number of runs, as XLA's own
+    choice does: the cores, or the devices if those are more. It is at least twice the devices that
+    `_cpu_devices` can show, because one that waits for another holds a thread, and where all of
+    them waited, a step has been seen to hang. More threads than cores take no more of the cores.
+    """
+    least = 2 * max(_MOST_SMALL_RUNS, cores, asked)
+    if not wanted:
+        return least
+    if not wanted.isdecimal():
+        raise UserError(f"{private_surfaces.CPU_POOL_SIZE}: {wanted!r} is not a number of threads")
+    if int(wanted) < least:
+        say(
+            f"{private_surfaces.CPU_POOL_SIZE}={wanted} is not followed: "
+            "sums must not depend on how many runs there are"
+        )
+    return max(int(wanted), least)
+
+
 def _largest_divisor(number: int, most: int) -> int:
     return max(n for n in range(1, most + 1) if number % n == 0)
 
@@ -81,11 +108,6 @@ def _largest_divisor(number: int, most: int) -> int:
 def _fills(config: Config, devices: int) -> bool:
     """Whether no device would be idle."""
     return math.prod(choose_mesh_shape(config, devices)) == devices
-
-
-def _communicates(config: Config, devices: int) -> bool:
-    """Whether devices will wait for each other: not if each has runs of its own."""
-    return config.log_distances or choose_mesh_shape(config, devices)[0] < devices
 
 
 def _is_small(config: Config) -> bool:

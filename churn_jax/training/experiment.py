@@ -189,7 +189,8 @@ class Experiment:
 
     def _jit_step(self, get_batch: Callable[[TrainState, Any], Batch], source_specs: Any) -> Any:
         def body(state: TrainState, source: Any) -> tuple[TrainState, dict[str, jax.Array]]:
-            return step.train_step(state, get_batch(state, source), self.recipe)
+            with jax.default_matmul_precision(self._precision):
+                return step.train_step(state, get_batch(state, source), self.recipe)
 
         state_specs = _state_specs(self.state_shapes())
         sharded = jax.shard_map(
@@ -217,7 +218,9 @@ class Experiment:
         """(params, batch_stats, uint8 images [example, …]) to log-probabilities, jitted."""
 
         def body(params: Any, batch_stats: Any, images: jax.Array) -> jax.Array:
-            return step.predict_step(params, batch_stats, normalise(images, self.info), self.recipe)
+            pixels = normalise(images, self.info)
+            with jax.default_matmul_precision(self._precision):
+                return step.predict_step(params, batch_stats, pixels, self.recipe)
 
         sharded = jax.shard_map(
             body,
@@ -233,7 +236,7 @@ class Experiment:
         return jax.jit(weight_distances.distances)
 
     @functools.cached_property
-    def order_window(self) -> Callable[[jax.Array, int], jax.Array]:
+    def order_window(self) -> Callable[[jax.Array, jax.Array], jax.Array]:
         """Jitted `resident.epoch_window`."""
         window = functools.partial(epoch_window, plan=self.plan)
         return jax.jit(
@@ -253,6 +256,15 @@ class Experiment:
     def _run_once_options(self) -> dict[str, int] | None:
         """For random numbers drawn once: LLVM takes ten times longer to optimise the program."""
         return private_surfaces.UNOPTIMISED if self.platform == "cpu" else None
+
+    @property
+    def _precision(self) -> str | None:
+        """Of products: a TPU multiplies float32 in bfloat16 unless told to do as the config says.
+
+        Said in every program, so that no default precision that somebody has set counts.
+        """
+        exact = self.platform == "tpu" and self.config.model.dtype == "float32"
+        return "highest" if exact else None
 
     @property
     def platform(self) -> str:

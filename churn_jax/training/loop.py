@@ -15,6 +15,7 @@ from churn_jax.config import Config
 from churn_jax.data import Dataset
 from churn_jax.errors import UserError
 from churn_jax.parallel import sharding
+from churn_jax.predictions import origins
 from churn_jax.storage import locks
 from churn_jax.storage import workdir as workdir_files
 from churn_jax.storage.files import out_folder
@@ -84,6 +85,19 @@ def _refuse_other_data(
             )
 
 
+def _refuse_other_settings(
+    workdir: epath.Path, saved: Mapping[str, Any], now: Mapping[str, Any]
+) -> None:
+    """Raises a `UserError` if settings would change the program; says what else is another."""
+    if refused := origins.changes(saved, now, ("settings",)):
+        raise UserError(
+            f"--workdir={workdir} goes on under other settings than it began with "
+            f"({', '.join(refused)}): set them as they were, or give another --workdir"
+        )
+    if said := origins.changes(saved, now, ("versions", "platform", "machine", "topology")):
+        say(f"goes on elsewhere than it began, bits may differ: {', '.join(said)}")
+
+
 def _say_start(experiment: Experiment, step: int) -> None:
     config, shape = experiment.config, experiment.mesh.shape
     begun = f", resuming at step {step}" if step else ""
@@ -120,7 +134,9 @@ def _loop(
     pending: list[Metrics] = []
     if first:
         saved = checkpoints.meta(first)
-        _refuse_other_data(workdir, saved.get("provenance", {}), meta["provenance"])
+        made_by = saved.get("provenance", {})
+        _refuse_other_data(workdir, made_by, meta["provenance"])
+        _refuse_other_settings(workdir, made_by, meta["provenance"])
         pending = _unlogged(saved)
     with open_log(workdir, first) as log, Interruption() as interruption:
         if first == 0:

@@ -13,12 +13,14 @@ import churn_jax
 from churn_jax import config as config_lib
 from churn_jax.config import Config
 from churn_jax.data import Dataset, fingerprint, training_fingerprint
+from churn_jax.system import jax_settings, threads
+from churn_jax.training import devices
 
 VERSIONED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "grain")
 
 
 def describe(config: Config, mesh: Mesh, dataset: Dataset) -> dict[str, Any]:
-    """Config and its hash, seed and varied streams, data, versions, platform and topology.
+    """Config and its hash, seed and varied streams, data, versions, platform, machine and settings.
 
     `data_fingerprint` is of the test split; predictions of another split say that one's instead.
     """
@@ -34,7 +36,16 @@ def describe(config: Config, mesh: Mesh, dataset: Dataset) -> dict[str, Any]:
         "versions": {name: importlib.metadata.version(name) for name in VERSIONED},
         "platform": f"{device.platform} ({device.device_kind})",
         "topology": {**mesh.shape, "processes": jax.process_count()},
+        "machine": machine(device.platform),
+        "settings": jax_settings.recorded(),
     }
+
+
+def machine(platform: str) -> dict[str, str | int]:
+    """What decides on a CPU how sums are split, beside the devices of the topology."""
+    if platform != "cpu":
+        return {}
+    return {"threads": devices.cpu_threads(), "processor": threads.processor()}
 
 
 @functools.cache

@@ -39,7 +39,7 @@ def idx_faults(folder):
         "a pickle": b"\x80\x04\x95\x0b\x00",
         "half a gzip": gzip.compress(whole)[:-9],
         "gzip of garbage": b"\x1f\x8b" + b"x" * 50,
-        "gzip bomb": gzip.compress(bytes(1 << 29), 9),
+        "gzip bomb": gzip.compress(bytes(1 << 20), 9) * (1 << 9),  # members in a row: 512 MiB
     }
     of_labels = {
         "labels longer": idx_bytes(np.arange(11, dtype=np.uint8) % 10),
