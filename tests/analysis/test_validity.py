@@ -194,7 +194,7 @@ def test_overlapping_first_runs_are_not_counted_twice(tmp_path):
         ("code_version", "1+def", "code_version: 1+abc (run 0, 2), 1+def (run 1)"),
         ("code_version", "1+abc-dirty", "had changes that were not committed"),
         ("platform", "gpu", "platform: cpu (run 0, 2), gpu (run 1)"),
-        ("versions", {"jax": "9"}, "versions: jax None (run 0, 2), jax 9 (run 1)"),
+        ("versions", {"jax": "9"}, "versions: jax unset (run 0, 2), jax 9 (run 1)"),
         ("topology", {"run": 2}, "topology: run 1 (run 0, 2), run 2 (run 1)"),
     ],
 )
