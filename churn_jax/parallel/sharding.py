@@ -22,6 +22,7 @@ from churn_jax.errors import UserError
 AXES = ("run", "member", "data")
 STATE = PartitionSpec("run", "member")
 BATCH = PartitionSpec("run", "data")
+FED = PartitionSpec("run", ("data", "member"))  # a batch before members have exchanged their parts
 RUNS = PartitionSpec("run")
 EXAMPLES = PartitionSpec("data")
 LOGITS = PartitionSpec("run", "member", "data")
@@ -33,10 +34,10 @@ def choose_mesh_shape(
 ) -> tuple[int, int, int]:
     """(run, member, data) sizes: what the config fixes, and the rest filled run first, then member.
 
-    Runs never communicate and members exchange only logits, so those axes are the cheapest to
-    split; what is left goes to `data`, as far as the batch and its batch-norm groups allow. Of
-    several slices each has runs of its own, whole: nothing but the run axis crosses the network
-    between them.
+    Runs never communicate, and members exchange only logits and the pixels of streamed pictures,
+    so those axes are the cheapest to split; what is left goes to `data`, as far as the batch and
+    its batch-norm groups allow. Of several slices each has runs of its own, whole: nothing but the
+    run axis crosses the network between them.
 
     Raises:
       UserError: the sizes asked for divide neither the devices nor the runs, members or batch, or
@@ -148,6 +149,23 @@ def _arranged(devices: list[Any], shape: tuple[int, ...]) -> np.ndarray:
         return mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
     except (AssertionError, NotImplementedError):  # a part of a slice, or a v4's cores one by one
         return np.array(devices).reshape(shape)
+
+
+def fed_spec(mesh: Mesh, batch_size: int) -> PartitionSpec:
+    """How a batch of pictures comes from the hosts: `FED`, or `BATCH` where nothing is gained.
+
+    The members of a run often lie on different hosts, and see the same pictures. Each host then
+    brings a part, so that every picture is decoded once, and the members exchange the pixels.
+    """
+    hosts = {device.process_index for device in mesh.devices.flat}
+    parts = mesh.shape["data"] * mesh.shape["member"]
+    gains = len(hosts) > 1 and mesh.shape["member"] > 1 and batch_size % parts == 0
+    return FED if gains else BATCH
+
+
+def gather_members(shares: Any) -> Any:
+    """Inside a step: a device's share of a batch [run, example, …], from its members' parts."""
+    return jax.tree.map(lambda x: jax.lax.all_gather(x, "member", axis=1, tiled=True), shares)
 
 
 def shard(mesh: Mesh, spec: PartitionSpec) -> NamedSharding:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, PartitionSpec
 
 from churn_jax import models, random_streams
 from churn_jax.config import Config
@@ -169,10 +169,19 @@ class Experiment:
     ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
         """The jitted step on a batch of uint8 images; donates the state."""
 
+        spec = self.fed_spec
+
         def get_batch(state: TrainState, batch: Batch) -> Batch:
+            if spec == sharding.FED:
+                batch = sharding.gather_members(batch)
             return Batch(normalise(batch.images, self.info), batch.labels)
 
-        return self._jit_step(get_batch, Batch(sharding.BATCH, sharding.BATCH))
+        return self._jit_step(get_batch, Batch(spec, spec))
+
+    @property
+    def fed_spec(self) -> PartitionSpec:
+        """How `streaming_step` takes its batch."""
+        return sharding.fed_spec(self.mesh, self.config.batch_size)
 
     @functools.cached_property
     def resident_step(

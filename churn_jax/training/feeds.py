@@ -83,7 +83,7 @@ class StreamingFeed:
         self._in_flight: collections.deque[Metrics] = collections.deque()
         self._experiment = experiment
         shape = (config.runs, config.batch_size)
-        self.part = sharding.local_part(experiment.mesh, sharding.BATCH, shape)
+        self.part = sharding.local_part(experiment.mesh, experiment.fed_spec, shape)
         runs, places = self.part.held
         self.batches = stream(
             dataset.train,

@@ -12,7 +12,7 @@ import pytest
 
 from tests.fixtures import stream_dump, tfds_sets
 from tests.fixtures.experiments import ROOT
-from tests.fixtures.stream_dump import BATCH_SIZE, NUM_TRAIN, RUNS
+from tests.fixtures.stream_dump import BATCH_SIZE, NUM_STEPS, NUM_TRAIN, RUNS
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,43 @@ def test_a_resume_in_mid_epoch_goes_on_where_it_was(folder, expected, first_step
     _assert_same(_sequence(folder, first_step=first_step), rest)
 
 
+def _of_processes(folder, out, processes, workers=0, first_step=0, members=1):
+    """What each of several processes is fed."""
+    options = [f"--processes={processes}", "--module=tests.fixtures.stream_dump", "--"]
+    arguments = map(str, (folder, out, workers, first_step, members))
+    subprocess.run(
+        [sys.executable, str(ROOT / "launch/local_processes.py"), *options, *arguments],
+        cwd=ROOT,
+        check=True,
+    )
+    files = sorted(out.glob("*.npz"))
+    assert len(files) == processes
+    return [dict(np.load(file)) for file in files]
+
+
+def _joined(parts):
+    """The whole sequence, from the processes' places in it."""
+    order = np.argsort(np.concatenate([part["places"] for part in parts]))
+    names = ("ids", "keys", "images")
+    return {
+        name: np.concatenate([part[name] for part in parts], axis=2)[:, :, order] for name in names
+    }
+
+
+@pytest.mark.parametrize(
+    ("processes", "members"), [(2, 2), pytest.param(4, 2, marks=pytest.mark.slow)]
+)
+def test_members_on_different_processes_decode_each_picture_once(
+    folder, expected, tmp_path, processes, members
+):
+    """Every process its share, and all together each picture of the batch: none twice."""
+    parts = _of_processes(folder, tmp_path, processes, members=members)
+    assert sorted(np.concatenate([part["places"] for part in parts])) == list(range(BATCH_SIZE))
+    pictures = RUNS * NUM_STEPS * BATCH_SIZE
+    assert [int(part["decoded"]) for part in parts] == [pictures // processes] * processes
+    _assert_same(_joined(parts), expected)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("processes", "workers", "first_step"),
@@ -69,22 +106,7 @@ def test_a_resume_in_mid_epoch_goes_on_where_it_was(folder, expected, first_step
 def test_processes_and_workers_change_nothing(
     folder, expected, tmp_path, processes, workers, first_step
 ):
-    launcher = [sys.executable, str(ROOT / "launch/local_processes.py")]
-    arguments = [str(folder), str(tmp_path), str(workers), str(first_step)]
-    subprocess.run(
-        [
-            *launcher,
-            f"--processes={processes}",
-            "--module=tests.fixtures.stream_dump",
-            "--",
-            *arguments,
-        ],
-        cwd=ROOT,
-        check=True,
-    )
-    files = sorted(tmp_path.glob("*.npz"))
-    assert len(files) == processes
-    parts = [dict(np.load(file)) for file in files]
+    parts = _of_processes(folder, tmp_path, processes, workers, first_step)
     assert parts[0]["ids"].shape[2] == BATCH_SIZE // processes
-    found = {name: np.concatenate([part[name] for part in parts], axis=2) for name in parts[0]}
-    _assert_same(found, {name: values[first_step:] for name, values in expected.items()})
+    rest = {name: values[first_step:] for name, values in expected.items()}
+    _assert_same(_joined(parts), rest)

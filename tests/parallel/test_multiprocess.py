@@ -122,15 +122,18 @@ def test_four_processes_and_one_take_over_from_each_other(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [2, 4])
-def test_processes_stream_imagenet_as_one(tmp_path, processes):
+@pytest.mark.parametrize(
+    ("processes", "mesh"),
+    [(2, {"data": 2}), (2, {"member": 2}), (4, {"member": 2, "data": 2})],
+)
+def test_processes_stream_imagenet_as_one(tmp_path, processes, mesh):
     tfds_sets.write_imagenet(tmp_path / "data", num_train=70, num_validation=21)
     output = run(
         processes,
         tmp_path / "many",
         "--config=configs/imagenet.py:codistill_skl,tiny",
         f"--config.data.dir={tmp_path}/data",
-        *mesh_flags(member=processes // 2, data=2),
+        *mesh_flags(**mesh),
         "--config.runs=1",
         "--config.epochs=1.0",
     )

@@ -6,7 +6,7 @@ import optax
 import pytest
 
 from churn_jax.data.batch import Batch
-from churn_jax.parallel import stacking
+from churn_jax.parallel import sharding, stacking
 from churn_jax.planner import collectives
 from churn_jax.training.experiment import make_optimizer
 from tests.fixtures.experiments import (
@@ -148,6 +148,15 @@ def test_the_streaming_step_trains_as_the_resident_one_does():
     resident, _ = train_steps(make_config(), 3)
     streamed, _ = train_steps(make_config(data__pipeline="streaming"), 3)
     assert_close(streamed.params, resident.params, rtol=1e-6)
+
+
+def test_members_that_exchange_parts_of_a_batch_train_as_those_that_have_it_all(monkeypatch):
+    """Each member's device is fed a part of its examples, as where they are on other hosts."""
+    settings = {"runs": 1, "data__pipeline": "streaming"}
+    whole, _ = train_steps(on_mesh((1, 2, 2), **settings), 3)
+    monkeypatch.setattr(sharding, "fed_spec", lambda mesh, batch_size: sharding.FED)
+    fed, _ = train_steps(on_mesh((1, 2, 2), **settings), 3)
+    assert_equal(fed.params, whole.params)
 
 
 def test_activations_are_computed_once_on_cpu_and_left_to_the_compiler_elsewhere():
