@@ -19,6 +19,8 @@ from churn_jax.predictions.memory_maps import in_bounded_memory
 from churn_jax.predictions.readers import Source
 from churn_jax.predictions.run import Run
 
+_SHOWN = 4  # files that one line has room for
+
 
 @dataclasses.dataclass(frozen=True)
 class Aligned:
@@ -201,4 +203,9 @@ def _readings(sources: Sequence[Source]) -> list[str]:
     for source in sources:
         if source.notes:
             alike.setdefault(source.notes, []).append(source.name)
-    return [f"{', '.join(files)}: {'; '.join(notes)}." for notes, files in alike.items()]
+    return [f"{_listed(files)}: {'; '.join(notes)}." for notes, files in alike.items()]
+
+
+def _listed(files: Sequence[str]) -> str:
+    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+    return f"{', '.join(files[:_SHOWN])}{more}"

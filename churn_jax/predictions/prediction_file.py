@@ -7,7 +7,9 @@ A safetensors file (no pickle, memory-mapped) at `WORKDIR/predictions/STEP/run_0
     ids        uint8    [example, width]           UTF-8, padded with zeros
     crc32      uint8    [4]                        checksum of the others and of the provenance
 
-The header's metadata has one key, `provenance`: a JSON object that says what made the file.
+The header's metadata has `provenance`, a JSON object that says what made the file, and `checksums`,
+{name: CRC-32} of it and of each array. These are held to at reading; files of earlier versions have
+`crc32` alone, or neither.
 """
 
 import dataclasses
@@ -30,6 +32,7 @@ SCHEMA = 1
 STEP_DIGITS = 8
 _RUN = re.compile(r"run_([0-9]+)\.safetensors")
 _CHUNK = 1 << 22
+_ARRAYS = ("log_probs", "labels", "ids")
 _REQUIRED = ("group", "config_hash", "run", "seed", "step", "dataset", "split", "data_fingerprint")
 
 
@@ -43,12 +46,14 @@ class Predictions:
       ids: [example] of str, unique.
       provenance: what made the predictions: group, config, config_hash, run, seed, step, dataset,
         split, data_fingerprint, class_names, prediction ('first' or 'mean'), versions and so on.
+      note: what a reader must know of the file; "" if nothing.
     """
 
     log_probs: np.ndarray
     labels: np.ndarray
     ids: np.ndarray
     provenance: dict[str, Any]
+    note: str = ""
 
     def __post_init__(self) -> None:
         fault = _fault(self)
@@ -108,8 +113,11 @@ def write(path: epath.PathLike, predictions: Predictions) -> None:
         "ids": np.ascontiguousarray(ids).view(np.uint8).reshape(len(ids), -1),
     }
     provenance = json.dumps({"schema": SCHEMA, **predictions.provenance})
+    checksums = json.dumps(_checksums(provenance, tensors))
+    # For earlier versions, which know of no other.
     tensors["crc32"] = _checksum(provenance, tensors)
-    write_atomically(path, safetensors.numpy.save(tensors, metadata={"provenance": provenance}))
+    metadata = {"checksums": checksums, "provenance": provenance}
+    write_atomically(path, safetensors.numpy.save(tensors, metadata=metadata))
 
 
 def read(path: epath.PathLike) -> Predictions:
@@ -121,9 +129,7 @@ def read(path: epath.PathLike) -> Predictions:
     tensors, metadata = read_tensors(path)
     if not {"log_probs", "labels", "ids"} <= tensors.keys() or "provenance" not in metadata:
         raise UserError(f"{path}: not a churn_jax prediction file (it has {sorted(tensors)})")
-    found = _checksum(metadata["provenance"], tensors)
-    if not np.array_equal(tensors.get("crc32", found), found):  # older files have none
-        raise UserError(f"{path}: damaged: it has other bytes than were written")
+    note = _held(path, metadata, tensors)
     try:
         provenance = json.loads(metadata["provenance"])
         missing = [key for key in _REQUIRED if key not in provenance]
@@ -132,20 +138,56 @@ def read(path: epath.PathLike) -> Predictions:
         if provenance.get("schema") != SCHEMA:
             raise ValueError(f"schema {provenance.get('schema')}, this version reads {SCHEMA}")
         ids = _decode_ids(tensors["ids"])
-        return Predictions(tensors["log_probs"], np.array(tensors["labels"]), ids, provenance)
+        labels = np.array(tensors["labels"])
+        return Predictions(tensors["log_probs"], labels, ids, provenance, note)
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}: damaged prediction file: {error}") from None
 
 
+def _held(
+    path: epath.PathLike, metadata: Mapping[str, str], tensors: Mapping[str, np.ndarray]
+) -> str:
+    """What a reader must know of the file's checksums; raises UserError if one does not hold."""
+    provenance = metadata["provenance"]
+    if "checksums" in metadata:
+        try:
+            wanted = json.loads(metadata["checksums"])
+            found = _checksums(provenance, tensors)
+            wrong = [name for name in found if found[name] != wanted[name]]
+        except (ValueError, TypeError, KeyError):
+            raise UserError(f"{path}: damaged: its checksums can't be read") from None
+        if wrong:
+            raise UserError(f"{path}: damaged: {wrong[0]} has other bytes than were written")
+        return ""
+    if "crc32" not in tensors:
+        return "written by an earlier version without checksums, so damage would not be seen"
+    if not np.array_equal(tensors["crc32"], _checksum(provenance, tensors)):
+        raise UserError(f"{path}: damaged: it has other bytes than were written")
+    return "written by an earlier version with one checksum for all arrays, which holds"
+
+
+def _checksums(provenance: str, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """CRC-32 of the provenance and of each array, 8 hex digits."""
+    found = {"provenance": zlib.crc32(provenance.encode())}
+    found |= {name: _add(tensors[name], 0) for name in _ARRAYS}
+    return {name: f"{total:08x}" for name, total in found.items()}
+
+
 def _checksum(provenance: str, tensors: Mapping[str, np.ndarray]) -> np.ndarray:
-    """CRC-32 of the provenance and the tensors' bytes, uint8 [4]."""
+    """CRC-32 of the provenance and all arrays' bytes, uint8 [4]."""
     total = zlib.crc32(provenance.encode())
-    for name in ("log_probs", "labels", "ids"):
-        content = tensors[name].reshape(-1).view(np.uint8)
-        rows = in_bounded_memory(content.__getitem__, content)
-        for start in range(0, len(content), _CHUNK):
-            total = zlib.crc32(rows(slice(start, start + _CHUNK)).data, total)
+    for name in _ARRAYS:
+        total = _add(tensors[name], total)
     return np.frombuffer(total.to_bytes(4), np.uint8)
+
+
+def _add(tensor: np.ndarray, total: int) -> int:
+    """The CRC-32 `total` continued by an array's bytes."""
+    content = tensor.reshape(-1).view(np.uint8)
+    rows = in_bounded_memory(content.__getitem__, content)
+    for start in range(0, len(content), _CHUNK):
+        total = zlib.crc32(rows(slice(start, start + _CHUNK)).data, total)
+    return total
 
 
 def _decode_ids(encoded: np.ndarray) -> np.ndarray:

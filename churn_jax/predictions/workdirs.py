@@ -11,7 +11,7 @@ from churn_jax.errors import UserError
 from churn_jax.predictions import origins, prediction_file
 from churn_jax.predictions.prediction_file import Predictions
 from churn_jax.storage.files import numbered
-from churn_jax.storage.workdir import read_config, read_failed_runs
+from churn_jax.storage.workdir import has_config, read_config, read_failed_runs
 from churn_jax.system.console import say
 
 
@@ -93,10 +93,10 @@ def _read_all(workdir: epath.Path, step: int) -> list[Predictions]:
 
 def _expected_runs(workdir: epath.Path, step: int) -> set[int]:
     """The runs that should have predictions at a step, where the workdir says what it trains."""
+    config = read_config(workdir) if has_config(workdir) else {}
     try:
-        config = read_config(workdir)
         runs = set(range(config["first_run"], config["first_run"] + config["runs"]))
-    except (UserError, TypeError, KeyError):
+    except (TypeError, KeyError):
         return set()
     return runs - {run for run, failed in read_failed_runs(workdir).items() if failed.step <= step}
 
@@ -119,9 +119,10 @@ def failed_runs(workdir: epath.PathLike) -> list[dict[str, Any]]:
 
 def _label(workdir: epath.PathLike) -> str:
     """The method that a workdir trains, as far as it says so."""
+    config = read_config(workdir) if has_config(workdir) else {}
     try:
-        return str(read_config(workdir)["method"]["label"])
-    except (UserError, TypeError, KeyError):
+        return str(config["method"]["label"])
+    except (TypeError, KeyError):
         return str(workdir)
 
 

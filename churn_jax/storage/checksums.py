@@ -1,16 +1,20 @@
-"""Damage found before it is used: a folder carries the checksums of its files.
+"""Damage found before it is used: folders, and values in JSON, carry their checksums.
 
-`FOLDER/checksums.json` is {file: {"bytes", "crc32"}}.
+`FOLDER/checksums.json` is {file: {"bytes", "crc32"}}. Values in JSON have a last key, `crc32`, of
+what they say and not of how it is written: another layout of the same values is no damage.
 """
 
 import json
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from etils import epath
 
 from churn_jax.storage.files import checksum, write_atomically
 
 MANIFEST = "checksums.json"
+KEY = "crc32"
 
 
 def seal(folder: epath.PathLike, leave_out: tuple[str, ...] = ()) -> None:
@@ -42,6 +46,33 @@ def fault(folder: epath.PathLike) -> str | None:
     except OSError as error:
         return f"a file can't be read ({error.strerror or error})"
     return None
+
+
+def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that go into JSON, with their checksum."""
+    return {**values, KEY: _of_values(values)}
+
+
+def unsealed(values: Any) -> dict[str, Any]:
+    """Values out of JSON without their checksum, which those of earlier versions do not have.
+
+    Raises:
+      ValueError: they are no keys and values, or other ones than were written.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"{type(values).__name__} instead of keys and values")
+    found = {key: value for key, value in values.items() if key != KEY}
+    if KEY in values and values[KEY] != _of_values(found):
+        raise ValueError(
+            f"it has other values than were written (if you changed it, remove its {KEY!r})"
+        )
+    return found
+
+
+def _of_values(values: Mapping[str, Any]) -> str:
+    # Once through JSON, which makes lists of tuples and texts of keys.
+    plain = json.dumps(json.loads(json.dumps(values)), sort_keys=True)
+    return f"{zlib.crc32(plain.encode()):08x}"
 
 
 def _files(folder: epath.Path) -> Iterator[epath.Path]:

@@ -5,7 +5,7 @@
 
 The first is there from the start. The second names the runs that training gave up because their
 loss or gradients were not finite any more: the step at which it was noticed, and the checkpoint
-before it, null where there is none.
+before it, null where there is none. Both have a checksum as their last key, `crc32`.
 """
 
 import dataclasses
@@ -16,6 +16,7 @@ from typing import Any
 from etils import epath
 
 from churn_jax.errors import UserError
+from churn_jax.storage.checksums import sealed, unsealed
 from churn_jax.storage.files import write_atomically
 
 
@@ -42,17 +43,14 @@ def read_config(workdir: epath.PathLike) -> dict[str, Any]:
     if not path.exists():
         raise UserError(f"{workdir}: no config.json; is it the --workdir of a training?")
     try:
-        values = json.loads(path.read_bytes())
+        return unsealed(json.loads(path.read_bytes()))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: damaged: {error}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: damaged: {type(values).__name__} instead of keys and values")
-    return values
 
 
 def write_config(workdir: epath.PathLike, values: Mapping[str, Any]) -> None:
-    """Writes config.json."""
-    write_atomically(_config(workdir), json.dumps(values, indent=2) + "\n")
+    """Writes config.json, with a checksum."""
+    write_atomically(_config(workdir), json.dumps(sealed(values), indent=2) + "\n")
 
 
 def read_failed_runs(workdir: epath.PathLike) -> dict[int, FailedRun]:
@@ -65,7 +63,7 @@ def read_failed_runs(workdir: epath.PathLike) -> dict[int, FailedRun]:
     if not path.exists():
         return {}
     try:
-        found = json.loads(path.read_bytes())
+        found = unsealed(json.loads(path.read_bytes()))
         return {
             int(run): FailedRun(int(entry["step"]), entry["last_good_checkpoint"])
             for run, entry in sorted(found.items(), key=lambda item: int(item[0]))
@@ -75,9 +73,9 @@ def read_failed_runs(workdir: epath.PathLike) -> dict[int, FailedRun]:
 
 
 def write_failed_runs(workdir: epath.PathLike, failed: Mapping[int, FailedRun]) -> None:
-    """Writes failed_runs.json, in the order given."""
+    """Writes failed_runs.json, in the order given, with a checksum."""
     listed = {str(run): dataclasses.asdict(entry) for run, entry in failed.items()}
-    write_atomically(_failed_runs(workdir), json.dumps(listed, indent=1) + "\n")
+    write_atomically(_failed_runs(workdir), json.dumps(sealed(listed), indent=1) + "\n")
 
 
 def _config(workdir: epath.PathLike) -> epath.Path:

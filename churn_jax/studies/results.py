@@ -19,6 +19,7 @@ from churn_jax.predictions import workdirs
 from churn_jax.predictions.run import Run
 from churn_jax.report.estimates import Group, Measures
 from churn_jax.report.report import FailedRun, Report
+from churn_jax.storage.checksums import unsealed
 from churn_jax.studies.design import Divergence, Histogram, Selection, Study, Sweep, Tradeoff
 from churn_jax.studies.planning import Plan
 from churn_jax.studies.study_report import (
@@ -168,8 +169,11 @@ def _without_pairs(measures: Measures) -> Measures:
 def _drift(plan: Plan) -> Drift:
     """How far a cell's runs are from its first over training."""
     path = plan.folder / "metrics.jsonl"
-    lines = map(json.loads, path.read_text().splitlines())
-    points = [line for line in lines if line["kind"] == "distance"]
+    try:
+        lines = [unsealed(json.loads(line)) for line in path.read_text().splitlines()]
+        points = [line for line in lines if line["kind"] == "distance"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: damaged: {error}") from None
     if not points:
         raise UserError(f"{path}: no distances; was the cell trained with config.log_distances?")
     steps = [point["step"] for point in points]

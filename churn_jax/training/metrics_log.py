@@ -1,7 +1,7 @@
 """The machine-readable log of a training: `metrics.jsonl` always, TensorBoard where installed.
 
-One JSON object a line: {"step", "epoch", "kind": "train" | "eval", name: [[per member] per run]}.
-What is not a finite number is null.
+One JSON object a line: {"step", "epoch", "kind": "train" | "eval", name: [[per member] per run],
+"crc32": checksum}. What is not a finite number is null.
 """
 
 import importlib.util
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from churn_jax.storage.checksums import sealed, unsealed
 from churn_jax.storage.files import Appender, write_atomically
 from churn_jax.system.console import is_first, say
 
@@ -58,7 +59,7 @@ class MetricsLog:
         """Writes one line: `metrics` are [run, member], [run], or scalars."""
         values = {name: _finite(np.asarray(value).tolist()) for name, value in metrics.items()}
         record = {"step": step, "epoch": epoch, "kind": kind, **values}
-        self._lines.append(json.dumps(record).encode() + b"\n")
+        self._lines.append(json.dumps(sealed(record)).encode() + b"\n")
         if self._tensorboard is not None:
             scalars = {f"{kind}/{name}": float(np.mean(value)) for name, value in metrics.items()}
             self._tensorboard.write_scalars(step, scalars)
@@ -83,7 +84,7 @@ def _whole_lines(path: epath.Path) -> list[tuple[int, bytes]]:
 
 def _step(line: bytes) -> int | None:
     try:
-        return int(json.loads(line)["step"])
+        return int(unsealed(json.loads(line))["step"])
     except (ValueError, TypeError, KeyError):
         return None
 

@@ -1,11 +1,11 @@
 """Commands that are killed, signalled or given nonsense while they work."""
 
 import functools
-import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from churn_jax.storage.workdir import FailedRun, read_failed_runs
 from churn_jax.system.interruption import CTRL_C
 from tests.faults import results, sabotage
 from tests.faults.lab import Lab, Outcome, Same, Start, parts, wait_for
@@ -109,8 +109,7 @@ def run_of_nan(lab: Lab, tries: int) -> Outcome:
             fine = command.wait() == 0
         else:
             fine = True
-        marked = json.loads((workdir / "failed_runs.json").read_text())
-        fine &= marked == {"1": {"step": 11, "last_good_checkpoint": 8}}
+        fine &= read_failed_runs(workdir) == {1: FailedRun(11, 8)}
         healthy = results.of_predictions(lab.whole)
         del healthy["predictions/00000024/run_001.safetensors"]
         outcome.add(fine, results.of_predictions(workdir) == healthy, command)

@@ -1,6 +1,7 @@
 """The prediction file: what is written is read back, and damage is said in one line."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import safetensors.numpy
 
 from churn_jax.errors import UserError
 from churn_jax.predictions import prediction_file
+from churn_jax.predictions.mapped_safetensors import read_tensors
+from churn_jax.predictions.readers import read
 
 PROVENANCE = {
     "group": "baseline",
@@ -75,7 +78,7 @@ def test_every_truncation_is_refused_in_one_line(tmp_path):
 
 
 def test_every_flipped_bit_is_refused_or_changes_nothing(tmp_path):
-    """A flip in the name of the checksum itself is the one that is not seen."""
+    """Flips in the old checksum and in the names of the two are the only ones that are not seen."""
     path = tmp_path / "a.safetensors"
     prediction_file.write(path, example())
     whole, content = prediction_file.read(path), path.read_bytes()
@@ -89,7 +92,40 @@ def test_every_flipped_bit_is_refused_or_changes_nothing(tmp_path):
         unseen += 1
         np.testing.assert_array_equal(found.log_probs, whole.log_probs)
         assert found.provenance == whole.provenance
-    assert unseen <= len("crc32")
+    assert unseen <= len("checksums") + len("crc32") + len("U8[4]") + 4
+
+
+@pytest.mark.parametrize("name", ["log_probs", "labels", "ids"])
+def test_the_damaged_array_is_named(name, tmp_path):
+    path = tmp_path / "a.safetensors"
+    prediction_file.write(path, example())
+    content = bytearray(path.read_bytes())
+    header_bytes = int.from_bytes(content[:8], "little")
+    begin, _ = json.loads(content[8 : 8 + header_bytes])[name]["data_offsets"]
+    content[8 + header_bytes + begin] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"damaged: {name} has other bytes"):
+        prediction_file.read(path)
+
+
+@pytest.mark.parametrize("keep_crc32", [True, False])
+def test_files_of_earlier_versions_are_read_with_a_note(keep_crc32, tmp_path):
+    path = tmp_path / "a.safetensors"
+    prediction_file.write(path, example())
+    assert prediction_file.read(path).note == ""
+    tensors, metadata = read_tensors(path)
+    kept = {name: np.array(t) for name, t in tensors.items() if keep_crc32 or name != "crc32"}
+    del metadata["checksums"]
+    safetensors.numpy.save_file(kept, path, metadata)
+    note = prediction_file.read(path).note
+    assert ("one checksum" if keep_crc32 else "without checksums") in note
+    (source,) = read(path)
+    assert source.notes == (note,)
+    if keep_crc32:
+        kept["labels"][0] ^= 1
+        safetensors.numpy.save_file(kept, path, metadata)
+        with pytest.raises(UserError, match="damaged"):
+            prediction_file.read(path)
 
 
 def test_missing_files_and_folders_are_refused(tmp_path):

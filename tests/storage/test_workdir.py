@@ -1,5 +1,7 @@
 """What a workdir says of its training: read where it is whole, refused in one line where not."""
 
+import json
+
 import pytest
 
 from churn_jax.errors import UserError
@@ -32,6 +34,37 @@ def test_a_damaged_file_is_named(tmp_path, content):
             read(tmp_path)
         assert str(refused.value).startswith(f"{tmp_path / name}: damaged: ")
         assert "\n" not in str(refused.value)
+
+
+def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path):
+    """A flip in the name of the checksum adds a key, and those are checked by others."""
+    values = {"runs": 3, "method": {"label": "ä", "beta": 0.25}, "seed": None}
+    workdir.write_config(tmp_path, values)
+    path = tmp_path / "config.json"
+    content = path.read_bytes()
+    for bit in range(8 * len(content)):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        try:
+            found = workdir.read_config(tmp_path)
+        except UserError:
+            continue
+        assert {key: value for key, value in found.items() if key in values} == values
+        assert len(found) - len(values) == (b'"crc32"' not in flipped)
+
+
+def test_other_values_than_were_written_are_refused_and_another_layout_is_not(tmp_path):
+    workdir.write_config(tmp_path, {"runs": 3, "seed": 0})
+    path = tmp_path / "config.json"
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps(found | {"seed": 1}))
+    with pytest.raises(UserError, match=r"config\.json: damaged: .*remove its 'crc32'"):
+        workdir.read_config(tmp_path)
+    path.write_text(json.dumps(dict(reversed(found.items())), indent=7))
+    assert workdir.read_config(tmp_path) == {"runs": 3, "seed": 0}
+    path.write_text('{"runs": 3}')  # of an earlier version
+    assert workdir.read_config(tmp_path) == {"runs": 3}
 
 
 @pytest.mark.parametrize("entry", ['{"x": {}}', '{"3": {}}', '{"3": {"step": "one"}}', '{"3": 5}'])

@@ -11,6 +11,7 @@ import pytest
 
 from churn_jax.errors import UserError
 from churn_jax.predictions import prediction_file
+from churn_jax.storage.workdir import FailedRun, read_failed_runs
 from churn_jax.training import checkpoints as checkpoint_lib
 from churn_jax.training import loop
 from churn_jax.training.checkpoints import Checkpoints, folder
@@ -94,8 +95,7 @@ def test_a_training_marks_the_run_and_leaves_it_out(failing, tmp_path, capsys):
     loop.train(make_config(**CONFIG), tmp_path)
     said = capsys.readouterr().err
     assert "run 1 failed: its loss or gradients were not finite at step 1" in said
-    marked = json.loads((tmp_path / "failed_runs.json").read_text())
-    assert marked == {"1": {"step": 1, "last_good_checkpoint": None}}
+    assert read_failed_runs(tmp_path) == {1: FailedRun(1, None)}
     files = sorted(path.name for path in prediction_file.step_dir(tmp_path, 8).iterdir())
     assert files == ["run_000.safetensors", "run_002.safetensors"]
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -120,7 +120,7 @@ def test_a_failure_survives_resuming(failing, tmp_path, capsys):
 def test_a_mark_of_what_did_not_fail_is_taken_back(tmp_path):
     (tmp_path / "failed_runs.json").write_text('{"1": {"step": 5, "last_good_checkpoint": 4}}')
     loop.train(make_config(), tmp_path)
-    assert json.loads((tmp_path / "failed_runs.json").read_text()) == {}
+    assert read_failed_runs(tmp_path) == {}
 
 
 @pytest.mark.parametrize("config", [{"on_failed_run": "stop"}, {"runs": 2}], ids=str)

@@ -16,6 +16,8 @@ from churn_jax.predictions.readers.source import Raw, refuse_bomb
 from churn_jax.predictions.readers.spill import Spill
 
 _LOCAL_HEADER_BYTES = 30
+_END_BYTES = 22
+_MANY = 0xFFFF  # the number is elsewhere
 _CHUNK = 1 << 20
 _DAMAGE = (
     ValueError,
@@ -56,6 +58,7 @@ def read_npz(path: epath.Path) -> Columns:
             entries = archive.infolist()
             if len({entry.filename for entry in entries}) != len(entries):
                 raise ValueError("a name is there twice")
+            _refuse_lost(path, archive, len(entries))
             arrays = {
                 entry.filename.removesuffix(".npy"): _member(path, archive, entry)
                 for entry in entries
@@ -65,6 +68,18 @@ def read_npz(path: epath.Path) -> Columns:
     except _DAMAGE as error:
         raise UserError(f"{path}: damaged .npz file: {error}") from None
     return Columns(str(path), tuple(arrays), arrays, table=False)
+
+
+def _refuse_lost(path: epath.Path, archive: zipfile.ZipFile, found: int) -> None:
+    """Raises ValueError if the archive's directory lists fewer members than its end says.
+
+    A wrong length in one entry of the directory hides those that follow.
+    """
+    with open(path, "rb") as stream:
+        stream.seek(-_END_BYTES - len(archive.comment), 2)
+        (count,) = struct.unpack("<H", stream.read(_END_BYTES)[10:12])
+    if count not in (found, _MANY):
+        raise ValueError(f"{found} members are listed, and {count} were written")
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:

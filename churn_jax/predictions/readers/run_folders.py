@@ -32,6 +32,7 @@ def from_predictions(name: str, run: Predictions) -> Raw:
         ids=run.ids,
         class_names=tuple(names) if names else None,
         group=run.provenance["group"],
+        roles=(run.note,) if run.note else (),
         provenance=run.provenance,
     )
 
