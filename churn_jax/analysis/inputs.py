@@ -80,8 +80,8 @@ def sources(name: str, runs: Any, options: ReadOptions) -> list[Source]:
 def _columns_of(name: str, frame: Any) -> dict[str, np.ndarray]:
     """The columns of a data frame by name: of pandas, polars, pyarrow, or anything like them.
 
-    The index of a pandas frame counts as a column unless it only counts the rows, as a file that
-    the frame was written to would have it.
+    The index of a pandas frame is a column too, as in a file that the frame was written to: it
+    joins the rows of frames of which one was shuffled.
     """
     names = [str(column) for column in getattr(frame, "column_names", frame.columns)]
     if twice := next((column for column in names if names.count(column) > 1), None):
@@ -97,7 +97,7 @@ def _columns_of(name: str, frame: Any) -> dict[str, np.ndarray]:
 def _index_of(frame: Any, names: Collection[str]) -> dict[str, np.ndarray]:
     """The levels of a pandas frame's index, under the names that its files would give them."""
     index: Any = getattr(frame, "index", None)
-    if not hasattr(index, "get_level_values") or type(index).__name__ == "RangeIndex":
+    if not hasattr(index, "get_level_values"):
         return {}
     found = {}
     for level, title in enumerate(index.names):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from churn_jax.errors import UserError
-from churn_jax.predictions.readers.names import TEXT
+from churn_jax.predictions.readers.names import TEXT, is_count
 from churn_jax.predictions.readers.source import Source
 
 
@@ -104,10 +104,12 @@ def _keys(files: Sequence[Source]) -> tuple[list[np.ndarray | None] | None, list
         return None, by_position
     if all(set(key.tolist()) == set(known[0].tolist()) for key in known):
         return keys, _said(indexed, "joins the rows")
-    odd = next((file for file in indexed if not _counts(file.index)), None)
+    odd = next(
+        (file for file in indexed if file.index is not None and not is_count(file.index)), None
+    )
     if odd is not None:
         raise UserError(
-            f"{odd.name}: the names of its rows are others than those of another file, so it can't "
+            f"{odd}: the names of its rows are others than those of another file, so it can't "
             "be told which row is which example; say which column has the ids by --id"
         )
     return None, by_position
@@ -120,16 +122,6 @@ def _said(indexed: Sequence[Source], what: str) -> list[str]:
     if not indexed:
         return []
     return [f"{', '.join(file.name for file in indexed)}: the index column {what}."]
-
-
-def _counts(index: np.ndarray | None) -> bool:
-    """Whether row names are whole numbers that rise by one."""
-    assert index is not None
-    try:
-        numbers = np.array([int(name) for name in index.tolist()])
-    except ValueError:
-        return False
-    return bool(np.all(np.diff(numbers) == 1))
 
 
 def _refuse_without(files: Sequence[Source], keys: Sequence[np.ndarray | None]) -> None:

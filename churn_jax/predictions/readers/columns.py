@@ -89,13 +89,14 @@ def _of_objects(array: np.ndarray) -> np.ndarray:
     """A data frame's column of lists as [example, class], of numbers as numbers, else as it is."""
     if array.dtype.kind != "O" or array.ndim != 1:
         return array
-    if (found := _numbers(array.tolist())) is not None:
+    cells = array.tolist()
+    if (found := _numbers(cells)) is not None:
         return found
-    if not all(isinstance(cell, list | tuple | np.ndarray) for cell in array.tolist()):
+    if any(isinstance(cell, str) or not hasattr(cell, "__len__") for cell in cells):
         return array
-    if len({len(cell) for cell in array.tolist()}) != 1:
+    if len({len(cell) for cell in cells}) != 1:
         return array
-    return np.array([np.asarray(cell, np.float64) for cell in array.tolist()])
+    return np.array([np.asarray(cell, np.float64) for cell in cells])
 
 
 def _numbers(cells: Sequence[Any]) -> np.ndarray | None:

@@ -14,7 +14,7 @@ from churn_jax.predictions.readers.class_columns import (
     refuse_column,
 )
 from churn_jax.predictions.readers.columns import Columns
-from churn_jax.predictions.readers.names import MISSING, as_numbers, class_name
+from churn_jax.predictions.readers.names import MISSING, as_numbers, class_name, id_texts, is_count
 from churn_jax.predictions.readers.roles import (
     PREDICTION_NAMES,
     VALUE_NAMES,
@@ -30,7 +30,7 @@ def texts_of(
 ) -> set[str]:
     """Which columns of a table are texts, whatever their cells look like."""
     roles = assign(name, columns, _asked(options, only_labels, columns), table=True)
-    found = {roles.id, roles.label, roles.prediction, roles.values, roles.index}
+    found = {roles.id, roles.label, roles.prediction, roles.values, *roles.indexes}
     return {column for column in found if column is not None}
 
 
@@ -49,7 +49,7 @@ def interpret(found: Columns, options: ReadOptions, only_labels: bool = False) -
     roles = assign(found.name, found.order, options, found.table)
     labels = None if roles.label is None else found[roles.label]
     ids = None if roles.id is None else found[roles.id]
-    index = None if roles.index is None else found[roles.index]
+    index = _index(found, roles)
     raw = Raw(found.name, None, labels=labels, ids=ids, index=index, table=found.table)
     named = {"ids": roles.id, "labels": roles.label}
     said = [f"{what} from {of!r}" for what, of in named.items() if of is not None]
@@ -97,6 +97,24 @@ def interpret(found: Columns, options: ReadOptions, only_labels: bool = False) -
         class_names=names,
         roles=(*said, *found.notes),
     )
+
+
+def _index(found: Columns, roles: Roles) -> np.ndarray | None:
+    """The names of the rows; a mere count only where there is nothing else.
+
+    A frame that was shuffled and saved with a new index has both.
+    """
+    names = {}
+    for column in roles.indexes:
+        try:
+            names[column] = id_texts(found[column])
+        except ValueError:
+            continue  # fractions name no rows
+    told = [column for column in names if not is_count(names[column])]
+    if len(told) > 1:
+        shown = " and ".join(map(repr, told))
+        raise UserError(f"{found.name}: has the row names {shown}; say which are the ids by --id=")
+    return next((names[column] for column in (*told, *names)), None)
 
 
 def _asked(options: ReadOptions, only_labels: bool, columns: Sequence[str]) -> ReadOptions:

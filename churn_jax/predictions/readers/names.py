@@ -168,6 +168,15 @@ def as_numbers(values: np.ndarray) -> np.ndarray | None:
     return None if whole.all() else numbers
 
 
+def is_count(ids: np.ndarray) -> bool:
+    """Whether ids [example] of text are whole numbers that rise by one."""
+    try:
+        numbers = np.array([int(name) for name in ids.tolist()])
+    except ValueError:
+        return False
+    return bool(np.all(np.diff(numbers) == 1))
+
+
 def id_texts(ids: np.ndarray) -> np.ndarray:
     """Example ids as texts, [example]; "" where one is missing.
 

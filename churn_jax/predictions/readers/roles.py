@@ -45,14 +45,17 @@ _SOME_ID = re.compile(r".*(_ids?|[a-z0-9]I[dD]s?)$")
 
 @dataclasses.dataclass(frozen=True)
 class Roles:
-    """The names of columns by what they hold; None where there is none of the kind."""
+    """The names of columns by what they hold; None where there is none of the kind.
+
+    `indexes` are called as the names of rows are, and `rest` as nothing that is known.
+    """
 
     id: str | None
     label: str | None
     prediction: str | None
     values: str | None
     class_names: str | None
-    index: str | None
+    indexes: tuple[str, ...]
     rest: tuple[str, ...]
 
 
@@ -84,14 +87,10 @@ def assign(name: str, columns: Sequence[str], options: ReadOptions, table: bool)
     values = one_of(VALUE_NAMES, "columns", None)
     ids = find_ids(name, free if options.id is None else columns, options.id)
     class_names = None if table else one_of(CLASS_NAMES, "", None)
-    indexes = [column for column in free if table and is_index(column)]
-    if len(indexes) > 1:
-        shown = " and ".join(map(repr, indexes))
-        raise UserError(f"{name}: has the row names {shown}; say which are the ids by --id=")
-    index = indexes[0] if indexes else None
-    used = (ids, label, prediction, values, class_names, index)
+    indexes = tuple(column for column in free if table and is_index(column))
+    used = (ids, label, prediction, values, class_names, *indexes)
     rest = tuple(column for column in columns if column not in used)
-    return Roles(ids, label, prediction, values, class_names, index, rest)
+    return Roles(ids, label, prediction, values, class_names, indexes, rest)
 
 
 def find_ids(name: str, columns: Sequence[str], given: str | None = None) -> str | None:
