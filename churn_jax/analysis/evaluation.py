@@ -60,6 +60,7 @@ def evaluate(
             f"{group.name} {run.provenance['run']}" for group in groups for run in group.runs
         ],
         origins=[run.provenance for run in runs],
+        notes=[f"Prediction files {note}." for note in sorted({run.note for run in runs} - {""})],
         failed=failed,
         trainings=[
             Training(group.config_hash, group.step, _intra_pair_churn(group)) for group in groups
