@@ -31,7 +31,7 @@ from churn_jax import report as reports
 from churn_jax.analysis.blocks import EVERYTHING
 from churn_jax.analysis.comparison import Comparison, compare
 from churn_jax.analysis.inputs import file_names
-from churn_jax.errors import UserError, printable
+from churn_jax.errors import UsageError, UserError, printable
 from churn_jax.predictions.readers.source import KINDS
 from churn_jax.report import Timing
 from churn_jax.storage.files import out_folder
@@ -75,11 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _leave_no_verdict(
     out: epath.Path, asked: argparse.Namespace, error: Exception, timing: Timing
 ) -> None:
-    """What a comparison that broke leaves: nothing, or of a gate what tells a CI why."""
+    """What a comparison that broke leaves: nothing, or of a gate what tells a CI why.
+
+    A command line that is wrong in itself makes no new folder.
+    """
+    conditions = [text for text in (asked.fail_if, asked.pass_if) if text is not None]
     with contextlib.suppress(UserError):  # that the disk is full has been said
         reports.clear(out)
-        conditions = [text for text in (asked.fail_if, asked.pass_if) if text is not None]
-        if conditions:
+        if conditions and (out.exists() or not isinstance(error, UsageError)):
             reports.write_broken(out, conditions, error, timing)
 
 

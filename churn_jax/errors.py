@@ -29,6 +29,10 @@ class UserError(ValueError):
         super().__init__(printable(" ".join(message.split())))
 
 
+class UsageError(UserError):
+    """What is wrong is the command line itself, its options and conditions, and no file."""
+
+
 def suggest(name: str, choices: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for the nearest of `choices`, or ` (one of: …)` if none is near."""
     choices = sorted(choices)

@@ -32,8 +32,7 @@ def test_the_command_exits_0_1_or_2(tmp_path, capsys):
     assert len(suite.findall("testcase/failure")) == 1
     assert run([*files, "--fail_if=chrn>0.001", f"--out={tmp_path / 'c'}"]) == 2
     assert "did you mean 'churn'" in capsys.readouterr().err
-    # Nothing but what tells a CI that there is no verdict.
-    assert [path.name for path in (tmp_path / "c").iterdir()] == ["junit.xml"]
+    assert not (tmp_path / "c").exists()
     assert run(files) == 0
     assert "Going from old to new changes" in capsys.readouterr().out
 
@@ -93,11 +92,11 @@ def test_pass_if_beside_fail_if(pair, capsys):
     [
         ("damaged.npz", [], "UserError", "damaged"),
         ("nowhere.npz", [], "UserError", "no such file"),
-        ("new.npz", ["--no_such_option=1"], "UserError", "no_such_option"),
-        ("new.npz", ["--fail_if=nfr>1%"], "UserError", "--fail_if is there twice"),
+        ("new.npz", ["--no_such_option=1"], "UsageError", "no_such_option"),
+        ("new.npz", ["--fail_if=nfr>1%"], "UsageError", "--fail_if is there twice"),
         ("new.npz", ["--labels=nowhere.npy"], "UserError", "no such file"),
         ("new.npz", ["--slices=nowhere.csv"], "UserError", "nowhere.csv"),
-        ("new.npz", ["--pass_if=chrun<5%"], "UserError", "did you mean 'churn'"),
+        ("new.npz", ["--pass_if=chrun<5%"], "UsageError", "did you mean 'churn'"),
     ],
 )
 def test_no_verdict_outlives_its_run(pair, second, options, kind, fault):
@@ -110,6 +109,11 @@ def test_no_verdict_outlives_its_run(pair, second, options, kind, fault):
     error = ElementTree.parse(pair / "out/junit.xml").find("testcase/error")
     assert error.get("type") == kind
     assert fault in error.text
+
+
+def test_broken_input_is_told_to_a_ci_that_has_no_folder_yet(pair):
+    assert run([pair / "old.npz", pair / "damaged.npz", "--fail_if=churn>9%", f"--out={pair}/new"])
+    assert junit(pair / "new") == {"tests": 1, "failures": 0, "errors": 1, "skipped": 0}
 
 
 def test_a_bug_is_no_verdict_either(pair, monkeypatch):

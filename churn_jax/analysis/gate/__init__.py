@@ -21,7 +21,7 @@ from churn_jax.analysis.gate.claims import Claim
 from churn_jax.analysis.gate.evaluation import Evaluation, evaluate, outcome
 from churn_jax.analysis.gate.expressions import Slice
 from churn_jax.analysis.samples import Samples
-from churn_jax.errors import UserError, suggest
+from churn_jax.errors import UsageError, suggest
 from churn_jax.report.gate import Outcome, Verdict
 
 __all__ = ["check"]
@@ -48,7 +48,7 @@ def check(
       no_result: why nothing may pass, or None.
 
     Raises:
-      UserError: a condition cannot be read, or names what is not measured.
+      UsageError: a condition cannot be read, or names what is not measured.
     """
     checks = [
         _Check(claim, samples, parts or {}, confident, no_result)
@@ -153,15 +153,15 @@ class _Check:
         option = self.claim.condition.option
         if part.by is not None and part.by not in self.parts:
             ways = suggest(part.by, self.parts) if self.parts else "; give --slices"
-            raise UserError(f"{option}: there are no slices by {part.by!r}{ways}")
+            raise UsageError(f"{option}: there are no slices by {part.by!r}{ways}")
         if not self.parts:
-            raise UserError(f"{option}: there are no slices: give --slices, or labels")
+            raise UsageError(f"{option}: there are no slices: give --slices, or labels")
         for by in self.parts if part.by is None else (part.by,):
             names_ = self.parts[by]
             known = [str(name) for name in np.unique(names_) if name]
             if part.name is not None and part.name not in known:
                 near = suggest(part.name, known)
-                raise UserError(f"{option}: no example is in the slice {by}={part.name}{near}")
+                raise UsageError(f"{option}: no example is in the slice {by}={part.name}{near}")
             for name in known if part.every else (part.name,):
                 yield f"{by}={name}", names_ == name
 

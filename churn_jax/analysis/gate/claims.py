@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from churn_jax.analysis.gate import expressions
 from churn_jax.analysis.gate.expressions import Condition, Reference, Slice, Sum
 from churn_jax.analysis.gate.names import Measure
-from churn_jax.errors import UserError
+from churn_jax.errors import UsageError
 
 Resolve = Callable[[str], Measure]
 _LEAST_EXAMPLES = 10  # no claim is decided on fewer
@@ -84,12 +84,12 @@ def claim(condition: Condition, must_be_shown: bool, resolve: Resolve) -> Claim:
     """The claim that a condition makes.
 
     Raises:
-      UserError: a name means nothing or two things, or no values could make it true or false.
+      UsageError: a name means nothing or two things, or no values could make it true or false.
     """
     found = _claim(condition, must_be_shown, resolve)
     _refuse_percent_of_nats(found)
     if impossible(found):
-        raise UserError(
+        raise UsageError(
             f"{condition.option}: {condition.text!r} is {impossible(found)} whatever the files "
             f"hold: {_ranges(found)}{_in_percent(found, resolve)}"
         )
@@ -119,7 +119,7 @@ def least_examples(claim: Claim) -> int:
 def _claim(condition: Condition, must_be_shown: bool, resolve: Resolve) -> Claim:
     references = [reference for _, reference in (*condition.left.terms, *condition.right.terms)]
     if not references:
-        raise UserError(f"{condition.option}: {condition.text!r} names no measure")
+        raise UsageError(f"{condition.option}: {condition.text!r} names no measure")
     left = _side(condition.left, condition.left_text, resolve)
     right = _side(condition.right, condition.right_text, resolve)
     subject, limit, greater = left, right, condition.greater
@@ -143,7 +143,7 @@ def _side(found: Sum, text: str, resolve: Resolve) -> Side:
 def _one_part(condition: Condition, references: Iterable[Reference]) -> Slice | None:
     parts = {reference.part for reference in references}
     if len(parts) > 1:
-        raise UserError(
+        raise UsageError(
             f"{condition.option}: {condition.text!r} compares different examples: write the same "
             "slice behind each of its measures"
         )
@@ -156,7 +156,7 @@ def _refuse_percent_of_nats(claim: Claim) -> None:
         return
     for _, measure in (*claim.subject.terms, *claim.limit.terms):
         if measure.definition.nats:
-            raise UserError(
+            raise UsageError(
                 f"{condition.option}: {condition.text!r}: {measure.definition.title} is in nats, "
                 "not in percent: write the limit as a number; 5 % more is *1.05"
             )
@@ -193,6 +193,6 @@ def _in_percent(claim: Claim, resolve: Resolve) -> str:
         (condition,) = expressions.parse(meant, claim.condition.option)
         other = _claim(condition, claim.must_be_shown, resolve)
         _refuse_percent_of_nats(other)
-    except UserError:
+    except UsageError:
         return ""
     return "" if impossible(other) else f" (did you mean {meant!r}, which is {numbers[0]}?)"

@@ -15,7 +15,7 @@ import math
 import re
 from typing import NoReturn
 
-from churn_jax.errors import UserError
+from churn_jax.errors import UsageError
 
 _DEEPEST = 50
 _TOKEN = re.compile(
@@ -92,11 +92,11 @@ def parse(text: str, option: str) -> list[Condition]:
     """The conditions in `text`.
 
     Raises:
-      UserError: it cannot be read; the message names `option`.
+      UsageError: it cannot be read; the message names `option`.
     """
     conditions = _Parser(text, option).conditions()
     if not conditions:
-        raise UserError(f"{option} is empty: give conditions such as 'churn>5%, nfr>1%'")
+        raise UsageError(f"{option} is empty: give conditions such as 'churn>5%, nfr>1%'")
     return conditions
 
 
@@ -253,7 +253,7 @@ class _Parser:
     def _refuse(self, why: str, verb: str = "") -> NoReturn:
         shown = self._here()
         shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-        raise UserError(f"{self._option}: {verb}{' ' * bool(verb)}{shown!r} {why}")
+        raise UsageError(f"{self._option}: {verb}{' ' * bool(verb)}{shown!r} {why}")
 
 
 def _unquoted(text: str) -> str:

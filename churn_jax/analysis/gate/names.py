@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from churn_jax.analysis.intervals import Sample
 from churn_jax.analysis.samples import Samples
-from churn_jax.errors import UserError, suggest
+from churn_jax.errors import UsageError, suggest
 from churn_jax.metrics.definitions import DEFINITIONS, Definition, definition
 
 ALIASES = {
@@ -61,15 +61,15 @@ def resolve(name: str, samples: Samples, option: str) -> Measure:
     """What `churn`, `churn_old`, `ece_GROUP`, … means among the samples.
 
     Raises:
-      UserError: it is not measured, or could be two things, or needs more groups or runs.
+      UsageError: it is not measured, or could be two things, or needs more groups or runs.
     """
     found = list(dict.fromkeys(_readings(name, samples)))
     if not found:
         why = _why_unknown(name, samples) or suggest(name, _all_names(samples))
-        raise UserError(f"{option}: {name!r} is not measured{why}")
+        raise UsageError(f"{option}: {name!r} is not measured{why}")
     if len(found) > 1:
         meanings = " and ".join(_meaning(measure, samples) for measure in found[:2])
-        raise UserError(f"{option}: {name!r} means two things, {meanings}: {_way_out(name, found)}")
+        raise UsageError(f"{option}: {name!r} means two things, {meanings}: {_way_out(name, found)}")
     (measure,) = found
     if measure.group is None:
         measure = _of_all(name, measure.key, samples, option)
@@ -113,10 +113,10 @@ def _of_all(name: str, key: str, samples: Samples, option: str) -> Measure:
         _check_own(name, measure, samples, option)
         return measure
     if key in samples.run_measures:
-        raise UserError(f"{option}: say whose {name}: {name}_old or {name}_new")
+        raise UsageError(f"{option}: say whose {name}: {name}_old or {name}_new")
     first, last = 0, len(samples.names) - 1
     if key == "excess_churn" and min(len(samples.members(g)) for g in (first, last)) < 2:
-        raise UserError(f"{option}: excess_churn needs two runs of each group")
+        raise UsageError(f"{option}: excess_churn needs two runs of each group")
     if key in samples.change_measures or key in _DIRECTED:
         _refuse_reversed(name, samples, option)
     return Measure(key, None)
@@ -126,7 +126,7 @@ def _refuse_reversed(name: str, samples: Samples, option: str) -> None:
     lower = [str(group).lower() for group in samples.names]
     if lower[0] == "new" or lower[-1] == "old":
         first, last = samples.names[0], samples.names[-1]
-        raise UserError(
+        raise UsageError(
             f"{option}: {name} is of the change from the first group, {first!r}, to the last, "
             f"{last!r}: give old first and new last"
         )
@@ -137,9 +137,9 @@ def _check_own(name: str, measure: Measure, samples: Samples, option: str) -> No
     if key in samples.run_measures:
         return
     if key not in samples.pair_measures:
-        raise UserError(f"{option}: {name}: {key} is of a change between two groups")
+        raise UsageError(f"{option}: {name}: {key} is of a change between two groups")
     if len(samples.members(group)) < 2:
-        raise UserError(f"{option}: {name}: {samples.names[group]} has one run, so no {key} within")
+        raise UsageError(f"{option}: {name}: {samples.names[group]} has one run, so no {key} within")
 
 
 def _meaning(measure: Measure, samples: Samples) -> str:
