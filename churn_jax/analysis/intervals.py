@@ -289,7 +289,7 @@ def _ends(mean: float, arm: float, low: float, high: float, unseen: float) -> tu
         return _ends_above_zero(mean, arm)
     rate = min(max((mean - low) / (high - low), 0.0), 1.0)
     if unseen:
-        ends = [max(rate - unseen, 0.0), min(rate + unseen, 1.0)]
+        ends = [rate - unseen * rate, rate + unseen * (1 - rate)]
     elif 0 < rate < 1:
         logit, arm = special.logit(rate), arm / ((high - low) * rate * (1 - rate))
         ends = special.expit([logit - arm, logit + arm]).tolist()

@@ -6,7 +6,7 @@ import math
 from churn_jax.analysis import intervals
 from churn_jax.analysis.gate.claims import Claim, Side, least_examples
 from churn_jax.analysis.gate.names import Measure
-from churn_jax.analysis.intervals import EXAMPLES_ONLY, Sample
+from churn_jax.analysis.intervals import EXAMPLES_ONLY, Interval, Sample
 from churn_jax.analysis.samples import Samples, interval_of
 from churn_jax.report.gate import Outcome
 
@@ -22,6 +22,7 @@ class Evaluation:
       covers: what the interval allows for, as in `intervals.Interval`.
       num_examples: that it is of.
       sample: of the margin without its constant, or None where a mean is not finite.
+      unknown: why there is no interval, where there is none.
     """
 
     subject: float
@@ -32,6 +33,7 @@ class Evaluation:
     covers: str
     num_examples: int
     sample: Sample | None
+    unknown: str | None = None
 
     @property
     def certain(self) -> bool:
@@ -46,13 +48,13 @@ def evaluate(claim: Claim, samples: Samples) -> Evaluation:
     subject, limit = _value(claim.subject, means), _value(claim.limit, means)
     terms, constant = claim.margin
     margin = sum(factor * means[measure] for factor, measure in terms) + constant
-    sample, low, high, covers = None, margin, margin, EXAMPLES_ONLY
-    if all(map(math.isfinite, means.values())):
-        sample, low, high, covers = _interval(claim, found)
-    elif not math.isinf(margin):
-        low, high = math.nan, math.nan
     count = samples.measured.predictions.shape[1]
-    return Evaluation(subject, limit, margin, low, high, covers, count, sample)
+    if not terms or not all(map(math.isfinite, means.values())):
+        # A measure against itself, or an infinite loss: as sure as can be, or no number.
+        return Evaluation(subject, limit, margin, margin, margin, EXAMPLES_ONLY, count, None)
+    sample, own, ends = _interval(claim, found)
+    low, high = _inside(claim, ends)
+    return Evaluation(subject, limit, margin, low, high, own.covers, count, sample, own.unknown)
 
 
 def outcome(
@@ -66,12 +68,15 @@ def outcome(
     """
     if math.isnan(found.margin):
         return "undecided", "it is not a number"
+    over = found.margin < 0
+    if found.unknown and (claim.must_be_shown or confident) and over != claim.must_be_shown:
+        return "undecided", f"its interval is not known: {found.unknown}"
     if claim.must_be_shown:
-        if math.isnan(found.low) and found.margin > 0:
-            return "undecided", "too few examples for an interval"
         broken = not found.low > 0
+    elif confident:
+        broken = found.high < 0
     else:
-        broken = found.high < 0 if confident else found.margin < 0
+        broken = over
     if broken:
         return "failed", ""
     if no_result:
@@ -87,23 +92,21 @@ def _value(side: Side, means: dict[Measure, float]) -> float:
 
 def _interval(
     claim: Claim, found: dict[Measure, Sample]
-) -> tuple[Sample | None, float, float, str]:
-    """(the margin's sample without the constant, the margin's interval, what it covers)."""
+) -> tuple[Sample, Interval, tuple[float, float]]:
+    """(the margin's sample without the constant, that one's interval, the ends of the margin's)."""
     terms, constant = claim.margin
-    if not terms:  # a measure against itself
-        return None, constant, constant, EXAMPLES_ONLY
     sample = sum_of([found[measure] * factor for factor, measure in terms])
     if len(terms) == 1:
         ((factor, measure),) = terms
         own = interval_of(measure.key, found[measure])
-        ends = sorted(constant + factor * end for end in own.ci95)
-        return sample, *_inside(claim, ends[0], ends[1]), own.covers
+        ends = sorted((constant + factor * own.low, constant + factor * own.high))
+        return sample, own, (ends[0], ends[1])
     least, most = (end - constant for end in claim.range)
     bounded = math.isfinite(least) and math.isfinite(most)
     own = intervals.interval(sample, least, most) if bounded else intervals.interval(sample)
     unseen = _unseen(claim, sample)
     low, high = min(own.low, own.mean - unseen), max(own.high, own.mean + unseen)
-    return sample, *_inside(claim, constant + low, constant + high), own.covers
+    return sample, own, (constant + low, constant + high)
 
 
 def sum_of(samples: list[Sample]) -> Sample:
@@ -124,9 +127,9 @@ def _unseen(claim: Claim, sample: Sample) -> float:
     return 1 - 0.025 ** (1 / len(sample.examples))
 
 
-def _inside(claim: Claim, low: float, high: float) -> tuple[float, float]:
+def _inside(claim: Claim, ends: tuple[float, float]) -> tuple[float, float]:
     """The interval within the margin's possible range."""
-    least, most = claim.range
+    (low, high), (least, most) = ends, claim.range
     if math.isnan(low) or math.isnan(high):
         return math.nan, math.nan
     return min(max(low, least), most), max(min(high, most), least)

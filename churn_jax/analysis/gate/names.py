@@ -69,7 +69,9 @@ def resolve(name: str, samples: Samples, option: str) -> Measure:
         raise UsageError(f"{option}: {name!r} is not measured{why}")
     if len(found) > 1:
         meanings = " and ".join(_meaning(measure, samples) for measure in found[:2])
-        raise UsageError(f"{option}: {name!r} means two things, {meanings}: {_way_out(name, found)}")
+        raise UsageError(
+            f"{option}: {name!r} means two things, {meanings}: {_way_out(name, found)}"
+        )
     (measure,) = found
     if measure.group is None:
         measure = _of_all(name, measure.key, samples, option)
@@ -139,7 +141,9 @@ def _check_own(name: str, measure: Measure, samples: Samples, option: str) -> No
     if key not in samples.pair_measures:
         raise UsageError(f"{option}: {name}: {key} is of a change between two groups")
     if len(samples.members(group)) < 2:
-        raise UsageError(f"{option}: {name}: {samples.names[group]} has one run, so no {key} within")
+        raise UsageError(
+            f"{option}: {name}: {samples.names[group]} has one run, so no {key} within"
+        )
 
 
 def _meaning(measure: Measure, samples: Samples) -> str:

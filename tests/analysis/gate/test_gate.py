@@ -270,6 +270,18 @@ def test_too_few_examples_decide_nothing(n, condition, expected):
     assert outcome(gate.check(flipping(n, 0), condition)) == expected
 
 
+def test_what_has_no_interval_shows_nothing(pair):
+    """ECE as other tools give it is biased, and has none."""
+    (plain,) = gate.check(pair, "ece_plain_new>0.1%")
+    assert plain.failed
+    (found,) = gate.check(pair, "ece_plain_new>0.1%", confident=True)
+    assert found.outcome == "undecided"
+    assert "its interval is not known: it holds what noise adds" in found.sentence
+    assert outcome(gate.check(pair, pass_if="ece_plain_new<99%")) == "undecided"
+    assert outcome(gate.check(pair, pass_if="ece_plain_new<0.1%")) == "failed"
+    assert outcome(gate.check(pair, "ece_plain_new>99%", confident=True)) == "passed"
+
+
 def test_too_few_examples_still_fail():
     assert outcome(gate.check(flipping(60, 2), "nfr>1%")) == "failed"
 
