@@ -124,7 +124,8 @@ def _churn_jax(files, labels):
     from churn_jax.predictions.alignment import align
     from churn_jax.predictions.readers import read, read_labels
 
-    pair_distances.choose(1 << 60)(np.zeros((2, 1, 2), np.float32))  # starts the compiler
+    both = slice(0, 2)
+    pair_distances.choose(1 << 60)(np.zeros((2, 1, 2), np.float32), both, both)  # starts it
 
     def run():
         sources = [source for file in files for source in read(file)]
