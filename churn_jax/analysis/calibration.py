@@ -19,8 +19,9 @@ path takes for granted is that the bins' true gaps are spread as the observed on
 """
 
 import dataclasses
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy import special
@@ -38,7 +39,10 @@ from churn_jax.metrics import bin_indices
 from churn_jax.metrics.calibration import NUM_BINS
 
 _DRAWS = 256
+_DRAWS_OF_FEW = 64
 _CHUNK = 4096  # examples whose signs are in memory at once
+_FEW = 512  # examples of a slice: there are hundreds, and their own number decides the interval
+_AT_ONCE = 1 << 20  # numbers of some steps of the path
 _STEPS = np.concatenate([np.linspace(0, 1.2, 13), [1.4, 1.7, 2, 2.5, 3, 4, 6, 10, 20, 50]])
 _FINE_BINS = 3 * NUM_BINS  # at whose ends the Kolmogorov–Smirnov error looks
 
@@ -145,17 +149,36 @@ def _gaps_and_noise(
     values = correct - tops
     gaps = np.stack([np.bincount(b, v, found.num_bins) for b, v in zip(bins, values, strict=True)])
     gaps = gaps / num_examples
-    noise = np.zeros((num_runs, _DRAWS, found.num_bins))
+    draws = _DRAWS if num_examples > _FEW else _DRAWS_OF_FEW
+    noise = np.zeros((num_runs, draws, found.num_bins))
+    for part, signs in _signs(num_examples):
+        totals = signs.sum(1)[:, None]
+        for run in range(num_runs):
+            spread = np.zeros((signs.shape[1], found.num_bins), np.float32)
+            spread[np.arange(len(spread)), bins[run, part]] = values[run, part]
+            noise[run] += signs @ spread - totals * gaps[run]
+    return gaps, noise / num_examples
+
+
+def _signs(num_examples: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Random signs of some examples at a time, [draw, example]; always the same."""
+    if num_examples <= _FEW:
+        yield slice(None), _signs_of_few(num_examples)
+        return
     rng = np.random.default_rng(0)
     for start in range(0, num_examples, _CHUNK):
         part = slice(start, min(start + _CHUNK, num_examples))
-        count = part.stop - start
-        signs = 2 * rng.integers(0, 2, (_DRAWS, count), np.int8).astype(np.float32) - 1
-        for run in range(num_runs):
-            spread = np.tile(-gaps[run].astype(np.float32), (count, 1))
-            spread[np.arange(count), bins[run, part]] += values[run, part]
-            noise[run] += signs @ spread
-    return gaps, noise / num_examples
+        yield part, _draw_signs(rng, _DRAWS, part.stop - part.start)
+
+
+@functools.lru_cache(32)
+def _signs_of_few(num_examples: int) -> np.ndarray:
+    """Kept, as slices by the hundred have as many examples as others."""
+    return _draw_signs(np.random.default_rng(0), _DRAWS_OF_FEW, num_examples)
+
+
+def _draw_signs(rng: np.random.Generator, draws: int, count: int) -> np.ndarray:
+    return 2 * rng.integers(0, 2, (draws, count), np.int8).astype(np.float32) - 1
 
 
 def _along_the_path(
@@ -166,15 +189,19 @@ def _along_the_path(
     The plain error is the mean over the runs. Its variance within runs is the part in which the
     noise of one run differs from that of another.
     """
-    means, deviations, within = [], [], []
-    for step in _STEPS:
-        shown = found.error(step * gaps[:, None] + noise)
-        means.append(shown.mean())
-        deviations.append(shown.mean(0).std(ddof=1))
-        by_noise = shown - shown.mean(1, keepdims=True)
-        within.append(by_noise.var(0, ddof=1).mean() if len(shown) > 1 else 0.0)
+    gaps, noise = gaps.astype(np.float32), noise.astype(np.float32)
+    at_once = max(1, _AT_ONCE // noise.size)
+    parts = []
+    for start in range(0, len(_STEPS), at_once):
+        steps = _STEPS[start : start + at_once, None, None, None].astype(np.float32)
+        shown = found.error(steps * gaps[:, None] + noise).astype(np.float64)  # [step, run, draw]
+        within = np.zeros(len(steps))
+        if len(gaps) > 1:
+            within = (shown - shown.mean(2, keepdims=True)).var(1, ddof=1).mean(1)
+        parts.append((shown.mean((1, 2)), shown.mean(1).std(1, ddof=1), within))
+    means, deviations, within = map(np.concatenate, zip(*parts, strict=True))
     least = deviations[int(np.argmin(np.abs(_STEPS - 1)))]
-    return np.maximum.accumulate(means), np.maximum(deviations, least), np.array(within)
+    return np.maximum.accumulate(means), np.maximum(deviations, least), within
 
 
 def _as_wide_as(known: Interval, plain: Sample) -> Sample:
