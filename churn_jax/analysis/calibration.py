@@ -55,12 +55,14 @@ class CalibrationError:
       bins: the bin of each top probability, [example] of integers.
       num_bins: how many there are.
       error: the plain calibration error from the bins' gaps, [..., bin] → [...].
+      gradient: how it changes with each gap, [..., bin] → [..., bin].
       values: values of the examples whose mean is the plain error, from (top, correct).
     """
 
     bins: Callable[[np.ndarray], np.ndarray]
     num_bins: int
     error: Callable[[np.ndarray], np.ndarray]
+    gradient: Callable[[np.ndarray], np.ndarray]
     values: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -72,15 +74,26 @@ def _largest_sum(gaps: np.ndarray) -> np.ndarray:
     return np.abs(np.cumsum(gaps, -1)).max(-1)
 
 
+def _counted(gaps: np.ndarray) -> np.ndarray:
+    """The sign of the largest sum, in the bins up to it."""
+    sums = np.cumsum(gaps, -1)
+    largest = np.abs(sums).argmax(-1)[..., None]
+    sign = np.sign(np.take_along_axis(sums, largest, -1))
+    return sign * (np.arange(gaps.shape[-1]) <= largest)
+
+
 CALIBRATION_ERRORS = {
-    "ece": CalibrationError(bin_indices, NUM_BINS, _sum, influence.calibration_equal_width),
+    "ece": CalibrationError(
+        bin_indices, NUM_BINS, _sum, np.sign, influence.calibration_equal_width
+    ),
     "ece_mass": CalibrationError(
-        influence.equal_mass_bins, NUM_BINS, _sum, influence.calibration_equal_mass
+        influence.equal_mass_bins, NUM_BINS, _sum, np.sign, influence.calibration_equal_mass
     ),
     "ece_ks": CalibrationError(
         lambda top: influence.equal_mass_bins(top, _FINE_BINS),
         _FINE_BINS,
         _largest_sum,
+        _counted,
         influence.calibration_without_bins,
     ),
 }
@@ -100,61 +113,74 @@ def sample(key: str, tops: np.ndarray, correct: np.ndarray, group: str) -> Sampl
       interval, so that differences of such samples have intervals that hold.
     """
     found = CALIBRATION_ERRORS[key]
-    plain = run_sample(
-        np.stack([found.values(top, right) for top, right in zip(tops, correct, strict=True)]),
-        group,
-    )
-    if len(plain.examples) < 2:
-        return plain
-    return _as_wide_as(_interval(found, tops, correct), plain)
-
-
-def _interval(found: CalibrationError, tops: np.ndarray, correct: np.ndarray) -> Interval:
-    num_runs, num_examples = tops.shape
-    gaps, noise = _gaps_and_noise(found, tops, correct)
-    plain = found.error(gaps)
-    largest = min(1.0, 1 - 0.025 ** (1 / num_examples))
+    if tops.shape[1] < 2:
+        plain = [found.values(top, right) for top, right in zip(tops, correct, strict=True)]
+        return run_sample(np.stack(plain), group)
+    bins = np.stack([found.bins(top) for top in tops])
+    values = correct - tops
+    gaps, noise = _gaps_and_noise(bins, values, found.num_bins)
+    plain_errors = found.error(gaps)
     if not noise.any():  # no example differs from another: what never happened may still
-        low, high = float(plain.mean()), min(1.0, float(plain.mean()) + largest)
-        covers = RUNS_AND_EXAMPLES if num_runs > 1 else EXAMPLES_ONLY
-        return Interval(low, low, high, 0.0, math.inf, covers, math.nan)
+        return _certain(float(plain_errors.mean()), tops.shape, group)
+    known, step = _interval(found, gaps, noise, tops.shape[1])
+    weights = found.gradient(step * gaps[:, None] + noise).mean(1)
+    linear = run_sample(np.take_along_axis(weights, bins, 1) * values, group)
+    return _as_wide_as(known, linear, group)
+
+
+def _certain(error: float, shape: tuple[int, ...], group: str) -> Sample:
+    num_runs, num_examples = shape
+    covers = RUNS_AND_EXAMPLES if num_runs > 1 else EXAMPLES_ONLY
+    high = min(1.0, error + 1 - 0.025 ** (1 / num_examples))
+    known = Interval(error, error, high, 0.0, math.inf, covers, math.nan)
+    return dataclasses.replace(run_sample(np.full(shape, error), group), known=known)
+
+
+def _interval(
+    found: CalibrationError, gaps: np.ndarray, noise: np.ndarray, num_examples: int
+) -> tuple[Interval, float]:
+    """The interval of the error, and the step of the path at the estimate."""
+    num_runs = len(gaps)
+    plain = found.error(gaps)
     means, deviations, within = _along_the_path(found, gaps, noise)
     seen = plain.mean()
-    errors = _STEPS * seen
     of_runs = float(plain.var(ddof=1)) / num_runs if num_runs > 1 else 0.0
     by_noise = np.interp(seen, means, within) / num_runs
     beyond = max(of_runs - by_noise, 0.0)
     variance = np.interp(seen, means, deviations) ** 2 + beyond
-    freedom = 1e9
+    freedom = num_examples - 1.0
     if of_runs > 0:
-        freedom = max(variance**2 / (of_runs**2 / (num_runs - 1)), num_runs - 1)
+        inflated = of_runs * (num_runs + 1) / (num_runs - 1)
+        freedom = max(variance**2 / (inflated**2 / (num_runs - 1)), num_runs - 1)
     arms = special.stdtrit(freedom, 0.975) * np.sqrt(deviations**2 + beyond)
-    return Interval(
-        mean=min(1.0, float(np.interp(seen, means, errors))),
-        low=min(1.0, float(np.interp(seen, np.maximum.accumulate(means + arms), errors))),
-        high=min(1.0, float(np.interp(seen, np.maximum.accumulate(means - arms), errors))),
+    step = float(np.interp(seen, means, _STEPS))
+    low = np.interp(seen, np.maximum.accumulate(means + arms), _STEPS)
+    high = np.interp(seen, np.maximum.accumulate(means - arms), _STEPS)
+    known = Interval(
+        mean=min(1.0, step * seen),
+        low=min(1.0, float(low * seen)),
+        high=min(1.0, float(high * seen)),
         standard_error=math.sqrt(variance),
         freedom=float(freedom),
         covers=RUNS_AND_EXAMPLES if num_runs > 1 else EXAMPLES_ONLY,
         p=math.nan,
     )
+    return known, step
 
 
 def _gaps_and_noise(
-    found: CalibrationError, tops: np.ndarray, correct: np.ndarray
+    bins: np.ndarray, values: np.ndarray, num_bins: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Each bin's Σ (correct − top) / N, [run, bin], and draws of its noise, [run, draw, bin]."""
-    num_runs, num_examples = tops.shape
-    bins = np.stack([found.bins(top) for top in tops])
-    values = correct - tops
-    gaps = np.stack([np.bincount(b, v, found.num_bins) for b, v in zip(bins, values, strict=True)])
-    gaps = gaps / num_examples
+    num_runs, num_examples = values.shape
+    sums = [np.bincount(b, v, num_bins) for b, v in zip(bins, values, strict=True)]
+    gaps = np.stack(sums) / num_examples
     draws = _DRAWS if num_examples > _FEW else _DRAWS_OF_FEW
-    noise = np.zeros((num_runs, draws, found.num_bins))
+    noise = np.zeros((num_runs, draws, num_bins))
     for part, signs in _signs(num_examples):
         totals = signs.sum(1)[:, None]
         for run in range(num_runs):
-            spread = np.zeros((signs.shape[1], found.num_bins), np.float32)
+            spread = np.zeros((signs.shape[1], num_bins), np.float32)
             spread[np.arange(len(spread)), bins[run, part]] = values[run, part]
             noise[run] += signs @ spread - totals * gaps[run]
     return gaps, noise / num_examples
@@ -204,17 +230,20 @@ def _along_the_path(
     return np.maximum.accumulate(means), np.maximum(deviations, least), within
 
 
-def _as_wide_as(known: Interval, plain: Sample) -> Sample:
-    """The plain error's values, moved to the estimate and stretched to the interval's width.
+def _as_wide_as(known: Interval, linear: Sample, group: str) -> Sample:
+    """The linear part's values, moved to the estimate, with as wide an interval as the known one.
 
-    An arm that ends at zero is cut short, which says nothing about a difference: then the upper one
-    counts.
+    Of gaps near zero the absolute value has noise that is not linear in the examples: it goes with
+    nobody else's, and is what is missing to the width. An arm that ends at zero is cut short, which
+    says nothing about a difference: then the upper one counts.
     """
-    own = interval(plain)
-    whole = known.low > 0
-    arm = (known.high - known.low) / 2 if whole else known.high - known.mean
-    factor = 2 * arm / (own.high - own.low) if own.high > own.low else 0.0
-    moved = plain * factor
+    arm = (known.high - known.low) / 2 if known.low > 0 else known.high - known.mean
+    own = interval(linear)
+    wanted = arm / float(special.stdtrit(known.freedom, 0.975))  # the standard error
+    slope = wanted / known.standard_error
+    slope = min(slope, wanted / own.standard_error) if own.standard_error > 0 else slope
+    hidden = math.sqrt(max(wanted**2 - (slope * own.standard_error) ** 2, 0.0))
+    moved = linear * slope
     shift = known.mean - moved.mean
-    runs = {group: None if z is None else z + shift for group, z in moved.runs.items()}
-    return Sample(moved.examples + shift, runs, known)
+    runs = {name: None if z is None else z + shift for name, z in moved.runs.items()}
+    return Sample(moved.examples + shift, runs, {f"noise of {group}": hidden}, known)

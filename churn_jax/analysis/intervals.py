@@ -76,12 +76,15 @@ class Sample:
       examples: [example], whose mean is the estimate.
       runs: for every group of independent runs the statistic depends on, the values of its runs,
         [run, example], or None where the group has too few runs for its spread to be known.
+      independent: standard deviations of the estimate from sources that the values don't show, by
+        name; the same source in two samples is the same error.
       known: the interval, where it is no interval around the mean of these values: a calibration
         error's is made on a scale of its own. Sums and parts of the sample don't have it.
     """
 
     examples: np.ndarray
     runs: Mapping[str, np.ndarray | None]
+    independent: Mapping[str, float] = dataclasses.field(default_factory=dict)
     known: Interval | None = None
 
     @property
@@ -90,7 +93,8 @@ class Sample:
 
     def __mul__(self, factor: float) -> "Sample":
         scaled = {g: None if z is None else factor * z for g, z in self.runs.items()}
-        return Sample(factor * self.examples, scaled)
+        independent = {name: factor * error for name, error in self.independent.items()}
+        return Sample(factor * self.examples, scaled, independent)
 
     def __add__(self, other: "Sample") -> "Sample":
         runs = dict(self.runs)
@@ -98,7 +102,10 @@ class Sample:
             for group, theirs in other.runs.items():
                 ours = runs.get(group, 0.0)
                 runs[group] = None if ours is None or theirs is None else ours + theirs
-            return Sample(self.examples + other.examples, runs)
+            independent = dict(self.independent)
+        for name, error in other.independent.items():
+            independent[name] = independent.get(name, 0.0) + error
+        return Sample(self.examples + other.examples, runs, independent)
 
     def __sub__(self, other: "Sample") -> "Sample":
         return self + other * -1.0
@@ -245,7 +252,7 @@ def variance_parts(sample: Sample) -> tuple[float, list[tuple[int, float]]]:
         if values is not None:
             of_runs, interaction = _run_variances(values)
             parts.append((len(values), max(of_runs - interaction, 0.0)))
-    return _variance_of_mean(sample.examples), parts
+    return _variance_of_examples(sample), parts
 
 
 def _why_unknown(mean: float) -> str | None:
@@ -258,23 +265,34 @@ def _standard_error(sample: Sample) -> tuple[float, float]:
     """√V of the module's docstring, and Satterthwaite's degrees of freedom.
 
     By chance runs can differ less than their interaction with the examples makes them: nothing is
-    subtracted then. The difference of the two is worth as many degrees of freedom as its larger
-    part; a sum of them never fewer than the spread of the runs has by itself, without which three
-    nearly equal runs would get an interval of any width.
+    subtracted then. How uncertain that difference is would need its true parts; half of the
+    interaction and the factor (n + 1)/(n − 1), the χ² distribution's E x² / (E x)², are what kept
+    the coverage nearest to 95 % over all ratios of the parts at 3, 5 and 10 runs. The degrees of
+    freedom are never fewer than the spread of the runs has by itself, without which three nearly
+    equal runs would get an interval of any width.
     """
-    of_examples = _variance_of_mean(sample.examples)
-    of_runs = interaction = uncertainty = 0.0
+    of_examples = _variance_of_examples(sample)
+    of_runs = interaction = own = inflated = 0.0
     for values in sample.runs.values():
         if values is not None:
+            n = len(values)
             spread, shared = _run_variances(values)
             of_runs, interaction = of_runs + spread, interaction + shared
-            uncertainty += spread**2 / (len(values) - 1)
+            own += spread**2 / (n - 1)
+            inflated += (spread * (n + 1) / (n - 1)) ** 2 / (n - 1)
     variance = of_examples + max(of_runs - interaction, 0.0)
     if variance == 0:
         return 0.0, _NORMAL
-    least = of_runs**2 / uncertainty if uncertainty > 0 else 0.0
-    uncertainty += of_examples**2 / (len(sample.examples) - 1)
-    return math.sqrt(variance), max(variance**2 / uncertainty, least)
+    least, uncertainty = 0.0, of_examples**2 / (len(sample.examples) - 1)
+    if own > 0:
+        least = of_runs**2 / own
+        uncertainty += inflated * (max(of_runs - interaction / 2, 0.0) / of_runs) ** 2
+    return math.sqrt(variance), max(variance**2 / uncertainty if uncertainty else _NORMAL, least)
+
+
+def _variance_of_examples(sample: Sample) -> float:
+    hidden = sum(error**2 for error in sample.independent.values())
+    return _variance_of_mean(sample.examples) + hidden
 
 
 def _ends(mean: float, arm: float, low: float, high: float, unseen: float) -> tuple[float, float]:
