@@ -19,7 +19,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax._src import distributed, hardware_utils
 from jax.experimental import multihost_utils
 
 from churn_jax.errors import UserError
@@ -100,7 +99,7 @@ def start(place: Place | None, timeout: int = START_TIMEOUT) -> int:
             **options,
         )
         return place.count
-    if place is None and _on_tpu_slice(os.environ):
+    if place is None and on_tpu_slice(os.environ):
         try:
             jax.distributed.initialize(**options)
         except (RuntimeError, OSError) as error:
@@ -128,7 +127,7 @@ def together() -> Iterator[None]:
         return
     watch = None
     try:
-        watch = _start_watch()
+        watch = start_watch()
         yield
     except Interrupted:  # all stop at the same step
         if watch:
@@ -146,7 +145,7 @@ def together() -> Iterator[None]:
     jax.distributed.shutdown()
 
 
-def _start_watch() -> Watch:
+def start_watch() -> Watch:
     """All processes connected to the first, at the host where JAX itself has reached it.
 
     Its own name would not do: pods without host networking resolve each other's no further than
@@ -160,7 +159,7 @@ def _start_watch() -> Watch:
     port = agree(listener.getsockname()[1] if listener else 0)
     if listener:
         return Watch.listen(listener, count)
-    host = (distributed.global_state.coordinator_address or "").rpartition(":")[0].strip("[]")
+    host = (private_surfaces.coordinator_address() or "").rpartition(":")[0].strip("[]")
     return Watch.connect(host, port, index, count)
 
 
@@ -195,7 +194,7 @@ def _number(name: str, flag: int | None, environ: Mapping[str, str]) -> int | No
     return int(text)
 
 
-def _on_tpu_slice(environ: Mapping[str, str]) -> bool:
+def on_tpu_slice(environ: Mapping[str, str]) -> bool:
     """Whether this is a TPU host that may have others beside it: JAX then finds them.
 
     Several slices name themselves in the environment, and Kubernetes the hosts of one; TPU VMs ask
@@ -211,5 +210,5 @@ def _on_tpu_slice(environ: Mapping[str, str]) -> bool:
     for name in ("TPU_PROCESS_ADDRESSES", "TPU_WORKER_HOSTNAMES"):
         if hosts := environ.get(name):
             return "," in hosts
-    chips, _ = hardware_utils.num_available_tpu_chips_and_device_id()
-    return chips > 0 and private_surfaces.NO_METADATA_SERVER not in environ
+    asks = private_surfaces.NO_METADATA_SERVER not in environ
+    return asks and private_surfaces.num_tpu_chips() > 0

@@ -2,7 +2,6 @@
 
 All of them come from the environment or from code that ran before. What would change the random
 streams or the arithmetic of a config is pinned; what else may change a program is in its record.
-What is private to JAX here was seen in 0.10.2 and 0.12.0.1.
 """
 
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from churn_jax.errors import UserError
+from churn_jax.system import private_surfaces
 from churn_jax.system.console import say
 
 Params = ParamSpec("Params")
@@ -36,7 +36,8 @@ _SAID_ELSEWHERE = {"JAX_DEFAULT_MATMUL_PRECISION", "JAX_PLATFORMS", "JAX_NUM_CPU
 # Of where programs and messages are kept, and where processes meet: no result depends on them.
 _HARMLESS = re.compile(
     r"JAX_(.*CACHE|COORDINATOR|NUM_PROCESSES|PROCESS_ID|LOCAL_DEVICE_IDS|TRACEBACK|LOG|DUMP|DEBUG"
-    r"|CAPTCHA|EXPLAIN|NO_|PGLE|TEST|SKIP)|XLA_PYTHON_CLIENT|--xla_dump|--xla_force_host_platform"
+    r"|CAPTCHA|EXPLAIN|NO_|PGLE|TEST|SKIP)|XLA_PYTHON_CLIENT"
+    rf"|--({private_surfaces.DUMP}|{private_surfaces.HOST_DEVICES})"
 )
 _RECORDED = re.compile(r"JAX_|XLA_|LIBTPU_INIT_ARGS$|NVIDIA_TF32_OVERRIDE$")
 _FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")
@@ -87,9 +88,9 @@ def fault(error: BaseException) -> str | None:
     """What is wrong with JAX's settings, in a line, where `error` is about them; else None."""
     frames = traceback.extract_tb(error.__traceback__)
     place = Path(frames[-1].filename).as_posix() if frames else ""
-    if place.endswith("jax/_src/config.py") and isinstance(error, ValueError):
+    if place.endswith(private_surfaces.SETTINGS_FILE) and isinstance(error, ValueError):
         return f"a setting of JAX: {error}"
-    if place.endswith("jax/_src/xla_bridge.py"):
+    if place.endswith(private_surfaces.PLATFORMS_FILE):
         wanted = os.environ.get("JAX_PLATFORMS", "")
         why = f": {error}" if str(error) else ", but there is no such device, or no JAX for it"
         return f"JAX_PLATFORMS={wanted}{why}".replace("\n", " ")
@@ -98,9 +99,9 @@ def fault(error: BaseException) -> str | None:
 
 def _refuse_unknown_flags() -> None:
     """XLA aborts the process that gives it an unknown flag: another one tries them first."""
-    if not set(recorded()) - {"--xla_backend_optimization_level"} or not os.environ.get(_FLAGS[0]):
+    if not set(recorded()) - {private_surfaces.OPTIMISATION_LEVEL} or not os.environ.get(_FLAGS[0]):
         return
-    trial = "from jaxlib import _jax; _jax.CompileOptions()"  # the least that parses them
-    tried = subprocess.run([sys.executable, "-c", trial], capture_output=True, text=True)
-    if tried.returncode and (unknown := re.search(r"Unknown flags? in .*", tried.stderr)):
+    trial = [sys.executable, "-c", private_surfaces.PARSE_FLAGS]
+    tried = subprocess.run(trial, capture_output=True, text=True)
+    if tried.returncode and (unknown := private_surfaces.UNKNOWN_FLAGS.search(tried.stderr)):
         raise UserError(unknown[0])

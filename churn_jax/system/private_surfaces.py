@@ -2,11 +2,15 @@
 
 All of it stands here, each with the versions it was seen in. tests/system/test_private_surfaces.py
 holds every name against what is installed, so that a new version which changes one fails there, by
-name, and not as a slow step or a strange message. Needs none of those packages itself.
+name, and not as a slow step or a strange message. Needs those packages only in what it calls.
 """
 
 import re
 
+# JAX, modules that it keeps to itself; seen in jax 0.10.2 and 0.12.0.1 (see also the functions).
+# Where a setting that makes no sense, and a platform that isn't there, are refused.
+SETTINGS_FILE = "jax/_src/config.py"
+PLATFORMS_FILE = "jax/_src/xla_bridge.py"
 # XLA, compiler options of `jax.jit`. An unknown one is refused; an unknown pass is not.
 # The CPU's compiler drops optimisation barriers before it fuses; without this pass they stay.
 # Seen in jaxlib 0.10.2 and 0.12.0.1.
@@ -24,9 +28,17 @@ GPU_DETERMINISTIC = {
 # XLA, environment.
 # Threads of the CPU's pool; else as many as cores or devices. Seen in jaxlib 0.10.2.
 CPU_POOL_SIZE = "PJRT_NPROC"
+# In XLA_FLAGS: the least code that parses them, and what XLA says as it ends the process for a flag
+# that it does not know. Seen in jaxlib 0.10.2 and 0.12.0.1.
+PARSE_FLAGS = "from jaxlib import _jax; _jax.CompileOptions()"
+UNKNOWN_FLAGS = re.compile(r"Unknown flags? in .*")
+# In XLA_FLAGS: the same as `UNOPTIMISED`, for every program of a process. Seen in the same.
+OPTIMISATION_LEVEL = f"--{next(iter(UNOPTIMISED))}"
 # In XLA_FLAGS: how many devices a CPU shows; JAX's own option is `jax_num_cpu_devices`.
 # Seen in jaxlib 0.10.2 and 0.12.0.1.
 HOST_DEVICES = "xla_force_host_platform_device_count"
+# In XLA_FLAGS: where programs are written to be read. No result depends on it. Seen in the same.
+DUMP = "xla_dump_to"
 
 # XLA, text of a compiled program (its grammar is read by `planner.program` and `.collectives`).
 # The TPU compiler's cost of an instruction, in its JSON. Seen in libtpu 0.0.42.1.
@@ -61,3 +73,21 @@ CHANGED_LATE = ("_CHECKPOINT_METADATA", "commit_success.txt")
 
 # TensorStore, message: the operating system's error number. Seen in tensorstore 0.1.86.
 OS_ERROR = re.compile(r"os_error_code='(\d+)'")
+
+
+def coordinator_address() -> str | None:
+    """Where this process has joined the others, "HOST:PORT"; None if it has not.
+
+    Seen in jax 0.10.2 and 0.12.0.1.
+    """
+    from jax._src import distributed
+
+    return distributed.global_state.coordinator_address
+
+
+def num_tpu_chips() -> int:
+    """TPU chips on the PCI bus, which asks no driver. Seen in jax 0.10.2 and 0.12.0.1."""
+    from jax._src import hardware_utils
+
+    chips, _ = hardware_utils.num_available_tpu_chips_and_device_id()
+    return chips

@@ -11,6 +11,7 @@ from churn_jax.errors import UserError
 from churn_jax.parallel import liveness, processes, sharding
 from churn_jax.parallel.liveness import LOST_PROCESS
 from churn_jax.parallel.processes import Place, find_place
+from churn_jax.system import private_surfaces
 from tests.fixtures.experiments import make_config, run_module
 
 ENVIRONMENT = {
@@ -93,22 +94,19 @@ def test_a_place_that_makes_no_sense_is_refused(changes, fault):
 def test_tpu_slices_are_recognised(monkeypatch, environ, libtpu, chips, expected):
     found = object() if libtpu else None
     monkeypatch.setattr(processes.importlib.util, "find_spec", lambda name: found)
-    counted = (chips, None)
-    monkeypatch.setattr(
-        processes.hardware_utils, "num_available_tpu_chips_and_device_id", lambda: counted
-    )
-    assert processes._on_tpu_slice(environ) is expected
+    monkeypatch.setattr(private_surfaces, "num_tpu_chips", lambda: chips)
+    assert processes.on_tpu_slice(environ) is expected
 
 
 def test_the_first_process_is_sought_where_jax_reached_it(monkeypatch):
     """Not by its own name, which pods without host networking don't resolve."""
-    state = SimpleNamespace(coordinator_address="codistill-0.codistill:8482")
-    monkeypatch.setattr(processes.distributed, "global_state", state)
+    address = "codistill-0.codistill:8482"
+    monkeypatch.setattr(private_surfaces, "coordinator_address", lambda: address)
     monkeypatch.setattr(processes.jax, "process_index", lambda: 2)
     monkeypatch.setattr(processes.jax, "process_count", lambda: 4)
     monkeypatch.setattr(processes, "agree", lambda port: 4321)
     monkeypatch.setattr(processes.Watch, "connect", lambda *place: place)
-    assert processes._start_watch() == ("codistill-0.codistill", 4321, 2, 4)
+    assert processes.start_watch() == ("codistill-0.codistill", 4321, 2, 4)
 
 
 def test_a_first_process_that_cannot_be_reached_is_one_line():

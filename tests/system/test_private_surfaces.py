@@ -5,9 +5,13 @@ churn_jax/system/private_surfaces.py, with the version.
 """
 
 import functools
+import glob
 import importlib.metadata
 import importlib.util
+import inspect
 import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +40,8 @@ def versions():
 
 def changed(name):
     value = getattr(private_surfaces, name)
-    return f"private_surfaces.{name} = {value!r} is not what it was in {versions()}"
+    value = "" if callable(value) else f" = {value!r}"
+    return f"private_surfaces.{name}{value} is not what it was in {versions()}"
 
 
 def compiled_text(function, *arguments, **options):
@@ -48,7 +53,7 @@ def python(code, **environment):
         [sys.executable, "-c", code],
         cwd=ROOT, env=os.environ | environment, check=True, capture_output=True, text=True,
     )  # fmt: skip
-    return int(done.stdout)
+    return done.stdout.strip()
 
 
 def keep_barriers():
@@ -72,14 +77,14 @@ def pool_size():
     code = "import jax, os; jax.numpy.ones(3).sum().block_until_ready()\n"
     code += "print(len(os.listdir('/proc/self/task')))"
     few, many = (
-        python(code, XLA_FLAGS="", **{private_surfaces.CPU_POOL_SIZE: str(n)}) for n in (4, 24)
+        int(python(code, XLA_FLAGS="", **{private_surfaces.CPU_POOL_SIZE: str(n)})) for n in (4, 24)
     )
     return many - few >= 20
 
 
 def host_devices():
     flags = f"--{private_surfaces.HOST_DEVICES}=3"
-    return python("import jax; print(jax.device_count())", XLA_FLAGS=flags) == 3
+    return python("import jax; print(jax.device_count())", XLA_FLAGS=flags) == "3"
 
 
 @functools.cache
@@ -138,7 +143,66 @@ def os_error(folder):
     return found is not None and os.strerror(int(found[1])) == "Not a directory"
 
 
+def refused_in(setting, value):
+    """The file of JAX that refuses the value of an environment variable, at its import or use."""
+    code = "import traceback\ntry:\n  import jax; jax.devices()\nexcept Exception as error:\n"
+    code += "  print(traceback.extract_tb(error.__traceback__)[-1].filename)"
+    return Path(python(code, XLA_FLAGS="", **{setting: value})).as_posix()
+
+
+def unknown_flag():
+    environment = os.environ | {"XLA_FLAGS": "--xla_nonsense=1"}
+    trial = [sys.executable, "-c", private_surfaces.PARSE_FLAGS]
+    ended = subprocess.run(trial, env=environment, capture_output=True, text=True)
+    found = private_surfaces.UNKNOWN_FLAGS.search(ended.stderr)
+    return ended.returncode != 0 and found is not None and "--xla_nonsense=1" in found[0]
+
+
+def parsed(flag):
+    code = private_surfaces.PARSE_FLAGS + "; print(1)"
+    return python(code, XLA_FLAGS=flag) == "1"
+
+
+def coordinator_address():
+    """None before this process joins others, and where it found them then."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    code = f"""
+import jax
+from churn_jax.system.private_surfaces import coordinator_address
+before = coordinator_address()
+jax.distributed.initialize("{address}", 1, 0, cluster_detection_method="deactivate")
+print(before, coordinator_address())
+"""
+    return python(code) == f"None {address}"
+
+
+def tpu_chips(folder):
+    """Counted on a bus with two TPU v5e chips, and one device that is none."""
+    for place, vendor in (("04.0", "0x1ae0"), ("05.0", "0x1ae0"), ("06.0", "0x10de")):
+        device = folder / f"0000:00:{place}"
+        device.mkdir()
+        (device / "vendor").write_text(vendor)
+        (device / "device").write_text("0x0063")
+    look = glob.glob
+    with pytest.MonkeyPatch.context() as bus:
+        real = "/sys/bus/pci/devices"
+        bus.setattr(glob, "glob", lambda path: look(path.replace(real, str(folder))))
+        return private_surfaces.num_tpu_chips() == 2
+
+
 CHECKS = {
+    "SETTINGS_FILE": lambda: refused_in("JAX_ENABLE_X64", "maybe").endswith(
+        private_surfaces.SETTINGS_FILE
+    ),
+    "PLATFORMS_FILE": lambda: refused_in("JAX_PLATFORMS", "cloud").endswith(
+        private_surfaces.PLATFORMS_FILE
+    ),
+    "PARSE_FLAGS": lambda: parsed(""),
+    "UNKNOWN_FLAGS": unknown_flag,
+    "OPTIMISATION_LEVEL": lambda: parsed(f"{private_surfaces.OPTIMISATION_LEVEL}=0"),
+    "DUMP": lambda: parsed(f"--{private_surfaces.DUMP}=sponge"),
+    "coordinator_address": coordinator_address,
     "KEEP_BARRIERS": keep_barriers,
     "UNOPTIMISED": lambda: accepted(private_surfaces.UNOPTIMISED),
     "GPU_DETERMINISTIC": lambda: accepted(private_surfaces.GPU_DETERMINISTIC),
@@ -161,12 +225,30 @@ TPU_CHECKS = {
     "WITHOUT_A_TPU": lambda: len(compiling.slice_devices("v3:2x2x1")) == 8,
     "OUT_OF_MEMORY": out_of_memory,
 }
-STORAGE_CHECKS = {"CHANGED_LATE": changed_late, "OS_ERROR": os_error}
+FOLDER_CHECKS = {"CHANGED_LATE": changed_late, "OS_ERROR": os_error, "num_tpu_chips": tpu_chips}
+
+
+def test_no_other_module_knows_of_them():
+    """By text: private modules, compiler flags and options."""
+    private = re.compile(r"\b(jax|jaxlib|orbax|flax)[\w.]*[. /]_|import _|interpreters|\bxla_\w+_")
+    package = ROOT / "churn_jax"
+    found = {
+        f"{path.relative_to(package)}: {line.strip()}"
+        for path in package.rglob("*.py")
+        if path.name != "private_surfaces.py"
+        for line in path.read_text().splitlines()
+        if private.search(line)
+    }
+    assert not found
 
 
 def test_every_surface_is_checked():
-    surfaces = {name for name in vars(private_surfaces) if name.isupper()}
-    assert surfaces == CHECKS.keys() | TPU_CHECKS.keys() | STORAGE_CHECKS.keys()
+    surfaces = {
+        name
+        for name, value in vars(private_surfaces).items()
+        if name.isupper() or inspect.isfunction(value)
+    }
+    assert surfaces == CHECKS.keys() | TPU_CHECKS.keys() | FOLDER_CHECKS.keys()
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -182,9 +264,9 @@ def test_surface_of_the_tpu_compiler(name):
     assert TPU_CHECKS[name](), changed(name)
 
 
-@pytest.mark.parametrize("name", STORAGE_CHECKS)
-def test_surface_of_the_storage(name, tmp_path):
-    assert STORAGE_CHECKS[name](tmp_path), changed(name)
+@pytest.mark.parametrize("name", FOLDER_CHECKS)
+def test_surface_of_files(name, tmp_path):
+    assert FOLDER_CHECKS[name](tmp_path), changed(name)
 
 
 def test_what_stops_the_check_of_varying_axes_still_does():
