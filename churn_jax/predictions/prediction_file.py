@@ -7,9 +7,9 @@ A safetensors file (no pickle, memory-mapped) at `WORKDIR/predictions/STEP/run_0
     ids        uint8    [example, width]           UTF-8, padded with zeros
     crc32      uint8    [4]                        checksum of the others and of the provenance
 
-The header's metadata has `provenance`, a JSON object that says what made the file, and `checksums`,
-{name: CRC-32} of it and of each array. These are held to at reading; files of earlier versions have
-`crc32` alone, or neither.
+The header's metadata has one key (safetensors does not keep the order of several), `provenance`:
+a JSON object that says what made the file, with `checksums`, {name: CRC-32} of each array, and its
+own checksum. These are held to at reading; earlier versions wrote `crc32` alone, or neither.
 """
 
 import dataclasses
@@ -26,6 +26,7 @@ from etils import epath
 from churn_jax.errors import UserError
 from churn_jax.predictions.mapped_safetensors import read_tensors
 from churn_jax.predictions.memory_maps import in_bounded_memory
+from churn_jax.storage.checksums import KEY, sealed, unsealed
 from churn_jax.storage.files import write_atomically
 
 SCHEMA = 1
@@ -112,12 +113,11 @@ def write(path: epath.PathLike, predictions: Predictions) -> None:
         "labels": np.ascontiguousarray(predictions.labels, dtype=np.int32),
         "ids": np.ascontiguousarray(ids).view(np.uint8).reshape(len(ids), -1),
     }
-    provenance = json.dumps({"schema": SCHEMA, **predictions.provenance})
-    checksums = json.dumps(_checksums(provenance, tensors))
+    said = {"schema": SCHEMA, **predictions.provenance, "checksums": _checksums(tensors)}
+    provenance = json.dumps(sealed(said))
     # For earlier versions, which know of no other.
     tensors["crc32"] = _checksum(provenance, tensors)
-    metadata = {"checksums": checksums, "provenance": provenance}
-    write_atomically(path, safetensors.numpy.save(tensors, metadata=metadata))
+    write_atomically(path, safetensors.numpy.save(tensors, metadata={"provenance": provenance}))
 
 
 def read(path: epath.PathLike) -> Predictions:
@@ -129,9 +129,8 @@ def read(path: epath.PathLike) -> Predictions:
     tensors, metadata = read_tensors(path)
     if not {"log_probs", "labels", "ids"} <= tensors.keys() or "provenance" not in metadata:
         raise UserError(f"{path}: not a churn_jax prediction file (it has {sorted(tensors)})")
-    note = _held(path, metadata, tensors)
     try:
-        provenance = json.loads(metadata["provenance"])
+        provenance, note = _held(metadata["provenance"], tensors)
         missing = [key for key in _REQUIRED if key not in provenance]
         if missing:
             raise ValueError(f"provenance lacks {', '.join(missing)}")
@@ -140,37 +139,36 @@ def read(path: epath.PathLike) -> Predictions:
         ids = _decode_ids(tensors["ids"])
         labels = np.array(tensors["labels"])
         return Predictions(tensors["log_probs"], labels, ids, provenance, note)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: damaged prediction file: {error}") from None
 
 
-def _held(
-    path: epath.PathLike, metadata: Mapping[str, str], tensors: Mapping[str, np.ndarray]
-) -> str:
-    """What a reader must know of the file's checksums; raises UserError if one does not hold."""
-    provenance = metadata["provenance"]
-    if "checksums" in metadata:
-        try:
-            wanted = json.loads(metadata["checksums"])
-            found = _checksums(provenance, tensors)
-            wrong = [name for name in found if found[name] != wanted[name]]
-        except (ValueError, TypeError, KeyError):
-            raise UserError(f"{path}: damaged: its checksums can't be read") from None
-        if wrong:
-            raise UserError(f"{path}: damaged: {wrong[0]} has other bytes than were written")
-        return ""
+def _held(text: str, tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], str]:
+    """(the provenance, what a reader must know of the file's checksums).
+
+    Raises:
+      ValueError: one of them does not hold.
+    """
+    values = json.loads(text)
+    provenance = unsealed(values)
+    wanted = provenance.pop("checksums", None)
+    if wanted is not None:
+        found = _checksums(tensors)
+        wrong = [name for name in found if found[name] != wanted.get(name)]
+        if wrong or KEY not in values:
+            raise ValueError(f"{(*wrong, 'provenance')[0]} has other bytes than were written")
+        return provenance, ""
     if "crc32" not in tensors:
-        return "written by an earlier version without checksums, so damage would not be seen"
-    if not np.array_equal(tensors["crc32"], _checksum(provenance, tensors)):
-        raise UserError(f"{path}: damaged: it has other bytes than were written")
-    return "written by an earlier version with one checksum for all arrays, which holds"
+        note = "written by an earlier version without checksums, so damage would not be seen"
+        return provenance, note
+    if not np.array_equal(tensors["crc32"], _checksum(text, tensors)):
+        raise ValueError("it has other bytes than were written")
+    return provenance, "written by an earlier version with one checksum for all arrays, which holds"
 
 
-def _checksums(provenance: str, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """CRC-32 of the provenance and of each array, 8 hex digits."""
-    found = {"provenance": zlib.crc32(provenance.encode())}
-    found |= {name: _add(tensors[name], 0) for name in _ARRAYS}
-    return {name: f"{total:08x}" for name, total in found.items()}
+def _checksums(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """CRC-32 of each array, 8 hex digits."""
+    return {name: f"{_add(tensors[name], 0):08x}" for name in _ARRAYS}
 
 
 def _checksum(provenance: str, tensors: Mapping[str, np.ndarray]) -> np.ndarray:
