@@ -16,11 +16,10 @@ import dataclasses
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 from etils import epath
 
 from churn_jax.errors import UserError
@@ -34,6 +33,8 @@ STEP_DIGITS = 8
 _RUN = re.compile(r"run_([0-9]+)\.safetensors")
 _CHUNK = 1 << 22
 _ARRAYS = ("log_probs", "labels", "ids")
+# In the order in which the safetensors library lays them down: the widest type first.
+_LAYOUT = {"log_probs": "F32", "labels": "I32", "crc32": "U8", "ids": "U8"}
 _REQUIRED = ("group", "config_hash", "run", "seed", "step", "dataset", "split", "data_fingerprint")
 
 
@@ -106,7 +107,7 @@ def run_files(workdir: epath.PathLike, step: int) -> list[epath.Path]:
 
 
 def write(path: epath.PathLike, predictions: Predictions) -> None:
-    """Writes the file beside `path` and renames it into place."""
+    """Writes the file beside `path` and renames it into place, a part at a time."""
     ids = np.char.encode(np.asarray(predictions.ids, dtype=np.str_), "utf-8")
     tensors: dict[str, np.ndarray] = {
         "log_probs": np.ascontiguousarray(predictions.log_probs, dtype=np.float32),
@@ -117,7 +118,30 @@ def write(path: epath.PathLike, predictions: Predictions) -> None:
     provenance = json.dumps(sealed(said))
     # For earlier versions, which know of no other.
     tensors["crc32"] = _checksum(provenance, tensors)
-    write_atomically(path, safetensors.numpy.save(tensors, metadata={"provenance": provenance}))
+    write_atomically(path, _serialised(tensors, provenance))
+
+
+def _serialised(tensors: Mapping[str, np.ndarray], provenance: str) -> Iterator[bytes]:
+    """The bytes that `safetensors.numpy.save` makes of them, which holds all in memory twice."""
+    header: dict[str, Any] = {"__metadata__": {"provenance": provenance}}
+    end = 0
+    for name, kind in _LAYOUT.items():
+        begin, end = end, end + tensors[name].nbytes
+        shape = list(tensors[name].shape)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little") + text
+    for name in _LAYOUT:
+        yield from map(bytes, _chunks(tensors[name]))
+
+
+def _chunks(tensor: np.ndarray) -> Iterator[np.ndarray]:
+    """A tensor's bytes, part by part, uint8."""
+    content = tensor.reshape(-1).view(np.uint8)
+    rows = in_bounded_memory(content.__getitem__, content)
+    for start in range(0, len(content), _CHUNK):
+        yield rows(slice(start, start + _CHUNK))
 
 
 def read(path: epath.PathLike) -> Predictions:
@@ -181,10 +205,8 @@ def _checksum(provenance: str, tensors: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _add(tensor: np.ndarray, total: int) -> int:
     """The CRC-32 `total` continued by an array's bytes."""
-    content = tensor.reshape(-1).view(np.uint8)
-    rows = in_bounded_memory(content.__getitem__, content)
-    for start in range(0, len(content), _CHUNK):
-        total = zlib.crc32(rows(slice(start, start + _CHUNK)).data, total)
+    for chunk in _chunks(tensor):
+        total = zlib.crc32(chunk.data, total)
     return total
 
 

@@ -5,7 +5,7 @@ import errno
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from etils import epath
 
@@ -27,24 +27,33 @@ def writing(path: object) -> Iterator[None]:
         raise UserError(f"{path} can't be written: {reason}{again}") from error
 
 
-def write_atomically(path: epath.PathLike, content: str | bytes) -> None:
+def write_atomically(path: epath.PathLike, content: str | bytes | Iterable[bytes]) -> None:
     """Writes `content` beside `path` and renames it into place; an object of a bucket as it is.
+
+    Args:
+      path: of the file.
+      content: all of it, or its parts in order, of which no two need to be in memory at once; those
+        of an object are joined, as one that is half sent may look whole.
 
     Raises:
       UserError: it can't be written; what was there before still is.
     """
     path = epath.Path(path)
+    # UTF-8, whatever the machine's language.
+    content = content.encode() if isinstance(content, str) else content
+    parts = [content] if isinstance(content, bytes) else content
     if is_remote(path):
         with writing(path), _as_os_errors():
-            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+            path.write_bytes(b"".join(parts))
         return
     # The process id keeps two writers of one file from sharing the half-written copy.
     temporary = path.parent / f".{path.name}.{os.getpid()}.partial"
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            # UTF-8, whatever the machine's language.
-            temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
+            with temporary.open("wb") as file:
+                for part in parts:
+                    file.write(part)
             temporary.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -240,6 +240,26 @@ class Experiment:
         return jax.jit(sharded, compiler_options=self._compiler_options)
 
     @functools.cached_property
+    def score(self) -> Callable[[jax.Array, Any], tuple[jax.Array, jax.Array]]:
+        """Of `predict_step`'s log-probabilities and the labels [example], jitted.
+
+        Whether the most probable class is right, and the right one's log-probability. It only
+        picks, so that the numbers are those that would be picked on the host.
+        """
+
+        def pick(log_probs: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+            own = jnp.take_along_axis(log_probs, labels[None, None, :, None], axis=-1)[..., 0]
+            return log_probs.argmax(-1) == labels, own
+
+        sharded = jax.shard_map(
+            pick,
+            mesh=self.mesh,
+            in_specs=(sharding.LOGITS, sharding.EXAMPLES),
+            out_specs=(sharding.LOGITS, sharding.LOGITS),
+        )
+        return jax.jit(sharded, compiler_options=self._run_once_options)
+
+    @functools.cached_property
     def distances(self) -> Callable[[Any], dict[str, jax.Array]]:
         """Jitted `weight_distances.distances`."""
         return jax.jit(weight_distances.distances)

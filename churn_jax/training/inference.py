@@ -1,7 +1,12 @@
 """Predictions of a whole split, from a state or from the checkpoints of a workdir."""
 
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
+import jax
 import numpy as np
 from etils import epath
 
@@ -23,21 +28,72 @@ from churn_jax.training.step import TrainState
 
 
 def predict(experiment: Experiment, state: TrainState, examples: Examples) -> np.ndarray:
-    """Log-probabilities of every example of a split, float32 [run, member, example, class].
+    """Log-probabilities of every example of a split, float32 [run, member, example, class]."""
+    parts = _batches(experiment, state, examples)
+    return np.concatenate([sharding.to_host(part)[:, :, :count] for part, count in parts], axis=2)
 
-    The last batch is padded, so that one program serves all, and the padding's rows are dropped.
+
+def scores(
+    experiment: Experiment, state: TrainState, examples: Examples
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the members make of the labels of a split, both [run, member, example].
+
+    Of the log-probabilities two numbers an example leave the devices: whether the most probable
+    class is right (bool), and the log-probability of the right one (float32).
+    """
+    labels = np.asarray(examples.labels, np.int32)
+    found, start = [], 0
+    for part, count in _batches(experiment, state, examples):
+        wanted = np.zeros(part.shape[2], np.int32)
+        wanted[:count] = labels[start : start + count]
+        start += count
+        both = sharding.to_host(experiment.score(part, wanted))
+        found.append([each[:, :, :count] for each in both])
+    correct, own = (np.concatenate(each, axis=2) for each in zip(*found, strict=True))
+    return correct, own
+
+
+def _batches(
+    experiment: Experiment, state: TrainState, examples: Examples
+) -> Iterator[tuple[jax.Array, int]]:
+    """Log-probabilities on the devices, batch by batch, and how many of the examples are real.
+
+    The last batch is padded, so that one program serves all.
     """
     shards = experiment.mesh.shape["data"]
     wanted = min(experiment.config.eval_batch_size, len(examples))
     batch_size = -(-wanted // shards) * shards
     part = sharding.local_part(experiment.mesh, sharding.EXAMPLES, (batch_size,))
     data_config, (places,) = experiment.config.data, part.held
-    blocks = []
     for batch in evaluation_batches(examples, data_config, batch_size, places=places):
         images = part.assemble(batch["image"])
         log_probs = experiment.predict_step(state.params, state.batch_stats, images)
-        blocks.append(sharding.to_host(log_probs)[:, :, batch["mask"]])
-    return np.concatenate(blocks, axis=2)
+        yield log_probs, int(batch["mask"].sum())
+
+
+@contextlib.contextmanager
+def _on_disk(
+    experiment: Experiment, state: TrainState, examples: Examples
+) -> Iterator[np.ndarray | None]:
+    """What `predict` returns, as a map of a file that is gone afterwards; None but on the first.
+
+    A pair's predictions of iNaturalist are 1.6 GB, and no process ever holds more than a batch.
+    """
+    first, start = is_first(), 0
+    shape: tuple[int, ...] = ()
+    with tempfile.TemporaryFile() as file:
+        for part, count in _batches(experiment, state, examples):
+            block = sharding.to_host(part)  # all processes take part in this
+            if not first:
+                continue
+            runs, members, _, classes = block.shape
+            shape = (runs, members, len(examples), classes)
+            for model in range(runs * members):
+                rows = block[divmod(model, members)][:count]
+                place = (model * len(examples) + start) * classes * rows.itemsize
+                os.pwrite(file.fileno(), np.ascontiguousarray(rows).data, place)
+            start += count
+        yield np.memmap(file, np.float32, mode="r", shape=shape) if first else None
 
 
 def write_predictions(
@@ -66,7 +122,6 @@ def _write_split(
     state: TrainState,
     made_by: dict[str, Any],
 ) -> None:
-    log_probs = predict(experiment, state, examples)
     failed = failed_runs(experiment, state)
     method, step = experiment.config.method, made_by["step"]
     made_by = made_by | {
@@ -77,15 +132,16 @@ def _write_split(
         "class_names": list(info.class_names),
         "data_fingerprint": fingerprint(info, examples),
     }
-    if not is_first():
-        return
-    labels = np.asarray(examples.labels, np.int32)
-    for run, run_log_probs in zip(experiment.runs, log_probs, strict=True):
-        if run in failed:
-            continue
-        path = prediction_file.step_dir(folder, step) / prediction_file.file_name(int(run))
-        made = {"run": int(run), **made_by}
-        prediction_file.write(path, Predictions(run_log_probs, labels, examples.ids, made))
+    with _on_disk(experiment, state, examples) as log_probs:
+        if log_probs is None:
+            return
+        labels = np.asarray(examples.labels, np.int32)
+        for run, run_log_probs in zip(experiment.runs, log_probs, strict=True):
+            if run in failed:
+                continue
+            path = prediction_file.step_dir(folder, step) / prediction_file.file_name(int(run))
+            made = {"run": int(run), **made_by}
+            prediction_file.write(path, Predictions(run_log_probs, labels, examples.ids, made))
 
 
 def predict_workdir(workdir: epath.PathLike, step: int) -> None:

@@ -226,8 +226,5 @@ def evaluate_members(
     experiment: Experiment, state: TrainState, dataset: Dataset
 ) -> dict[str, np.ndarray]:
     """Accuracy and negative log-likelihood of every member on the test split, [run, member]."""
-    log_probs = inference.predict(experiment, state, dataset.test)
-    labels = np.asarray(dataset.test.labels)
-    correct = log_probs.argmax(-1) == labels
-    own = np.take_along_axis(log_probs, labels[None, None, :, None], axis=-1)[..., 0]
+    correct, own = inference.scores(experiment, state, dataset.test)
     return {"accuracy": correct.mean(-1), "nll": -own.mean(-1, dtype=np.float64)}

@@ -16,8 +16,9 @@ from churn_jax import config as config_lib
 from churn_jax import data
 from churn_jax.parallel import sharding
 from churn_jax.parallel.liveness import LOST_PROCESS
+from churn_jax.predictions import prediction_file
 from churn_jax.system.interruption import RESUME
-from churn_jax.training import inference, loop
+from churn_jax.training import loop
 from churn_jax.training.checkpoints import Checkpoints, folder, steps
 from churn_jax.training.experiment import Experiment
 from tests.fixtures import tfds_sets
@@ -72,8 +73,7 @@ def assert_same_training(ours: Path, theirs: Path) -> None:
     jax.tree.map(_assert_close, parameters(ours), parameters(theirs))
     for file in theirs.glob("predictions/*/*"):
         found, expected = (
-            inference.predictions.read(workdir / file.relative_to(theirs))
-            for workdir in (ours, theirs)
+            prediction_file.read(workdir / file.relative_to(theirs)) for workdir in (ours, theirs)
         )
         np.testing.assert_array_equal(found.ids, expected.ids)
         np.testing.assert_allclose(found.log_probs, expected.log_probs, rtol=1e-3, atol=1e-3)

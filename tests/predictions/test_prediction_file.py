@@ -174,3 +174,13 @@ def test_a_newer_schema_is_refused(tmp_path):
 def test_inconsistent_arrays_are_refused(change, fault):
     with pytest.raises(UserError, match=fault):
         dataclasses.replace(example(), **change)
+
+
+def test_the_bytes_are_those_that_the_safetensors_library_writes(tmp_path):
+    path = tmp_path / "run_000.safetensors"
+    written = example(dataset='Käfer \a "quoted" \\ \u2028', class_names=["a", "b", "c"])
+    prediction_file.write(path, written)
+    with safetensors.safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+    tensors = safetensors.numpy.load_file(path)
+    assert path.read_bytes() == safetensors.numpy.save(tensors, metadata=metadata)
