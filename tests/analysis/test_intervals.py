@@ -101,6 +101,44 @@ def test_what_was_never_seen_may_still_happen():
     assert interval(Sample(np.zeros(1000), {}), 0).ci95 == [0, 0]
 
 
+def test_three_nearly_equal_runs_have_an_interval_of_sane_width():
+    """Their degrees of freedom must not fall below one, where quantiles are astronomical."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        values = rng.normal(size=(1, 30)) * 0.01 + rng.normal(size=(3, 30))
+        values -= values.mean(1, keepdims=True) - 1e-3 * rng.normal(size=(3, 1))
+        found = interval(intervals.run_sample(values))
+        assert found.freedom >= 2
+        assert found.high - found.low < 2 * 4.31 * found.standard_error
+
+
+def test_what_is_signed_stays_between_its_limits():
+    for values in ([0.9, 1.0, 1.0], [-1.0, -1.0, 0.4], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]):
+        found = interval(Sample(np.array(values), {}), -1, 1)
+        assert -1 <= found.low <= found.mean <= found.high <= 1
+    nothing = interval(Sample(np.zeros(300), {}), -1, 1)
+    assert nothing.ci95 == pytest.approx([-(1 - 0.025 ** (1 / 300)), 1 - 0.025 ** (1 / 300)])
+
+
+def test_what_has_no_interval_says_why():
+    for values, why in (
+        ([np.nan, 1.0], "not defined"),
+        ([np.inf, 1.0], "infinite"),
+        ([1.0], "one example"),
+    ):
+        found = interval(Sample(np.array(values), {}), 0)
+        assert why in found.unknown
+        assert np.isnan([found.low, found.high, found.p]).all()
+
+
+def test_the_p_value_and_the_interval_of_a_difference_agree():
+    rng = np.random.default_rng(0)
+    for shift in np.linspace(0, 0.3, 30):
+        a, b = (Sample((rng.random(80) < p).astype(float), {}) for p in (0.5, 0.5 + shift))
+        found = intervals.difference(b, a, 0, 1)
+        assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
+
+
 class World:
     """Runs that share each example's logits and have their own noise, strength and class biases."""
 
