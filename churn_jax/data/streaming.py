@@ -76,9 +76,9 @@ def stream(
         np.arange(batch_size) if places is None else places,
     )
     steps = grain.MapDataset.range(first_step, first_step + num_steps).map(source)
-    on_device = _device_augmentation(data)
+    augmented = _augmentation(data)
     for batch in _read_ahead(steps, workers):
-        image = on_device(batch["key"], batch["index"], batch["image"])
+        image = augmented(batch["key"], batch["index"], batch["image"])
         yield {**batch, "image": np.asarray(image)}
 
 
@@ -220,8 +220,11 @@ class _Memo:
         return _Memo, (self._function, self._size)
 
 
-def _device_augmentation(data: DataConfig) -> Callable[..., jax.Array]:
-    """The resident pipeline's augmentation of a batch, with the same keys: the same pixels."""
+def _augmentation(data: DataConfig) -> Callable[..., Any]:
+    """The resident pipeline's augmentation of a batch, with the same keys: the same pixels.
+
+    On the host's processor: on the accelerator it would wait behind the training steps.
+    """
     if data.crop == "resized":
         return lambda key, index, image: image
 
@@ -229,7 +232,21 @@ def _device_augmentation(data: DataConfig) -> Callable[..., jax.Array]:
         wrapped = jax.random.wrap_key_data(key, impl="threefry2x32")
         return augment(jax.random.fold_in(wrapped, index), image, data)
 
-    return jax.jit(jax.vmap(jax.vmap(one_example)))
+    program, host = jax.jit(jax.vmap(jax.vmap(one_example))), _host()
+
+    def augmented(key: np.ndarray, index: np.ndarray, image: np.ndarray) -> jax.Array:
+        with jax.default_device(host):
+            return program(key, index, image)
+
+    return augmented
+
+
+def _host() -> jax.Device | None:
+    """This process's processor, as JAX shows it; None where JAX_PLATFORMS leaves it out."""
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        return None
 
 
 def generator(key: np.ndarray, index: int) -> np.random.Generator:

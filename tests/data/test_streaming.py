@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from churn_jax import data
+from churn_jax.data import streaming
 from churn_jax.data.augmentation import augment
 from churn_jax.data.examples import ArrayExamples, position_ids
 from churn_jax.data.preprocessing import evaluation_image
@@ -209,3 +210,13 @@ def test_a_damaged_picture_may_be_blank(tmp_path, capsys):
 def test_a_damaged_picture_is_named_by_worker_processes_too(tmp_path):
     with pytest.raises(UserError, match=r"image of example train/b/1\.jpg does not decode"):
         _epoch_of_folder(_damaged(tmp_path), workers=1)
+
+
+def test_crops_are_made_by_the_host_and_not_behind_the_steps_of_a_device():
+    """JAX's default device stands in for an accelerator."""
+    augmented = streaming._augmentation(data_config(crop="pad", crop_padding=1))
+    key = np.zeros((1, 2, 2), np.uint32)
+    images = np.arange(2 * 64, dtype=np.uint8).reshape(1, 2, 8, 8, 1)
+    with jax.default_device(jax.devices()[3]):
+        found = augmented(key, np.array([[4, 5]]), images)
+    assert found.devices() == {jax.devices()[0]}
