@@ -80,7 +80,8 @@ def examples(world: World, rng: np.random.Generator, count: int) -> np.ndarray:
 
 def labels_of(phi: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A label for each example, drawn from softmax(φ): the largest of φ and Gumbel noise."""
-    return (phi - np.log(rng.standard_exponential(phi.shape, dtype=np.float32))).argmax(1)
+    exponential = rng.standard_exponential(phi.shape, dtype=np.float32)
+    return (phi - np.log(np.maximum(exponential, np.finfo(np.float32).tiny))).argmax(1)
 
 
 def predict(world: World, phi: np.ndarray, rng: np.random.Generator) -> np.ndarray:
