@@ -7,6 +7,7 @@ between. Google's client repeats such a write when the service answers 503 or no
 """
 
 import functools
+import logging
 from typing import Any
 
 from etils import epath
@@ -88,6 +89,8 @@ def ask_once(path: epath.PathLike) -> None:
 def _client() -> Any:
     from google.cloud import storage
 
+    for name in ("google.auth", "gcsfs"):  # they log at length what they then raise
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return storage.Client(project=None)  # objects are of buckets; what lists buckets needs one
 
 
