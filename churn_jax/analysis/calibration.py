@@ -29,6 +29,7 @@ from scipy import special
 from churn_jax.analysis import influence
 from churn_jax.analysis.intervals import (
     EXAMPLES_ONLY,
+    RESOLUTION,
     RUNS_AND_EXAMPLES,
     Interval,
     Sample,
@@ -120,7 +121,8 @@ def sample(key: str, tops: np.ndarray, correct: np.ndarray, group: str) -> Sampl
     values = correct - tops
     gaps, noise = _gaps_and_noise(bins, values, found.num_bins)
     plain_errors = found.error(gaps)
-    if not noise.any():  # no example differs from another: what never happened may still
+    # Where no example differs from another, what never happened may still.
+    if np.abs(noise).max() < RESOLUTION:
         return _certain(float(plain_errors.mean()), tops.shape, group)
     known, step = _interval(found, gaps, noise, tops.shape[1])
     weights = found.gradient(step * gaps[:, None] + noise).mean(1)
@@ -131,8 +133,9 @@ def sample(key: str, tops: np.ndarray, correct: np.ndarray, group: str) -> Sampl
 def _certain(error: float, shape: tuple[int, ...], group: str) -> Sample:
     num_runs, num_examples = shape
     covers = RUNS_AND_EXAMPLES if num_runs > 1 else EXAMPLES_ONLY
-    high = min(1.0, error + 1 - 0.025 ** (1 / num_examples))
-    known = Interval(error, error, high, 0.0, math.inf, covers, math.nan)
+    unseen = 1 - 0.025 ** (1 / num_examples)
+    low, high = max(0.0, error - unseen), min(1.0, error + unseen)
+    known = Interval(error, low, high, 0.0, math.inf, covers, math.nan)
     return dataclasses.replace(run_sample(np.full(shape, error), group), known=known)
 
 
@@ -157,7 +160,7 @@ def _interval(
     low = np.interp(seen, np.maximum.accumulate(means + arms), _STEPS)
     high = np.interp(seen, np.maximum.accumulate(means - arms), _STEPS)
     known = Interval(
-        mean=min(1.0, step * seen),
+        mean=min(1.0, float(step * seen)),
         low=min(1.0, float(low * seen)),
         high=min(1.0, float(high * seen)),
         standard_error=math.sqrt(variance),
@@ -234,14 +237,16 @@ def _as_wide_as(known: Interval, linear: Sample, group: str) -> Sample:
     """The linear part's values, moved to the estimate, with as wide an interval as the known one.
 
     Of gaps near zero the absolute value has noise that is not linear in the examples: it goes with
-    nobody else's, and is what is missing to the width. An arm that ends at zero is cut short, which
-    says nothing about a difference: then the upper one counts.
+    nobody else's, and is what is missing to the width. Where the error itself may be zero all of it
+    is of that kind, and the upper arm counts, since the lower one is cut short.
     """
-    arm = (known.high - known.low) / 2 if known.low > 0 else known.high - known.mean
     own = interval(linear)
+    apart_from_zero = known.low > 0 and min(known.standard_error, own.standard_error) > 0
+    arm = (known.high - known.low) / 2 if known.low > 0 else known.high - known.mean
     wanted = arm / float(special.stdtrit(known.freedom, 0.975))  # the standard error
-    slope = wanted / known.standard_error
-    slope = min(slope, wanted / own.standard_error) if own.standard_error > 0 else slope
+    slope = 0.0
+    if apart_from_zero:
+        slope = wanted / max(known.standard_error, own.standard_error)
     hidden = math.sqrt(max(wanted**2 - (slope * own.standard_error) ** 2, 0.0))
     moved = linear * slope
     shift = known.mean - moved.mean
