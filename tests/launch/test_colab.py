@@ -54,7 +54,7 @@ def test_it_runs_from_top_to_bottom(notebook):
     assert "churn" in _text(compared)
     lines = [line.strip().lower() for line in _text(compared).splitlines()]
     assert not [line for line in lines if line.startswith(("error", "traceback"))]
-    assert [line for line in lines if "nfr" in line], "the gate says nothing"
+    assert [line for line in lines if "limit 5 %" in line], "the gate says nothing"
     assert "examples flip between" in _text(flips)
     assert any("image/png" in output.get("data", {}) for output in flips.outputs)
 
