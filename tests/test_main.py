@@ -42,6 +42,7 @@ def results(workdir):
     return step, leaves, report["groups"], [path.read_bytes() for path in files]
 
 
+@pytest.mark.usefixtures("as_users_compile")
 def test_killed_and_started_again_it_ends_bit_for_bit_the_same(tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     command = [*DIGITS, "--config.checkpoint_every=1.0", "--config.log_every=4"]
@@ -63,6 +64,7 @@ def test_killed_and_started_again_it_ends_bit_for_bit_the_same(tmp_path):
     assert (cut / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
 
 
+@pytest.mark.usefixtures("as_users_compile")
 @pytest.mark.parametrize("threads", ["1", "96"])
 def test_a_small_run_has_the_same_bits_whatever_runs_are_beside_it(tmp_path, threads):
     """Whatever size of XLA's thread pool a user asks for: it never follows the runs."""
@@ -71,8 +73,7 @@ def test_a_small_run_has_the_same_bits_whatever_runs_are_beside_it(tmp_path, thr
         workdir = tmp_path / str(runs)
         command = [*DIGITS, "--config.model.name=resnet8", "--config.epochs=3.0"]
         command += [f"--config.runs={runs}", f"--workdir={workdir}"]
-        # Optimised as for a user.
-        finished = main(*command, env={**os.environ, "XLA_FLAGS": "", "PJRT_NPROC": threads})
+        finished = main(*command, env={**os.environ, "PJRT_NPROC": threads})
         assert finished.returncode == 0, finished.stderr
         files = sorted((workdir / "predictions").rglob("*.safetensors"))
         return [np.asarray(read(path).log_probs) for path in files[:2]]

@@ -329,6 +329,7 @@ def get_study(options):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("as_users_compile")
 def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path):
     studies = tmp_path / "configs" / "studies"
     studies.mkdir(parents=True)

@@ -19,6 +19,7 @@ from tests.fixtures.training import digits_config, take_steps
 DISTILLATION = Objective(label="ensemble_distill", teacher_weight=0.9, temperature=3.0)
 
 
+@pytest.mark.usefixtures("as_users_compile")
 def test_equation_9_without_weight_trains_the_baseline_of_each_member():
     apart = take_steps(digits_config(method=Objective(members=2)), 4)[-1]
     pair = Objective(members=2, agreement="symmetric_kl", beta=0.0)

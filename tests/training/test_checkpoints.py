@@ -13,9 +13,16 @@ from churn_jax.predictions import prediction_file
 from churn_jax.storage import checksums
 from churn_jax.training import loop
 from churn_jax.training.checkpoints import Checkpoints, DamagedCheckpoint, folder, steps
-from tests.fixtures.experiments import assert_equal, make_config, make_experiment
+from tests.fixtures.experiments import assert_equal, make_config, make_experiment, optimised
 
 CONFIG = make_config(checkpoint_every=1.0, log_every=3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def as_users_compile():
+    """What is trained on after damage is compared bit for bit with what nothing happened to."""
+    with optimised():
+        yield
 
 
 @pytest.fixture(scope="module")

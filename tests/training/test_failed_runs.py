@@ -53,6 +53,7 @@ def run_of(tree, run):
     return jax.tree.map(lambda leaf: leaf[run], tree)
 
 
+@pytest.mark.usefixtures("as_users_compile")
 @pytest.mark.parametrize(
     ("mesh", "pipeline"),
     [((1, 1, 1), "resident"), ((1, 2, 1), "resident"), ((2, 1, 2), "streaming")],
@@ -105,6 +106,7 @@ def test_a_training_marks_the_run_and_leaves_it_out(failing, tmp_path, capsys):
     assert lines[-1]["accuracy"][1] == [None]
 
 
+@pytest.mark.usefixtures("as_users_compile")
 def test_a_failure_survives_resuming(failing, tmp_path, capsys):
     loop.train(make_config(**CONFIG), tmp_path / "whole")
     shutil.copytree(tmp_path / "whole", tmp_path / "cut")

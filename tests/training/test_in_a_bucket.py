@@ -47,6 +47,7 @@ def files(folder):
     return found
 
 
+@pytest.mark.usefixtures("as_users_compile")
 @pytest.mark.parametrize(
     ("kills", "faults"), [(1, 3), pytest.param(30, 30, marks=pytest.mark.slow)]
 )

@@ -143,11 +143,6 @@ def test_an_epoch_sees_every_example_once_and_runs_see_their_own_order():
     np.testing.assert_array_equal(window[:, 64:], following[:, :16])
 
 
-def test_a_batch_larger_than_the_data_is_refused():
-    with pytest.raises(UserError, match=r"batch_size: 65 is larger than the training set \(64"):
-        make_experiment(make_config(batch_size=65))
-
-
 def test_config_survives_json():
     config = make_config()
     again = config_lib.check(json.loads(json.dumps(config_lib.to_dict(config))))

@@ -1,5 +1,8 @@
 """The stacked step: meshes agree, runs are independent, members meet in their logits alone."""
 
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import optax
@@ -11,6 +14,7 @@ from churn_jax.planner import collectives
 from churn_jax.training.experiment import make_optimizer
 from tests.fixtures.experiments import (
     PAIR,
+    ROOT,
     assert_close,
     assert_equal,
     digits,
@@ -72,12 +76,14 @@ def test_a_batch_norm_group_that_is_larger_than_a_devices_share_spans_neighbours
     assert_close(split.batch_stats, whole.batch_stats, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("as_users_compile")
 def test_a_run_does_not_depend_on_the_runs_beside_it():
     together, _ = train_steps(make_config(runs=8), 3)
     alone, _ = train_steps(make_config(runs=1, first_run=3), 3)
     assert_equal(jax.tree.map(lambda x: x[3:4], together.params), alone.params)
 
 
+@pytest.mark.usefixtures("as_users_compile")
 def test_members_without_agreement_train_as_baselines_do():
     """Eq. 9 with β = 0 trains exactly the baseline of each member."""
     pair, _ = train_steps(make_config(**{**PAIRS, "method__beta": 0.0}), 3)
@@ -144,12 +150,32 @@ def test_clipping_is_per_member():
     np.testing.assert_allclose(np.sqrt(sum(squares)), np.full((2, 2), rate * limit), rtol=1e-3)
 
 
+def test_tests_of_equal_bits_compile_as_users_do(as_users_compile):
+    """As a process that has no XLA flags; without the optimiser the bits are others."""
+    code = """
+import jax
+jax.config.update("jax_num_cpu_devices", 8)
+from tests.fixtures.experiments import make_config, train_steps
+state, _ = train_steps(make_config(), 3)
+print(b"".join(leaf.tobytes() for leaf in jax.tree.leaves(state.params)).hex())
+"""
+
+    def bits():
+        state, _ = train_steps(make_config(), 3)
+        return b"".join(leaf.tobytes() for leaf in jax.tree.leaves(state.params)).hex()
+
+    user = [sys.executable, "-c", code]
+    told = subprocess.run(user, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert bits() == told.stdout.strip()
+
+
 def test_the_streaming_step_trains_as_the_resident_one_does():
     resident, _ = train_steps(make_config(), 3)
     streamed, _ = train_steps(make_config(data__pipeline="streaming"), 3)
     assert_close(streamed.params, resident.params, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("as_users_compile")
 def test_members_that_exchange_parts_of_a_batch_train_as_those_that_have_it_all(monkeypatch):
     """Each member's device is fed a part of its examples, as where they are on other hosts."""
     settings = {"runs": 1, "data__pipeline": "streaming"}
