@@ -256,7 +256,7 @@ def test_one_run_is_refused():
 
 def test_results_do_not_depend_on_the_block_size(monkeypatch):
     whole = compare({"old": OLD, "new": NEW}, LABELS).report
-    monkeypatch.setattr("churn_jax.analysis.one_pass._BLOCK_ELEMENTS", 1)
+    monkeypatch.setattr("churn_jax.analysis.one_pass.BLOCK_ELEMENTS", 1)
     in_blocks = compare({"old": OLD, "new": NEW}, LABELS).report
     assert json.dumps(whole["groups"]) == json.dumps(in_blocks["groups"])
     assert whole["between"][0]["churn"] == in_blocks["between"][0]["churn"]

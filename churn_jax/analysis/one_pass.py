@@ -26,10 +26,10 @@ from churn_jax.system.threads import in_order
 
 # Elements of all runs' blocks together: eight megabytes, enough that NumPy's calls cost little
 # beside their work, and few enough to stay in the last cache.
-_BLOCK_ELEMENTS = 1 << 21
+BLOCK_ELEMENTS = 1 << 21
 _LEAST_ROWS = 8
 # Bytes of the examples' means over pairs; what is more goes to disk.
-_MEANS_IN_MEMORY = 256 << 20
+MEANS_IN_MEMORY = 256 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +134,7 @@ def measure(
     pairing = Pairing.of([run.group for run in runs], between)
     found = _Collector(runs, labels, num_examples, num_classes, pairing, wanted)
     l1_of_pairs = pair_distances.choose(num_examples * num_classes * pairing.num_pairs)
-    rows_per_block = max(_LEAST_ROWS, _BLOCK_ELEMENTS // (num_classes * len(runs)))
+    rows_per_block = max(_LEAST_ROWS, BLOCK_ELEMENTS // (num_classes * len(runs)))
 
     def work(rows: slice) -> Block:
         return measure_block(
@@ -174,7 +174,7 @@ class _Collector:
         self._groups = np.array([run.group for run in runs])
         self._pairing = pairing
         size = 4 * pairing.num_means * num_examples * wanted.num_pair_measures
-        self._on_disk = size > _MEANS_IN_MEMORY
+        self._on_disk = size > MEANS_IN_MEMORY
         self._predictions = np.zeros((n, num_examples), np.int32)
         self._values: dict[str, np.ndarray] = {}
         self._pairs: dict[str, np.ndarray] = {}

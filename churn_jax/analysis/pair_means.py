@@ -7,7 +7,7 @@ import numpy as np
 from churn_jax.analysis.pairing import Pairing, size
 from churn_jax.errors import UserError
 
-_CHUNK_EXAMPLES = 512  # written at once, so that a group is read in few pieces
+CHUNK_EXAMPLES = 512  # written at once, so that a group is read in few pieces
 
 
 class PairMeans:
@@ -29,7 +29,7 @@ class PairMeans:
     def add(self, block: np.ndarray) -> None:
         """Adds the next examples, [mean, example]."""
         self._waiting.append(block)
-        if sum(each.shape[1] for each in self._waiting) >= _CHUNK_EXAMPLES:
+        if sum(each.shape[1] for each in self._waiting) >= CHUNK_EXAMPLES:
             self.flush()
 
     def flush(self) -> None:

@@ -19,7 +19,7 @@ from churn_jax.report.breakdowns import Slice, SliceGroup
 from churn_jax.report.estimates import Change, Estimate
 
 BY_CLASS = "class"
-_MOST_SLICES = 1000
+MOST_SLICES = 1000
 _MOST_ESTIMATES = 500_000  # of all slices of one way
 _MEASURES = 30  # of a group or a change, about
 _BINS = 10
@@ -55,7 +55,7 @@ class Partition:
 
 def most_slices(num_groups: int, num_changes: int) -> int:
     """How many slices of one way a report has room for."""
-    return min(_MOST_SLICES, _MOST_ESTIMATES // (_MEASURES * (num_groups + num_changes)))
+    return min(MOST_SLICES, _MOST_ESTIMATES // (_MEASURES * (num_groups + num_changes)))
 
 
 def by_class(labels: np.ndarray, class_names: Sequence[str]) -> Partition:

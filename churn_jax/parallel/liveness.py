@@ -29,7 +29,7 @@ from churn_jax.system.interruption import RESUME
 
 LOST_PROCESS = RESUME  # by starting all processes again
 
-_CONNECT_TIMEOUT = 60
+CONNECT_TIMEOUT = 60  # seconds
 _NEWS_TIMEOUT = 10
 _DONE = "0 done"
 # Seconds of silence before the first keep-alive packet, between packets, and packets unanswered:
@@ -59,7 +59,7 @@ class Watch:
         Raises:
           UserError: they don't come.
         """
-        listener.settimeout(_CONNECT_TIMEOUT)
+        listener.settimeout(CONNECT_TIMEOUT)
         connections: dict[int, socket.socket] = {}
         with listener:
             while len(connections) < count - 1:
@@ -69,7 +69,7 @@ class Watch:
                     missing = sorted({*range(1, count)} - {*connections})
                     raise UserError(
                         f"processes {missing} of {count} don't connect to process 0 within "
-                        f"{_CONNECT_TIMEOUT} s: is port {listener.getsockname()[1]} open to them?"
+                        f"{CONNECT_TIMEOUT} s: is port {listener.getsockname()[1]} open to them?"
                     ) from None
                 name = _read_line(connection)
                 if name.isdigit() and 0 < int(name) < count:  # not a stranger's port scan
@@ -86,7 +86,7 @@ class Watch:
           UserError: the first can't be reached.
         """
         try:
-            connection = socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT)
+            connection = socket.create_connection((host, port), timeout=CONNECT_TIMEOUT)
         except OSError as error:
             raise UserError(
                 f"process {index} of {count} can't reach process 0 at {host}:{port} ({error}): is "

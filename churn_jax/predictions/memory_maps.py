@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-_KEPT_BYTES = 64 << 20  # of all files together
+KEPT_BYTES = 64 << 20  # of all files together
 _LEAST_COUNTED = 2 << 20  # around a page the kernel may map all that it read at once
 _POPULATE_READ = 22  # Linux 5.14; elsewhere pages come one by one
 
@@ -32,7 +32,7 @@ class _Touched:
         with self._lock:
             self._maps.add(mapping)
             self._bytes += max(size, _LEAST_COUNTED)
-            if self._bytes > _KEPT_BYTES:
+            if self._bytes > KEPT_BYTES:
                 for each in self._maps:
                     each.madvise(mmap.MADV_DONTNEED)
                 self._maps.clear()

@@ -229,10 +229,10 @@ def test_a_study_of_370_runs_asks_for_1665_of_68265_pairs():
 @pytest.mark.parametrize("chunk", [1, 100, 10_000])
 def test_means_on_disk_are_those_in_memory(probs, labels, monkeypatch, chunk):
     runs = [Run(lambda r, p=p: p[r], "probs", g) for p, g in zip(probs, GROUPS, strict=True)]
-    monkeypatch.setattr("churn_jax.analysis.one_pass._BLOCK_ELEMENTS", CLASSES * 5 * 37)
+    monkeypatch.setattr("churn_jax.analysis.one_pass.BLOCK_ELEMENTS", CLASSES * 5 * 37)
     in_memory = measure(runs, labels, CLASSES)
-    monkeypatch.setattr("churn_jax.analysis.pair_means._CHUNK_EXAMPLES", chunk)
-    monkeypatch.setattr("churn_jax.analysis.one_pass._MEANS_IN_MEMORY", 0)
+    monkeypatch.setattr("churn_jax.analysis.pair_means.CHUNK_EXAMPLES", chunk)
+    monkeypatch.setattr("churn_jax.analysis.one_pass.MEANS_IN_MEMORY", 0)
     on_disk = measure(runs, labels, CLASSES)
     for name, expected in in_memory.pairs.items():
         for of, over in [(0, 0), (0, 1), (1, 0), (1, 1)]:
@@ -246,7 +246,7 @@ def test_no_room_for_what_goes_to_disk_is_one_line(probs, labels, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     runs = [Run(lambda r, p=p: p[r], "probs") for p in probs]
-    monkeypatch.setattr("churn_jax.analysis.one_pass._MEANS_IN_MEMORY", 0)
+    monkeypatch.setattr("churn_jax.analysis.one_pass.MEANS_IN_MEMORY", 0)
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda: SimpleNamespace(write=full))
     with pytest.raises(UserError, match=r"No space left on device.*set TMPDIR"):
         measure(runs, labels, CLASSES)

@@ -36,7 +36,7 @@ def test_equal_runs_have_distance_0():
 def test_pages_given_back_are_read_again(tmp_path, monkeypatch):
     np.save(tmp_path / "a.npy", VALUES[0])
     mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
-    monkeypatch.setattr("churn_jax.predictions.memory_maps._KEPT_BYTES", 0)
+    monkeypatch.setattr("churn_jax.predictions.memory_maps.KEPT_BYTES", 0)
     rows = in_bounded_memory(lambda wanted: mapped[wanted], mapped)
     for _ in range(2):
         for start in range(0, 7, 2):

@@ -99,7 +99,7 @@ def test_too_many_names_are_refused_by_the_column():
 
 
 def test_more_classes_than_there_is_room_for_are_left_out_and_said(monkeypatch):
-    monkeypatch.setattr(slicing, "_MOST_SLICES", 3)
+    monkeypatch.setattr(slicing, "MOST_SLICES", 3)
     report = compare(GROUPS, LABELS).report
     assert report.breakdowns.slices == ()
     assert any("The 4 classes are more than the 3 slices" in note for note in report.notes)

@@ -44,10 +44,12 @@ def test_any_float_type(convert):
     assert metrics.surrogate_churn(narrow, other) == metrics.surrogate_churn(wide, other)
 
 
-def test_blocks_of_rows_join(monkeypatch):
-    whole = metrics.prediction_entropy(PROBS)
-    monkeypatch.setattr("churn_jax.metrics.arrays._BLOCK_ELEMENTS", 6)
-    assert_array_equal(metrics.prediction_entropy(PROBS), whole)
+def test_more_rows_than_are_read_at_once_have_each_its_own_value():
+    probs = np.random.default_rng(0).dirichlet(np.ones(4), 1000)
+    many = np.tile(probs, (150, 1))  # 600,000 numbers: more than two blocks
+    assert_array_equal(
+        metrics.prediction_entropy(many), np.tile(metrics.prediction_entropy(probs), 150)
+    )
 
 
 def test_log_probabilities_become_probabilities():

@@ -117,7 +117,7 @@ def test_a_first_process_that_cannot_be_reached_is_one_line():
 
 
 def test_processes_that_do_not_come_are_named(monkeypatch):
-    monkeypatch.setattr(liveness, "_CONNECT_TIMEOUT", 0.5)
+    monkeypatch.setattr(liveness, "CONNECT_TIMEOUT", 0.5)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     ours = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]

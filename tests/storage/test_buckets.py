@@ -1,6 +1,7 @@
 """Storage in a bucket: what is written is there at once, whole, and by one writer at a time."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -94,26 +95,33 @@ def test_a_lease_is_taken_once_however_the_service_answers(bucket, folder, fault
 
 def test_the_second_writer_to_a_folder_is_refused(folder, monkeypatch):
     monkeypatch.setattr(locks, "RENEWAL", 0.2)
-    monkeypatch.setattr(locks, "socket", _Elsewhere)
-    with locks.hold(folder), monkeypatch.context() as another:
-        another.setattr(locks, "_held", set())  # as in another process
-        with pytest.raises(locks.Locked, match="is being written by"), locks.hold(folder):
-            pass
+    second = f"""
+from churn_jax.storage import locks
+locks.RENEWAL = 0.2
+try:
+    with locks.hold("{folder}"):
+        print("holds it too")
+except locks.Locked as refused:
+    print(refused)
+"""
+    with locks.hold(folder):
+        command = [sys.executable, "-c", second]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert f"is being written by process {os.getpid()} on" in ended.stdout
     assert (folder / "lock").read_text() == ""
 
 
-def test_two_that_come_at_the_same_moment_do_not_both_hold_the_folder(folder, monkeypatch):
+def test_two_that_come_at_the_same_moment_do_not_both_hold_the_folder(bucket, folder):
     """The other one's write comes between this one's look and its own."""
     other = {"host": "elsewhere", "pid": 1, "since": "now", "renewed": 0}
-    look = locks._read
+    came = []
 
-    def read(note, unreadable=None):
-        found = look(note, unreadable)
-        if not found:
+    def come_first(method, path):
+        if method == "POST" and not came:
+            came.append(path)
             write_atomically(folder / "lock", json.dumps(other))
-        return found
 
-    monkeypatch.setattr(locks, "_read", read)
+    bucket.fault = come_first
     with pytest.raises(locks.Locked, match="process 1 on elsewhere"), locks.hold(folder):
         pass
     assert json.loads((folder / "lock").read_text()) == other
@@ -132,11 +140,3 @@ def test_data_in_a_bucket_is_to_be_mounted():
     config = make_config(data__name="cifar10", data__dir="gs://b/data", data__num_train=0)
     with pytest.raises(UserError, match=r"config\.data\.dir: gs://b/data is a bucket.* mount it"):
         data.load(config.data)
-
-
-class _Elsewhere:
-    """A host whose processes can't be seen from here."""
-
-    @staticmethod
-    def gethostname():
-        return "other"

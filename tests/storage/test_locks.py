@@ -148,9 +148,11 @@ def test_the_lease_of_a_dead_machine_runs_out(kind, tmp_path, capsys, monkeypatc
 
 
 def test_a_process_may_hold_a_folder_twice(kind, tmp_path):
-    with locks.hold(tmp_path), locks.hold(tmp_path / "."):
-        pass
-    assert not locks._held
+    with locks.hold(tmp_path):
+        with locks.hold(tmp_path):
+            pass
+        assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
+    assert (tmp_path / "lock").read_text() == ""
 
 
 def test_a_file_system_that_refuses_locks_gets_a_lease(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The log of a training: continued where it was cut off, repaired where it was damaged."""
 
 import json
+import resource
 
 import numpy as np
 import pytest
@@ -52,10 +53,12 @@ def test_what_is_not_finite_is_null(tmp_path):
     assert line["loss"] == [[None], [1.0], [None]]
 
 
-def test_a_full_disk_is_one_line(tmp_path):
+def test_a_file_that_cannot_grow_is_one_line(tmp_path):
     with MetricsLog(tmp_path, 0) as log:
-        log._file.close()
-        log._file = open("/dev/full", "w")  # noqa: SIM115
-        with pytest.raises(UserError, match=r"metrics.jsonl can't be written: No space left"):
-            log.write("train", 1, 0.5, {"loss": np.ones(1)})
-        log._file = open("/dev/null", "w")  # noqa: SIM115
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+        try:
+            with pytest.raises(UserError, match=r"metrics.jsonl can't be written: File too large"):
+                log.write("train", 1, 0.5, {"loss": np.ones(1)})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
