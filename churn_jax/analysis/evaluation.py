@@ -12,7 +12,7 @@ from churn_jax.analysis.building import Subject, Training
 from churn_jax.analysis.one_pass import measure
 from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UserError
-from churn_jax.predictions import origins, workdirs
+from churn_jax.predictions import origins, unequal, workdirs
 from churn_jax.predictions.memory_maps import in_bounded_memory
 from churn_jax.predictions.run import Run
 from churn_jax.report.estimates import Estimate
@@ -49,7 +49,7 @@ def evaluate(
     if len(runs) < 2:
         why = "".join(f"; {validity.failure(FailedRun(**run))}" for run in failed)
         raise UserError(f"churn is between runs: at least 2 are needed, there is {len(runs)}{why}")
-    workdirs.refuse_mismatched(runs)
+    unequal.refuse_mismatched(runs)
     if step == "all":
         history = _over_training(run_dirs, groups, predict_again)
     provenance = runs[0].provenance

@@ -13,6 +13,7 @@ import numpy as np
 
 from churn_jax.errors import UserError
 from churn_jax.predictions import classes as classes_
+from churn_jax.predictions import unequal
 from churn_jax.predictions.classes import Classes
 from churn_jax.predictions.joining import Joined, join
 from churn_jax.predictions.memory_maps import in_bounded_memory
@@ -186,13 +187,8 @@ def _labels(
             continue
         found = classes.codes(source, "label", source.labels)
         found = found if rows is None else found[rows]
-        if result is not None and np.any(found != result):
-            wrong = found != result
-            example = str(joined.ids[int(np.argmax(wrong))])
-            raise UserError(
-                f"{source.name}: the label of {example!r} is another one than in the files before, "
-                f"as in {np.count_nonzero(wrong):,} of {len(wrong):,} examples"
-            )
+        if result is not None:
+            unequal.refuse_other_labels(source.name, found, "the files before", result, joined.ids)
         result = found
     return result
 

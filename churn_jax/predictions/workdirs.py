@@ -1,14 +1,13 @@
-"""Finding the predictions of independent runs, and refusing to pair what does not belong."""
+"""Finding the predictions of independent runs, and sorting them into groups."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
 from etils import epath
 
 from churn_jax.errors import UserError
-from churn_jax.predictions import origins, prediction_file
+from churn_jax.predictions import prediction_file, unequal
 from churn_jax.predictions.prediction_file import Predictions
 from churn_jax.storage.files import numbered
 from churn_jax.storage.workdir import has_config, read_config, read_failed_runs
@@ -137,8 +136,8 @@ def group_runs(runs: Iterable[Predictions]) -> list[Group]:
     for run in runs:
         by_hash.setdefault(run.provenance["config_hash"], []).append(run)
     for members in by_hash.values():
-        _refuse_repeats(members)
-        _refuse_other_training_data(members)
+        unequal.refuse_repeats(members)
+        unequal.refuse_other_training_data(members)
     names = [members[0].provenance["group"] for members in by_hash.values()]
     return [
         Group(
@@ -149,55 +148,3 @@ def group_runs(runs: Iterable[Predictions]) -> list[Group]:
         )
         for name, (config_hash, members) in zip(names, by_hash.items(), strict=True)
     ]
-
-
-def refuse_mismatched(runs: Sequence[Predictions]) -> None:
-    """Raises UserError unless all runs predict the same examples of the same data."""
-    first = runs[0]
-    for run in runs[1:]:
-        pair = f"{_title(first)} and {_title(run)}"
-        for key in ("dataset", "split", "data_fingerprint"):
-            ours, theirs = first.provenance[key], run.provenance[key]
-            if ours != theirs:
-                raise UserError(f"{pair} differ in {key}: {ours!r} and {theirs!r}")
-        if len(run.ids) != len(first.ids) or np.any(run.ids != first.ids):
-            raise UserError(f"{pair} have different example ids")
-        if np.any(run.labels != first.labels):
-            raise UserError(f"{pair} have different labels")
-        if run.log_probs.shape[2] != first.log_probs.shape[2]:
-            raise UserError(f"{pair} have different numbers of classes")
-
-
-def _refuse_repeats(runs: list[Predictions]) -> None:
-    seen = set()
-    for run in runs:
-        key = origins.identity(run.provenance)
-        if key in seen:
-            raise UserError(
-                f"{_title(run)} is there twice: runs must be independent, and the same config, "
-                "seed and index are the same training, wherever it was done (train more with "
-                "another config.first_run or config.seed)"
-            )
-        seen.add(key)
-        if run.provenance["step"] != runs[0].provenance["step"]:
-            raise UserError(
-                f"{_title(runs[0])} and {_title(run)} are of different steps: choose one by --step"
-            )
-
-
-def _refuse_other_training_data(runs: list[Predictions]) -> None:
-    for run in runs:
-        ours, theirs = (r.provenance.get("train_fingerprint") for r in (runs[0], run))
-        if None not in (ours, theirs) and ours != theirs:
-            raise UserError(
-                f"{_title(runs[0])} and {_title(run)} were trained on different data "
-                f"(train_fingerprint {ours!r} and {theirs!r})"
-            )
-
-
-def _title(run: Predictions) -> str:
-    provenance = run.provenance
-    return (
-        f"{provenance['group']} run {provenance['run']} "
-        f"(seed {provenance['seed']}, step {provenance['step']})"
-    )

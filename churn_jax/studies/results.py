@@ -15,7 +15,7 @@ from churn_jax.analysis.one_pass import measure
 from churn_jax.analysis.samples import Samples
 from churn_jax.analysis.summaries import CONTRASTED
 from churn_jax.errors import UserError
-from churn_jax.predictions import workdirs
+from churn_jax.predictions import unequal, workdirs
 from churn_jax.predictions.run import Run
 from churn_jax.report.estimates import Group, Measures
 from churn_jax.report.report import FailedRun, Report
@@ -98,7 +98,7 @@ def _measured(plans: Sequence[Plan], split: str) -> tuple[Samples, Subject]:
     """What is measured of the cells' runs on a split, and what else there is to say of them."""
     loaded = [_predictions(plan, split) for plan in plans]
     runs = [run for of_cell in loaded for run in of_cell]
-    workdirs.refuse_mismatched(runs)
+    unequal.refuse_mismatched(runs)
     names = [plan.cell.name for plan in plans]
     everyone = [
         Run(run.counted, "log_probs", place, name=f"{name} run {run.provenance['run']}")
