@@ -76,7 +76,7 @@ def stream(
         np.arange(batch_size) if places is None else places,
     )
     steps = grain.MapDataset.range(first_step, first_step + num_steps).map(source)
-    augmented = _augmentation(data)
+    augmented = host_augmentation(data)
     for batch in _read_ahead(steps, workers):
         image = augmented(batch["key"], batch["index"], batch["image"])
         yield {**batch, "image": np.asarray(image)}
@@ -220,7 +220,7 @@ class _Memo:
         return _Memo, (self._function, self._size)
 
 
-def _augmentation(data: DataConfig) -> Callable[..., Any]:
+def host_augmentation(data: DataConfig) -> Callable[..., Any]:
     """The resident pipeline's augmentation of a batch, with the same keys: the same pixels.
 
     On the host's processor: on the accelerator it would wait behind the training steps.

@@ -214,7 +214,7 @@ def test_a_damaged_picture_is_named_by_worker_processes_too(tmp_path):
 
 def test_crops_are_made_by_the_host_and_not_behind_the_steps_of_a_device():
     """JAX's default device stands in for an accelerator."""
-    augmented = streaming._augmentation(data_config(crop="pad", crop_padding=1))
+    augmented = streaming.host_augmentation(data_config(crop="pad", crop_padding=1))
     key = np.zeros((1, 2, 2), np.uint32)
     images = np.arange(2 * 64, dtype=np.uint8).reshape(1, 2, 8, 8, 1)
     with jax.default_device(jax.devices()[3]):
