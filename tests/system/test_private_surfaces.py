@@ -38,6 +38,15 @@ def versions():
     return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
+def assert_holds(name, check, *arguments):
+    """However a check fails, the surface and the versions are named."""
+    try:
+        held = check(*arguments)
+    except Exception as error:
+        raise AssertionError(changed(name)) from error
+    assert held, changed(name)
+
+
 def changed(name):
     value = getattr(private_surfaces, name)
     value = "" if callable(value) else f" = {value!r}"
@@ -255,18 +264,18 @@ def test_every_surface_is_checked():
 def test_surface(name):
     if name == "CPU_POOL_SIZE" and not Path("/proc/self/task").exists():
         pytest.skip("threads are counted as Linux shows them")
-    assert CHECKS[name](), changed(name)
+    assert_holds(name, CHECKS[name])
 
 
 @pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="needs libtpu")
 @pytest.mark.parametrize("name", TPU_CHECKS)
 def test_surface_of_the_tpu_compiler(name):
-    assert TPU_CHECKS[name](), changed(name)
+    assert_holds(name, TPU_CHECKS[name])
 
 
 @pytest.mark.parametrize("name", FOLDER_CHECKS)
 def test_surface_of_files(name, tmp_path):
-    assert FOLDER_CHECKS[name](tmp_path), changed(name)
+    assert_holds(name, FOLDER_CHECKS[name], tmp_path)
 
 
 def test_what_stops_the_check_of_varying_axes_still_does():
