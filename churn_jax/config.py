@@ -21,6 +21,7 @@ from churn_jax import bounds, random_streams
 from churn_jax.bounds import OneOf, Positive, Rising, Within
 from churn_jax.errors import UserError, suggest
 from churn_jax.methods.objectives import Objective
+from churn_jax.methods.schedules import SCHEDULES
 from churn_jax.storage import workdir as workdir_files
 
 MAX_BATCH = 1 << 24
@@ -43,6 +44,10 @@ class DataConfig:
     crop: Annotated[str, OneOf(("none", "pad", "resized"))] = "pad"
     crop_padding: Annotated[int, Within(0, 1024)] = 4  # pixels a side, for crop = pad
     flip: bool = True  # random left-right flip
+    # Side of a square at a random place that is made black, in pixels; 0 is none.
+    cutout: Annotated[int, Within(0, 4096)] = 0
+    # bootstrap: each run trains on as many examples, drawn with return.
+    sample: Annotated[str, OneOf(("all", "bootstrap"))] = "all"
     # auto: resident where the data fits in memory.
     pipeline: Annotated[str, OneOf(("auto", "resident", "streaming"))] = "auto"
     # Processes that read and decode, for the streaming pipeline.
@@ -72,9 +77,26 @@ class OptimizerConfig:
     # L2 penalty ½·λ·‖w‖², added to the gradient before momentum.
     weight_decay: Annotated[float, Within(0)] = 1e-4
     clip_norm: Annotated[float, Within(0)] = 0.0  # of each member's gradient; 0 does not clip
+    schedule: Annotated[str, OneOf(SCHEDULES)] = "stepped"  # see `methods.schedules`
     warmup_epochs: Annotated[float, Within(0)] = 0.0
+    # Of training: every duration is in epochs or in percent.
+    warmup_percent: Annotated[float, Within(0, 100)] = 0.0
     decay_epochs: Annotated[tuple[float, ...], Rising()] = ()
+    decay_percent: Annotated[tuple[float, ...], Rising()] = ()
     decay_factor: Annotated[float, Within(0)] = 0.1
+    cycles: Annotated[int, Within(1, 1000)] = 1  # of schedule = cycles, and of snapshots
+    # Of schedule = constant: the last part, which goes to 0.
+    tail_percent: Annotated[float, Within(0, 100)] = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class AveragesConfig:
+    """How weights are averaged, where `method.prediction` asks for it: see `methods.averages`."""
+
+    decay: Annotated[float, Within(0, 1)] = 0.999  # of ema
+    every: Annotated[int, Within(1)] = 1  # steps between updates of ema and swa
+    # Of training, after which swa begins.
+    start_percent: Annotated[float, Within(0, 100)] = 75.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +127,7 @@ class Config:
     model: ModelConfig = ModelConfig()
     method: Objective = dataclasses.field(default_factory=Objective)
     optimizer: OptimizerConfig = OptimizerConfig()
+    averages: AveragesConfig = AveragesConfig()
     randomness: RandomnessConfig = RandomnessConfig()
     mesh: MeshConfig = MeshConfig()
     seed: Annotated[int, Within(0, 2**32 - 1)] = 0
@@ -126,6 +149,12 @@ class Config:
     deterministic: bool = False  # ask the backend for kernels that give the same bits every time
 
 
+# What lasts so many epochs or so many percent of training: (group, name without the unit).
+DURATIONS = (
+    *(("optimizer", "warmup"), ("optimizer", "decay")),
+    *(("method", "alpha_ramp"), ("method", "beta_ramp")),
+)
+
 # What does not change the mathematics of a run: left out of the hash that makes runs one group.
 NOT_HASHED = {
     "mesh", "runs", "first_run", "eval_every", "checkpoint_every", "keep_checkpoints", "log_every",
@@ -135,7 +164,24 @@ NOT_HASHED = {
 }  # fmt: skip
 
 # Came after the first results, whose hashes stay what they are: hashed unless at these values.
-HASHED_UNLESS = {"randomness.perturb": "none", "deterministic": False}
+HASHED_UNLESS: dict[str, Any] = {
+    "randomness.perturb": "none",
+    "deterministic": False,
+    "data.sample": "all",
+    "data.cutout": 0,
+    "optimizer.schedule": "stepped",
+    "optimizer.warmup_percent": 0.0,
+    "optimizer.decay_percent": (),
+    "optimizer.cycles": 1,
+    "optimizer.tail_percent": 0.0,
+    "averages.decay": 0.999,
+    "averages.every": 1,
+    "averages.start_percent": 75.0,
+    "method.label_smoothing": 0.0,
+    "method.agree_with": "pairs",
+    "method.alpha_ramp_percent": 0.0,
+    "method.beta_ramp_percent": 0.0,
+}
 
 
 def default() -> ml_collections.ConfigDict:
@@ -160,7 +206,23 @@ def check_values(config: Config) -> None:
             f"config.runs: runs {config.first_run} to {config.first_run + config.runs - 1} have "
             "indices beyond 2³¹ − 1"
         )
+    _check_units(config)
+    if config.data.cutout and config.data.crop == "resized":
+        raise UserError(
+            "config.data.cutout: works with config.data.crop='pad' and 'none', not with 'resized'"
+        )
     config.method.check()
+
+
+def _check_units(config: Config) -> None:
+    """Refuses a duration that is given in epochs and in percent of training."""
+    for group, name in DURATIONS:
+        settings = getattr(config, group)
+        if getattr(settings, f"{name}_epochs") and getattr(settings, f"{name}_percent"):
+            raise UserError(
+                f"config.{group}.{name}_percent: config.{group}.{name}_epochs says it too; set one "
+                "of them to nothing"
+            )
 
 
 def read(workdir: epath.PathLike) -> Config:
@@ -181,8 +243,14 @@ def to_dict(config: Any) -> dict[str, Any]:
     }
 
 
+def varied(config: Config) -> tuple[str, ...]:
+    """The streams that differ between runs: without `sample` where all train on all examples."""
+    drawn = set(config.randomness.vary) - ({"sample"} if config.data.sample == "all" else set())
+    return tuple(stream for stream in config.randomness.vary if stream in drawn)
+
+
 def flatten(config: Config) -> dict[str, Any]:
-    """A config as {dotted key: value}."""
+    """A config as {dotted key: value}, of which `randomness.vary` names only what is drawn."""
     flat: dict[str, Any] = {}
 
     def visit(tree: Mapping[str, Any], prefix: str) -> None:
@@ -193,7 +261,7 @@ def flatten(config: Config) -> dict[str, Any]:
                 flat[prefix + key] = value
 
     visit(to_dict(config), "")
-    return flat
+    return flat | {"randomness.vary": varied(config)}
 
 
 def config_hash(config: Config) -> str:

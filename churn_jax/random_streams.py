@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from churn_jax.system.jax_settings import pinned
 
 # The numbers are part of every result: never renumber, only append.
-STREAMS = {"init": 0, "order": 1, "augmentation": 2}
+STREAMS = {"init": 0, "order": 1, "augmentation": 2, "sample": 3}
 
 
 @pinned
@@ -63,16 +63,32 @@ def move_one_ulp(params: Any, run: jax.typing.ArrayLike) -> Any:
 
 
 @pinned
+def bootstrap_sample(
+    seed: int, run: jax.typing.ArrayLike, vary: Collection[str], num_examples: int
+) -> jax.Array:
+    """The training sample of one run, int32 [num_examples]: examples drawn with return."""
+    key = stream_key(seed, "sample", run, vary)
+    return jax.random.randint(key, (num_examples,), 0, num_examples, jnp.int32)
+
+
+@pinned
 def epoch_order(
     seed: int,
     run: jax.typing.ArrayLike,
     epoch: jax.typing.ArrayLike,
     vary: Collection[str],
     num_examples: int,
+    sample: str = "all",
 ) -> jax.Array:
-    """The order of the examples in one epoch of one run: a permutation, int32 [num_examples]."""
+    """The order of the examples in one epoch of one run, int32 [num_examples].
+
+    A permutation of all examples or, of `sample` 'bootstrap', of the run's `bootstrap_sample`.
+    """
     key = jax.random.fold_in(stream_key(seed, "order", run, vary), epoch)
-    return jax.random.permutation(key, jnp.arange(num_examples, dtype=jnp.int32))
+    order = jax.random.permutation(key, jnp.arange(num_examples, dtype=jnp.int32))
+    if sample == "all":
+        return order
+    return bootstrap_sample(seed, run, vary, num_examples)[order]
 
 
 @pinned

@@ -76,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     out = workdir / "studies" / f"{study.name}_{options.dataset}"
     command = shlex.join(["python", "-m", "churn_jax.study", *arguments])
-    print(output.write(study, results.report(study, plans), command, shrunk(plans, options), out))
+    study, found = results.report(study, plans)
+    print(output.write(study, found, command, shrunk(plans, options), out))
     print(f"\nStudy: {out / 'study.html'}")
 
 

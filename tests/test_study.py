@@ -73,8 +73,9 @@ def make(name, workdir, **options):
 def write(name, workdir, **options):
     """Trains by the stand-in and writes the study."""
     found, plans, _ = make(name, workdir, **options)
-    running.finish(plans, stand_in)
-    return output.write(found, results.report(found, plans), "command", [], workdir / "out")
+    by_folder = {plan.folder: plan.config for plan in plans}
+    running.finish(plans, stand_in, lambda _, __, folder: stand_in(by_folder[folder], folder))
+    return output.write(*results.report(found, plans), "command", [], workdir / "out")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -83,7 +84,8 @@ def test_every_study_plans_every_data_set(name, dataset, tmp_path):
     found, plans, _ = make(name, tmp_path, dataset=dataset)
     names = [plan.cell.name for plan in plans]
     assert len(set(names)) == len(names)
-    assert set(results.shown_cells(found)) <= set(names)
+    chosen = {selection.method for selection in found.selections}
+    assert set(results.shown_cells(found)) <= {*names, *chosen}
     assert len(study.describe(found, plans).splitlines()) == 1 + max(len(plans), 1)
     assert not any(tmp_path.iterdir())
 
@@ -144,7 +146,7 @@ def test_a_second_call_trains_nothing_and_writes_the_same(tmp_path):
 
     found, plans, _ = make("table2", tmp_path)
     running.finish(plans, refuse)
-    report = results.report(found, plans)
+    _, report = results.report(found, plans)
     assert output.write(found, report, "command", [], tmp_path / "out") == first
     assert files == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 
@@ -287,7 +289,7 @@ def test_a_study_without_cells_needs_no_training(tmp_path):
     found, plans, _ = make("figure4", tmp_path)
     assert plans == []
     assert isinstance(found, Study)
-    assert results.report(found, plans).groups == ()
+    assert results.report(found, plans)[1].groups == ()
 
 
 def test_the_divergence_table_says_when_weights_part_and_how_far(tmp_path):
@@ -309,7 +311,7 @@ def test_what_is_finished_can_be_shown_before_the_rest(name, tmp_path):
     finished = [plan.cell.name for plan in plans[:3]]
     shown = restrict(found, finished)
     assert results.shown_cells(shown) == finished
-    text = output.write(shown, results.report(shown, plans), "command", [], tmp_path / "out")
+    text = output.write(*results.report(shown, plans), "command", [], tmp_path / "out")
     assert f"Not finished, and so not shown: {plans[3].cell.name}" in text
 
 

@@ -1,7 +1,9 @@
 """The samples of runs as the estimates of a report."""
 
+import dataclasses
 import functools
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -129,6 +131,24 @@ def estimate(key: str, sample: Sample, spread: Spread | None = None) -> Estimate
     """A measure with its interval, and what the interval covers."""
     found = interval_of(key, sample)
     return Estimate(found.mean, (found.low, found.high), found.covers, spread, found.unknown)
+
+
+def share_of(key: str, samples: Samples, group: int, reference: int) -> Estimate:
+    """A group's measure as a share of another's, r = a / b, to first order in both.
+
+    The values a/b̄ − r·b/b̄ + r have the mean r, and their spread is that of the ratio; the interval
+    is made on a log scale. 1 where the two are one group.
+    """
+    own, other = samples.own(key, group), samples.own(key, reference)
+    if group == reference or other.mean == 0:
+        same = 1.0 if group == reference else math.nan
+        return Estimate(same, (same, same))
+    share = own.mean / other.mean
+    values = (own - other * share) * (1 / other.mean)
+    found = intervals.interval(
+        dataclasses.replace(values, examples=values.examples + share), 0, math.inf
+    )
+    return Estimate(found.mean, (found.low, found.high), found.covers)
 
 
 def over_runs(key: str, sample: Sample, values: np.ndarray) -> Estimate:

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from churn_jax.config import DataConfig
 from churn_jax.errors import UserError
 
+_CUTOUT = 2
+
 
 def augment(key: jax.Array, image: jax.Array, data: DataConfig) -> jax.Array:
     """Applies the crop and flip that `data` asks for to one image.
@@ -21,7 +23,8 @@ def augment(key: jax.Array, image: jax.Array, data: DataConfig) -> jax.Array:
     Args:
       key: a random key of this example in this epoch of this run; nothing else may use it.
       image: uint8 [height, width, channel].
-      data: `crop` is 'pad' or 'none' here, `crop_padding` in pixels, `flip` on or off.
+      data: `crop` is 'pad' or 'none' here, `crop_padding` in pixels, `flip` on or off, `cutout` the
+        side of a square in pixels or 0.
 
     Returns:
       uint8, shaped like `image`.
@@ -38,7 +41,24 @@ def augment(key: jax.Array, image: jax.Array, data: DataConfig) -> jax.Array:
         image = pad_and_crop(crop_key, image, data.crop_padding)
     if data.flip:
         image = random_flip(flip_key, image)
+    if data.cutout:
+        # A key beside the two: who asks for no cutout draws what he always drew.
+        image = cutout(jax.random.fold_in(key, _CUTOUT), image, data.cutout)
     return image
+
+
+def cutout(key: jax.Array, image: jax.Array, side: int) -> jax.Array:
+    """Makes a square of `side` pixels black (DeVries and Taylor 2017).
+
+    Its centre is any pixel of the image, so that a part of the square may lie outside.
+    """
+    height, width, _ = image.shape
+    centre = jax.random.randint(key, (2,), 0, jnp.array([height, width]))
+    inside = [
+        (jnp.arange(size) >= place - side // 2) & (jnp.arange(size) < place - side // 2 + side)
+        for size, place in zip((height, width), centre, strict=True)
+    ]
+    return jnp.where((inside[0][:, None] & inside[1])[:, :, None], 0, image).astype(image.dtype)
 
 
 def pad_and_crop(key: jax.Array, image: jax.Array, padding: int) -> jax.Array:

@@ -67,10 +67,12 @@ def epoch_window(runs: jax.Array, epoch: jax.Array, plan: ResidentPlan) -> jax.A
     """`ResidentSource.order` during `epoch`: int32 [run, examples + batch size]."""
 
     def one_run(run: jax.Array) -> jax.Array:
-        this = random_streams.epoch_order(plan.seed, run, epoch, plan.vary, plan.num_examples)
-        following = random_streams.epoch_order(
-            plan.seed, run, epoch + 1, plan.vary, plan.num_examples
-        )
+        def order(epoch: jax.Array) -> jax.Array:
+            return random_streams.epoch_order(
+                plan.seed, run, epoch, plan.vary, plan.num_examples, plan.data.sample
+            )
+
+        this, following = order(epoch), order(epoch + 1)
         return jnp.concatenate([this, following[: plan.batch_size]])
 
     return jax.vmap(one_run)(runs)

@@ -17,9 +17,15 @@ from churn_jax import bounds, losses
 from churn_jax.bounds import Name, OneOf, Positive, Within
 from churn_jax.errors import UserError
 from churn_jax.methods import schedules
+from churn_jax.methods.schedules import Length
 
 UPDATES = ("joint", "stale")
-PREDICTIONS = ("first", "mean")
+AGREE_WITH = ("pairs", "mean")
+# Which model counts: member 0 or the members' mean, by their last weights or by averages of them.
+PREDICTIONS = (
+    *("first", "mean", "ema", "ema_mean", "swa", "swa_mean"),
+    *("snapshots", "snapshots_mean"),
+)
 
 
 def _peer_cross_entropy(own: jax.Array, peer: jax.Array) -> jax.Array:
@@ -56,27 +62,35 @@ class Objective:
         stale      each m: L_m + β·mean over peers of D against the peers' stale copies (eq. 17, 18)
         teacher    (1−w)·L + w·τ²·H(t, softmax(z/τ)), t the mean over teachers of softmax(z_t/τ)
 
+    With label smoothing ε, L is the cross-entropy with (1−ε)·e_y + ε/K. Agreement `with` the mean
+    takes the mean over members of D between a member and the mean of all members' probabilities.
+
     R is the entropy H(p), or −SKL(p, Unif): both are small when predictions are confident.
     """
 
     label: Annotated[str, Name()] = "baseline"
     members: Annotated[int, Within(1, 128)] = 1
-    # Which model counts: member 0, or the mean of all (an ensemble).
-    prediction: Annotated[str, OneOf(PREDICTIONS)] = "first"
+    prediction: Annotated[str, OneOf(PREDICTIONS)] = "first"  # which model counts
+    label_smoothing: Annotated[float, Within(0, 0.99)] = 0.0
 
     regularizer: Annotated[str, OneOf(("none", *REGULARIZERS))] = "none"
     alpha: float = 0.0  # at least 0, and below 1 where convex
     alpha_ramp: Annotated[str, OneOf(schedules.RAMPS)] = "constant"
     alpha_ramp_epochs: Annotated[float, Within(0)] = 0.0
+    # Of training, instead of epochs.
+    alpha_ramp_percent: Annotated[float, Within(0, 100)] = 0.0
     convex: bool = True
     # The regulariser's sums run over the k largest probabilities; 0 is all.
     top_k: Annotated[int, Within(0)] = 0
     renormalise: bool = False  # whether those k probabilities are scaled to sum to one
 
     agreement: Annotated[str, OneOf(("none", *DISTANCES))] = "none"
+    # pairs: each with each other member; mean: each with the mean of all.
+    agree_with: Annotated[str, OneOf(AGREE_WITH)] = "pairs"
     beta: Annotated[float, Within(0)] = 0.0
     beta_ramp: Annotated[str, OneOf(schedules.RAMPS)] = "linear"
     beta_ramp_epochs: Annotated[float, Within(0)] = 0.0
+    beta_ramp_percent: Annotated[float, Within(0, 100)] = 0.0
     update: Annotated[str, OneOf(UPDATES)] = "joint"
     refresh_steps: Annotated[int, Within(1)] = 50  # steps between refreshes of the stale copies
 
@@ -92,6 +106,11 @@ class Objective:
         if not self.alpha >= 0 or (self.convex and self.alpha >= 1):
             end = "1)" if self.convex else "…]"
             raise UserError(f"config.method.alpha: {self.alpha} is outside [0, {end}")
+        if self.agree_with == "mean" and self.update == "stale":
+            raise UserError(
+                "config.method.agree_with: 'mean' is for update='joint'; of stale copies each is a "
+                "peer by itself"
+            )
         if self.members < 2 and self.agreement != "none":
             raise UserError(
                 f"config.method.members: {self.members}, but the agreement term "
@@ -109,38 +128,42 @@ class Objective:
         return self.teacher_weight > 0
 
     @property
+    def averages(self) -> str:
+        """Which averages of the weights predict: a kind of `methods.averages`; 'none' if none."""
+        return averages_of(self.prediction)
+
+    @property
+    def counts_mean(self) -> bool:
+        """Whether the mean of the members is the prediction."""
+        return self.prediction.endswith("mean")
+
+    @property
     def training_cost(self) -> int:
         """Networks trained for one run, its teachers included: the paper's "training cost"."""
         return self.members + (self.num_teachers if self.taught else 0)
 
     @property
     def inference_cost(self) -> int:
-        """Networks that a prediction asks."""
-        return self.members if self.prediction == "mean" else 1
+        """Networks that a prediction asks, of each snapshot where there are several."""
+        return self.members if self.counts_mean else 1
 
 
-def coefficients(
-    objective: Objective, step: jax.Array, steps_per_epoch: float
-) -> dict[str, jax.Array]:
-    """The ramped α and β at `step`."""
-    return {
-        "alpha": jnp.asarray(
-            schedules.ramp(
-                objective.alpha_ramp,
-                objective.alpha,
-                round(objective.alpha_ramp_epochs * steps_per_epoch),
-            )(step),
-            jnp.float32,
-        ),
-        "beta": jnp.asarray(
-            schedules.ramp(
-                objective.beta_ramp,
-                objective.beta,
-                round(objective.beta_ramp_epochs * steps_per_epoch),
-            )(step),
-            jnp.float32,
-        ),
-    }
+def averages_of(prediction: str) -> str:
+    """The kind of `methods.averages` that one of `PREDICTIONS` needs."""
+    kind = prediction.removesuffix("_mean")
+    return "none" if kind in ("first", "mean") else kind
+
+
+def coefficients(objective: Objective, step: jax.Array, length: Length) -> dict[str, jax.Array]:
+    """The ramped α and β at `step` of a training of that length."""
+
+    def ramped(name: str) -> jax.Array:
+        kind, value = getattr(objective, f"{name}_ramp"), getattr(objective, name)
+        lasts = [getattr(objective, f"{name}_ramp_{unit}") for unit in ("epochs", "percent")]
+        ramp = schedules.ramp(kind, value, length.steps(*lasts))
+        return jnp.asarray(ramp(step), jnp.float32)
+
+    return {name: ramped(name) for name in ("alpha", "beta")}
 
 
 def terms(
@@ -168,7 +191,7 @@ def terms(
       member jointly), and those of the terms {cross_entropy, regularizer, distillation, agreement}
       that the objective has, each [member, example].
     """
-    cross_entropy = losses.cross_entropy(logits, jnp.broadcast_to(labels, logits.shape[:-1]))
+    cross_entropy = _cross_entropy(objective, logits, labels)
     parts = {"cross_entropy": cross_entropy}
     total = cross_entropy
     if objective.regularizer != "none":
@@ -186,6 +209,15 @@ def terms(
         parts["agreement"] = _agreement(objective, logits, stale_logits)
         total = total + beta * parts["agreement"]
     return total.sum(axis=0), parts
+
+
+def _cross_entropy(objective: Objective, logits: jax.Array, labels: jax.Array) -> jax.Array:
+    everyones = jnp.broadcast_to(labels, logits.shape[:-1])
+    smoothing, classes = objective.label_smoothing, logits.shape[-1]
+    if not smoothing:
+        return losses.cross_entropy(logits, everyones)
+    target = (1 - smoothing) * jax.nn.one_hot(everyones, classes) + smoothing / classes
+    return losses.soft_cross_entropy(logits, target)
 
 
 def _regularizer(objective: Objective, logits: jax.Array) -> jax.Array:
@@ -208,6 +240,9 @@ def _agreement(
         for own, peer in itertools.permutations(range(members), 2):
             per_member[own] += distance(logits[own], stale_logits[peer]) / (members - 1)
         return jnp.stack(per_member)
+    if objective.agree_with == "mean":
+        mean = jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=0) - jnp.log(members)
+        return jnp.stack([distance(own, mean) for own in logits]) / members
     pairs = list(itertools.combinations(range(members), 2))
     for a, b in pairs:
         value = distance(logits[a], logits[b])

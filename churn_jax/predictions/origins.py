@@ -34,6 +34,8 @@ def held(origin: Origin) -> bool:
     data = origin.get("config", {}).get("data", {})
     if data and data.get("crop") == "none" and not data.get("flip"):
         varied -= {"augmentation"}  # there is nothing to draw
+    if data.get("sample", "all") == "all":
+        varied -= {"sample"}
     return not varied
 
 

@@ -65,7 +65,8 @@ class Predictions:
     @property
     def counts_first(self) -> bool:
         """Whether member 0 alone is the prediction."""
-        return self.provenance.get("prediction", "first") == "first" or len(self.log_probs) == 1
+        said = str(self.provenance.get("prediction", "first"))
+        return not said.endswith("mean") or len(self.log_probs) == 1
 
     def counted(self, rows: slice = slice(None)) -> np.ndarray:
         """Log-probabilities [rows, class] of the model that counts as this run's prediction.

@@ -54,6 +54,9 @@ class Cell:
       first_run: index of the first.
       overrides: {dotted config key: value}.
       taught_by: names of the cells whose runs teach this one's.
+      length: of training, relative to the recipe's; all other durations are scaled alike.
+      trained_by: name of the cell whose training this one shares: only `prediction` differs.
+      prediction: which of the models of that training predicts, as `method.prediction` says it.
     """
 
     name: str
@@ -62,18 +65,31 @@ class Cell:
     first_run: int = 0
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     taught_by: tuple[str, ...] = ()
+    length: float = 1.0
+    trained_by: str = ""
+    prediction: str = ""
+
+
+def seen_as(cell: Cell, prediction: str) -> Cell:
+    """The cell of the same training whose `prediction` is another one."""
+    return dataclasses.replace(
+        cell, name=f"{cell.name}-{prediction}", trained_by=cell.name, prediction=prediction
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
     """A table's row: its leading columns, the cell it shows, and what the paper printed.
 
-    `published` is {measure: {'mean', 'std'}} in percent; other keys are ignored.
+    `cell` may be the method of a `Selection`: then it is the cell chosen on the validation split.
+    `published` is {measure: {'mean', 'std'}} in percent; other keys are ignored. `against` names
+    the cells of whose churn the row's share is shown, one for each of the table's `shares`.
     """
 
     labels: tuple[str, ...]
     cell: str
     published: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    against: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +106,7 @@ class Table:
       settings: keys of `Objective` to show instead; `published` then has them as they are.
       bold: whether the best are set in bold.
       notes: sentences under it.
+      shares: headings of the columns that show what a row leaves of the churn of other cells.
     """
 
     name: str
@@ -101,6 +118,7 @@ class Table:
     settings: tuple[str, ...] = ()
     bold: bool = True
     notes: tuple[str, ...] = ()
+    shares: tuple[str, ...] = ()
 
 
 # Points of a curve: (coefficient, cell).
@@ -156,15 +174,33 @@ class Divergence:
 
 
 @dataclasses.dataclass(frozen=True)
+class Frontier:
+    """Churn against accuracy, a point for each cell, the larger the more its training costs.
+
+    The line joins those that no other beats in both.
+    """
+
+    name: str
+    title: str
+    cells: Mapping[str, str]  # {label: cell}; cells as in a `Row`
+
+
+@dataclasses.dataclass(frozen=True)
 class Selection:
-    """A method's coefficient to be chosen, among `points`, by smallest churn."""
+    """A method's setting to be chosen, among `points`, by smallest churn.
+
+    Where `reference` names a cell, only among those whose accuracy is at most `slack` below its
+    accuracy, if there are any.
+    """
 
     method: str
     coefficient: str
     points: Points
+    reference: str = ""
+    slack: float = 0.0
 
 
-Figure = Sweep | Tradeoff | Histogram | Divergence | Analytic
+Figure = Sweep | Tradeoff | Histogram | Divergence | Frontier | Analytic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,6 +226,28 @@ class Study:
         return by_name[name]
 
 
+def resolved(study: Study, chosen: Mapping[str, str]) -> Study:
+    """The study with the cells that its selections have chosen, {method: cell}, in their place."""
+
+    def of_figure(figure: Figure) -> Figure:
+        if not isinstance(figure, Frontier):
+            return figure
+        cells = {label: chosen.get(cell, cell) for label, cell in figure.cells.items()}
+        return dataclasses.replace(figure, cells=cells)
+
+    tables = [
+        dataclasses.replace(
+            table,
+            rows=tuple(
+                dataclasses.replace(row, cell=chosen.get(row.cell, row.cell)) for row in table.rows
+            ),
+        )
+        for table in study.tables
+    ]
+    figures = tuple(of_figure(figure) for figure in study.figures)
+    return dataclasses.replace(study, tables=tuple(tables), figures=figures)
+
+
 GetStudy = Callable[[Options], Study]
 
 
@@ -206,7 +264,7 @@ def restrict(study: Study, finished: Collection[str]) -> Study:
                     return None
                 series = {label: kept(points) for label, points in figure.series.items()}
                 return dataclasses.replace(figure, series={k: v for k, v in series.items() if v})
-            case Histogram():
+            case Histogram() | Frontier():
                 cells = {label: cell for label, cell in figure.cells.items() if cell in finished}
                 return dataclasses.replace(figure, cells=cells)
             case Divergence():

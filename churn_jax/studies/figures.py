@@ -17,6 +17,7 @@ from churn_jax.studies.design import (
     Analytic,
     Divergence,
     Figure,
+    Frontier,
     Histogram,
     Points,
     Sweep,
@@ -45,6 +46,8 @@ def draw(figure: Figure, report: StudyReport) -> dict[str, bytes]:
                 drawing = _tradeoff(figure, report)
             case Histogram():
                 drawing = _histogram(figure, report)
+            case Frontier():
+                drawing = _frontier(figure, report)
             case Divergence():
                 drawing = _divergence(figure, report)
             case Analytic():
@@ -105,6 +108,32 @@ def _tradeoff(figure: Tradeoff, report: StudyReport) -> Drawing:
     axes.set(xlabel=_axis("accuracy"), ylabel=_axis("churn"))
     axes.legend(fontsize=8)
     return drawing
+
+
+def _frontier(figure: Frontier, report: StudyReport) -> Drawing:
+    drawing = Drawing(figsize=(PANEL[0] * 2.2, PANEL[1] * 1.9), layout="constrained")
+    axes = drawing.subplots()
+    points = tuple((0.0, cell) for cell in figure.cells.values())
+    found = {key: _entries(report, points, key) for key in ("accuracy", "churn")}
+    x, y = (_means(key, found[key]) for key in ("accuracy", "churn"))
+    for place, (label, cell) in enumerate(figure.cells.items()):
+        cost = report.group(cell).settings.training_cost
+        across, along = (_arms(key, found[key][place : place + 1]) for key in found)
+        colour, at = COLOURS[place % len(COLOURS)], (x[place], y[place])
+        axes.errorbar(*at, xerr=across, yerr=along, color=colour, lw=0.6, alpha=0.5)
+        axes.plot(*at, "o", color=colour, markersize=4 + 3 * cost**0.5)
+        axes.annotate(label, at, (6, 4), textcoords="offset points", fontsize=7)
+    best = [i for i in range(len(x)) if not any(_beats(x, y, j, i) for j in range(len(x)))]
+    best.sort(key=lambda i: x[i])
+    axes.plot([x[i] for i in best], [y[i] for i in best], "--", color="#666666", lw=1, zorder=0)
+    axes.set(xlabel=_axis("accuracy"), ylabel=_axis("churn"))
+    return drawing
+
+
+def _beats(accuracy: Sequence[float], churn: Sequence[float], a: int, b: int) -> bool:
+    """Whether point a is at least as good as b in both, and better in one."""
+    good = accuracy[a] >= accuracy[b] and churn[a] <= churn[b]
+    return good and (accuracy[a] > accuracy[b] or churn[a] < churn[b])
 
 
 def _histogram(figure: Histogram, report: StudyReport) -> Drawing:

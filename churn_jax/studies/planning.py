@@ -31,17 +31,29 @@ class Plan:
       config: what it trains.
       folder: its workdir, named by what decides its result, so that studies share it.
       teachers: plans of the cells that teach it.
+      trained_by: the plan of the cell whose training it shares; None where it trains by itself.
     """
 
     cell: Cell
     config: Config
     folder: epath.Path
     teachers: tuple["Plan", ...] = ()
+    trained_by: "Plan | None" = None
+
+    @property
+    def needs(self) -> tuple["Plan", ...]:
+        """What must be finished before it can begin."""
+        return (*self.teachers, *([self.trained_by] if self.trained_by else []))
 
     @property
     def finished(self) -> bool:
         """Whether all predictions are there."""
         return self._marker.exists()
+
+    @property
+    def training(self) -> "Plan":
+        """The plan that trains its runs: its own, or that of the cell whose training it shares."""
+        return self.trained_by or self
 
     @property
     def seconds(self) -> float | None:
@@ -75,10 +87,11 @@ def load_study(path: str, options: Options) -> Study:
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"--study={path}: the cell {twice[0]!r} is there twice")
     for place, cell in enumerate(study.cells):
-        if unknown := set(cell.taught_by) - set(names[:place]):
+        needed = {*cell.taught_by, cell.trained_by} - {""}
+        if unknown := needed - set(names[:place]):
             raise UserError(
-                f"--study={path}: the cell {cell.name!r} is taught by {min(unknown)!r}, which is "
-                "no cell before it"
+                f"--study={path}: the cell {cell.name!r} needs {min(unknown)!r}, which is no cell "
+                "before it"
             )
     return study
 
@@ -118,6 +131,9 @@ def plan(study: Study, options: Options, configs: Path, workdir: epath.PathLike)
     """
     plans: dict[str, Plan] = {}
     for cell in study.cells:
+        if cell.trained_by:
+            plans[cell.name] = _seen_as(cell, plans[cell.trained_by])
+            continue
         teachers = tuple(plans[name] for name in cell.taught_by)
         try:
             config = cell_config(cell, options, configs, teachers)
@@ -125,6 +141,13 @@ def plan(study: Study, options: Options, configs: Path, workdir: epath.PathLike)
             raise UserError(f"cell {cell.name}: {error}") from error
         plans[cell.name] = Plan(cell, config, cell_folder(workdir, config), teachers)
     return list(plans.values())
+
+
+def _seen_as(cell: Cell, trained: Plan) -> Plan:
+    """The plan of a cell that counts another model of a training: WORKDIR/cells/…/as/PREDICTION."""
+    method = dataclasses.replace(trained.config.method, prediction=cell.prediction)
+    config = dataclasses.replace(trained.config, method=method)
+    return Plan(cell, config, trained.folder / "as" / cell.prediction, trained_by=trained)
 
 
 def cell_config(
@@ -137,6 +160,8 @@ def cell_config(
         if not 0 < options.epochs < math.inf:
             raise UserError(f"--epochs: {options.epochs} is not positive and finite")
         recipes.scale_epochs(recipe, options.epochs)
+    if cell.length != 1:
+        recipes.scale_epochs(recipe, cell.length * recipe.epochs)
     values = recipe.to_dict()
     changes: dict[str, Any] = {
         **options.overrides,

@@ -3,12 +3,12 @@
 import dataclasses
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from churn_jax.analysis import building, intervals, validity
+from churn_jax.analysis import building, intervals, summaries, validity
 from churn_jax.analysis.blocks import Wanted
 from churn_jax.analysis.building import Subject
 from churn_jax.analysis.one_pass import measure
@@ -20,7 +20,16 @@ from churn_jax.predictions.run import Run
 from churn_jax.report.estimates import Group, Measures
 from churn_jax.report.report import FailedRun, Report
 from churn_jax.storage.checksums import unsealed
-from churn_jax.studies.design import Divergence, Histogram, Selection, Study, Sweep, Tradeoff
+from churn_jax.studies.design import (
+    Divergence,
+    Frontier,
+    Histogram,
+    Selection,
+    Study,
+    Sweep,
+    Tradeoff,
+    resolved,
+)
 from churn_jax.studies.planning import Plan
 from churn_jax.studies.study_report import (
     CellGroup,
@@ -28,6 +37,7 @@ from churn_jax.studies.study_report import (
     ConfidenceHistogram,
     Drift,
     Settings,
+    Share,
     StudyReport,
 )
 from churn_jax.training.inference import predict_workdir
@@ -38,15 +48,18 @@ _NO_CELLS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def report(study: Study, plans: Sequence[Plan]) -> StudyReport:
-    """Everything that the study's tables and figures show.
+def report(study: Study, plans: Sequence[Plan]) -> tuple[Study, StudyReport]:
+    """Everything that the study's tables and figures show, and the study with its choices made.
 
     There is one group a cell, and a contrast for every two cells that share a table and for each
     point of a curve with its reference.
     """
+    validation = _validation(study, plans)
+    by_validation = _select(study.selections, validation, "validation churn")
+    study = resolved(study, {choice.method: choice.cell for choice in by_validation})
     shown = [plan for plan in plans if plan.cell.name in shown_cells(study)]
     found = StudyReport(
-        **_cells(shown, _pairs(study), _contrasted(study)) if shown else _NO_CELLS,
+        **_cells(shown, study) if shown else _NO_CELLS,
         study=study.name,
         title=study.title,
     )
@@ -55,9 +68,9 @@ def report(study: Study, plans: Sequence[Plan]) -> StudyReport:
         drifts = tuple(_drift(plan) for plan in plans if plan.cell.name in drifting)
         found = dataclasses.replace(found, divergence=drifts)
     if study.selections:
-        choices = _select(study.selections, found, _validation(study, plans))
-        found = dataclasses.replace(found, selections=choices)
-    return found
+        by_test = _select(study.selections, found, "test churn, as the paper")
+        found = dataclasses.replace(found, selections=(*by_test, *by_validation))
+    return study, found
 
 
 def shown_cells(study: Study) -> list[str]:
@@ -68,7 +81,7 @@ def shown_cells(study: Study) -> list[str]:
             case Sweep() | Tradeoff():
                 names += [figure.reference]
                 names += [cell for points in figure.series.values() for _, cell in points]
-            case Histogram():
+            case Histogram() | Frontier():
                 names += figure.cells.values()
             case Divergence():
                 names += figure.cells
@@ -76,14 +89,12 @@ def shown_cells(study: Study) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _cells(
-    plans: Sequence[Plan], pairs: Iterable[tuple[str, str]], metrics: Sequence[str]
-) -> dict[str, Any]:
-    """The fields of a `StudyReport` that are those of a report, and `made_by`."""
+def _cells(plans: Sequence[Plan], study: Study) -> dict[str, Any]:
+    """The fields of a `StudyReport` that are those of a report, `made_by` and `shares`."""
     samples, subject = _measured(plans, "test")
     places = {plan.cell.name: place for place, plan in enumerate(plans)}
-    contrasted = [(places[a], places[b]) for a, b in pairs]
-    found = building.without_breakdowns(samples, subject, contrasted, metrics)
+    contrasted = [(places[a], places[b]) for a, b in _pairs(study)]
+    found = building.without_breakdowns(samples, subject, contrasted, _contrasted(study))
     fields = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
     gaps = samples.measured.values["gap"]
     fields["groups"] = tuple(
@@ -91,6 +102,7 @@ def _cells(
         for place, (group, plan) in enumerate(zip(found.groups, plans, strict=True))
     )
     keys = ("code_version", "versions", "platform", "topology")
+    fields["shares"] = _shares(study, samples, places) or None
     return fields | {"made_by": {key: subject.origins[0][key] for key in keys}}
 
 
@@ -118,7 +130,7 @@ def _measured(plans: Sequence[Plan], split: str) -> tuple[Samples, Subject]:
         failed=[
             {**run, "group": plan.cell.name}
             for plan in plans
-            for run in workdirs.failed_runs(plan.folder)
+            for run in workdirs.failed_runs(plan.training.folder)
         ],
     )
     return Samples(measured, names), subject
@@ -129,7 +141,9 @@ def _predictions(plan: Plan, split: str) -> list[workdirs.Predictions]:
     steps = workdirs.prediction_steps(folder)
     runs = workdirs.load_step(folder, steps[-1], predict_workdir) if steps else []
     if len(runs) < 2:
-        failed = [validity.failure(FailedRun(**run)) for run in workdirs.failed_runs(plan.folder)]
+        failed = [
+            validity.failure(FailedRun(**run)) for run in workdirs.failed_runs(plan.training.folder)
+        ]
         why = "; ".join(failed) or f"{folder} has no more predictions"
         raise UserError(f"cell {plan.cell.name}: {len(runs)} runs, at least 2 are needed: {why}")
     return runs
@@ -141,12 +155,13 @@ def _cell_group(group: Group, plan: Plan, gaps: np.ndarray) -> CellGroup:
     return CellGroup(
         **fields | {"measures": _without_pairs(group.measures)},
         method=method.label,
-        folder=plan.folder.name,
+        folder=plan.training.folder.name,
         overrides=dict(plan.cell.overrides),
         model=config.model.name,
         epochs=config.epochs,
         settings=Settings(
-            training_cost=method.training_cost,
+            training_cost=method.training_cost * plan.training.cell.length,
+            seconds=plan.training.seconds,
             inference_cost=method.inference_cost,
             alpha=method.alpha if method.regularizer != "none" else None,
             beta=method.beta if method.agreement != "none" else None,
@@ -199,6 +214,18 @@ def _histogram(gaps: np.ndarray) -> ConfidenceHistogram:
     )
 
 
+def _shares(study: Study, samples: Samples, places: Mapping[str, int]) -> tuple[Share, ...]:
+    """What each row of a table leaves of the churn of what it is held against."""
+    rows = {
+        (row.cell, other) for table in study.tables for row in table.rows for other in row.against
+    }
+    found = []
+    for cell, reference in sorted(rows):
+        churn = summaries.share_of("churn", samples, places[cell], places[reference])
+        found.append(Share(cell, reference, churn))
+    return tuple(found)
+
+
 def _pairs(study: Study) -> list[tuple[str, str]]:
     """What is compared: rows of a table with each other, points of a curve with its reference."""
     pairs: list[tuple[str, str]] = []
@@ -227,33 +254,34 @@ def _contrasted(study: Study) -> list[str]:
 def _validation(study: Study, plans: Sequence[Plan]) -> Report | None:
     """The candidates' measures on the validation split, where there is one."""
     names = [cell for selection in study.selections for _, cell in selection.points]
+    names += [selection.reference for selection in study.selections]
     candidates = [plan for plan in plans if plan.cell.name in names]
-    if not all(plan.config.data.num_validation for plan in candidates):
+    if not candidates or not all(plan.config.data.num_validation for plan in candidates):
         return None
     return building.without_breakdowns(*_measured(candidates, "validation"), [])
 
 
 def _select(
-    selections: Sequence[Selection], test: Report, validation: Report | None
+    selections: Sequence[Selection], source: Report | None, rule: str
 ) -> tuple[Choice, ...]:
-    """Each method's choice by test churn, as the paper chose, and by validation churn."""
-    rules = {"test churn, as the paper": test}
-    if validation:
-        rules["validation churn"] = validation
+    """Each method's choice by the churn of `source`; none where there is no such split."""
+    if source is None:
+        return ()
     chosen = []
     for selection in selections:
-        for rule, source in rules.items():
-            churns = {point: _churn(source.group(point[1])) for point in selection.points}
-            value, cell = min(churns, key=churns.__getitem__)
-            chosen.append(
-                Choice(
-                    selection.method, selection.coefficient, rule, value, cell, churns[value, cell]
-                )
-            )
+        churns = {point: _mean(source, point[1], "churn") for point in selection.points}
+        if selection.reference:
+            least = _mean(source, selection.reference, "accuracy") - selection.slack
+            accurate = {p: c for p, c in churns.items() if _mean(source, p[1], "accuracy") >= least}
+            churns = accurate or churns
+        value, cell = min(churns, key=churns.__getitem__)
+        chosen.append(
+            Choice(selection.method, selection.coefficient, rule, value, cell, churns[value, cell])
+        )
     return tuple(chosen)
 
 
-def _churn(group: Group) -> float:
-    churn = group.measures["churn"]
-    assert churn is not None  # a cell has two runs at least
-    return churn.mean
+def _mean(report: Report, cell: str, key: str) -> float:
+    found = report.group(cell).measures[key]
+    assert found is not None  # a cell has two runs at least
+    return found.mean

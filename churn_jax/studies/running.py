@@ -15,7 +15,7 @@ from churn_jax.storage import locks
 from churn_jax.storage.files import write_atomically
 from churn_jax.studies.planning import Plan
 from churn_jax.system.console import say
-from churn_jax.training import devices, loop
+from churn_jax.training import devices, inference, loop
 from churn_jax.training.progress import clock
 
 POLL_SECONDS = 2.0
@@ -36,20 +36,35 @@ def start_devices(plans: Sequence[Plan]) -> None:
 
 
 def finish(
-    plans: Sequence[Plan], trainer: Callable[[Config, epath.Path], None] = loop.train
+    plans: Sequence[Plan],
+    trainer: Callable[[Config, epath.Path], None] = loop.train,
+    predictor: Callable[..., None] = inference.predict_as,
 ) -> None:
     """Trains what isn't finished, teachers before students, and waits for what others train.
 
+    Args:
+      plans: of the cells.
+      trainer: trains a config into a folder.
+      predictor: writes what another model of a finished training predicts; as
+        `inference.predict_as`.
+
     Raises:
-      UserError: the teachers of a cell are neither finished nor among `plans`.
+      UserError: what a cell needs is neither finished nor among `plans`.
     """
+
+    def work(plan: Plan) -> None:
+        if plan.trained_by:
+            predictor(plan.trained_by.folder, plan.cell.prediction, plan.folder)
+        else:
+            trainer(plan.config, plan.folder)
+
     todo = [plan for plan in plans if not plan.finished]
-    _require_teachers(todo)
+    _require_needed(todo)
     report = _Progress(plans, todo)
     waiting = False
     while todo:
-        ready = [plan for plan in todo if all(teacher.finished for teacher in plan.teachers)]
-        done = [plan for plan in ready if _try_to_finish(plan, report, trainer)]
+        ready = [plan for plan in todo if all(needed.finished for needed in plan.needs)]
+        done = [plan for plan in ready if _try_to_finish(plan, report, work)]
         todo = [plan for plan in todo if plan not in done]
         if todo and not done:
             if not waiting:
@@ -59,31 +74,27 @@ def finish(
             time.sleep(POLL_SECONDS)
 
 
-def _require_teachers(todo: Sequence[Plan]) -> None:
+def _require_needed(todo: Sequence[Plan]) -> None:
     for plan in todo:
         missing = [
-            teacher.cell.name
-            for teacher in plan.teachers
-            if not teacher.finished and teacher not in todo
+            needed.cell.name for needed in plan.needs if not needed.finished and needed not in todo
         ]
         if missing:
             commands = " and ".join(f"`--cell={name}`" for name in missing)
             raise UserError(
-                f"cell {plan.cell.name!r}: its teachers are missing; the same command with "
+                f"cell {plan.cell.name!r}: what it needs is missing; the same command with "
                 f"{commands} makes them"
             )
 
 
-def _try_to_finish(
-    plan: Plan, report: "_Progress", trainer: Callable[[Config, epath.Path], None]
-) -> bool:
+def _try_to_finish(plan: Plan, report: "_Progress", work: Callable[[Plan], None]) -> bool:
     """Whether the cell is finished now; False if another process is at work on it."""
     try:
         with locks.hold(plan.folder):
             if not plan.finished:
                 report.begin(plan)
                 started = time.monotonic()
-                trainer(plan.config, plan.folder)
+                work(plan)
                 seconds = time.monotonic() - started
                 write_atomically(plan.folder / "finished.json", json.dumps({"seconds": seconds}))
                 report.end(plan, seconds)
@@ -119,5 +130,7 @@ class _Progress:
 def _work(plan: Plan) -> float:
     """Passes through networks: 1 is one run's epoch of a baseline, whose steps are three passes."""
     config, method = plan.config, plan.config.method
+    if plan.trained_by:
+        return 0.0
     frozen = (method.members if method.stale else 0) + (method.num_teachers if method.taught else 0)
     return config.runs * config.epochs * (method.members + frozen / 3)

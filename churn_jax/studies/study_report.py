@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from churn_jax.report.estimates import Contrast, Group
+from churn_jax.report.estimates import Contrast, Estimate, Group
 from churn_jax.report.json_form import LEFT_OUT
 from churn_jax.report.report import Report
 
@@ -14,12 +14,14 @@ class Settings:
     """What a method costs and how it is set; None where it has no such coefficient.
 
     Attributes:
-      training_cost, inference_cost: in networks.
+      training_cost, inference_cost: in networks, of the recipe's length.
+      seconds: that its training took; None where it is not known.
       alpha, beta, temperature: of `methods.objectives.Objective`.
     """
 
-    training_cost: int
+    training_cost: float
     inference_cost: int
+    seconds: float | None
     alpha: float | None
     beta: float | None
     temperature: float | None
@@ -79,6 +81,15 @@ class Drift:
 
 
 @dataclasses.dataclass(frozen=True)
+class Share:
+    """What a cell leaves of the churn of another: their ratio."""
+
+    cell: str
+    reference: str
+    churn: Estimate
+
+
+@dataclasses.dataclass(frozen=True)
 class Choice:
     """The coefficient of a method that has the smallest churn by a rule.
 
@@ -105,6 +116,7 @@ class StudyReport(Report):
       made_by: what made the predictions of its first run.
       divergence: of the cells that log distances; None where no figure shows them.
       selections: choices of coefficients; None where the study makes none.
+      shares: of the churn of what a table's rows are held against.
       command: what made it.
     """
 
@@ -114,7 +126,13 @@ class StudyReport(Report):
     made_by: Mapping[str, Any] | None = dataclasses.field(default=None, metadata=LEFT_OUT)
     divergence: tuple[Drift, ...] | None = dataclasses.field(default=None, metadata=LEFT_OUT)
     selections: tuple[Choice, ...] | None = dataclasses.field(default=None, metadata=LEFT_OUT)
+    shares: tuple[Share, ...] | None = dataclasses.field(default=None, metadata=LEFT_OUT)
     command: str = ""
+
+    def share(self, cell: str, reference: str) -> Estimate | None:
+        """What a cell leaves of the churn of another; None if nobody asked."""
+        of = {(found.cell, found.reference): found.churn for found in self.shares or ()}
+        return of.get((cell, reference))
 
     def group(self, name: str) -> CellGroup:
         """The group of that cell."""

@@ -53,6 +53,7 @@ def render(table: Table, report: StudyReport) -> Rendered:
     header = list(table.columns)
     header += [text for key in table.settings for text in (key, *beside)]
     header += [text for key in table.measures for text in (_title(key), *beside)]
+    header += table.shares
     rows = []
     for row in table.rows:
         first, *others = row.labels
@@ -67,6 +68,9 @@ def render(table: Table, report: StudyReport) -> Rendered:
             entries.append(Entry(text, row.cell in best[key], text.split(" [")[0]))
             if table.source:
                 entries.append(Entry(_published(row.published, key)))
+        for reference in row.against:
+            text = _share(report.share(row.cell, reference))
+            entries.append(Entry(text, short=text.split(" [")[0]))
         rows.append(entries)
     return Rendered(table.name, table.title, header, rows, _notes(table, report))
 
@@ -224,6 +228,14 @@ def _title(key: str) -> str:
 
 def _ours(key: str, group: Group) -> str:
     return cell(key, group.measures[key], rounded=True)
+
+
+def _share(found: Estimate | None) -> str:
+    if found is None or math.isnan(found.mean):
+        return MISSING
+    if found.low == found.high:
+        return f"{100 * found.mean:.0f}"
+    return f"{100 * found.mean:.0f} [{100 * found.low:.0f}, {100 * found.high:.0f}]"
 
 
 def _setting(value: float | None) -> str:

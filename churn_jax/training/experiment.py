@@ -7,7 +7,7 @@ compile the same program.
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -27,11 +27,15 @@ from churn_jax.data.resident import (
     normalise,
     take_batch,
 )
-from churn_jax.methods import schedules
+from churn_jax.methods import averages, schedules
+from churn_jax.methods.schedules import Length
 from churn_jax.parallel import sharding, stacking
 from churn_jax.system import private_surfaces
 from churn_jax.training import step, weight_distances
-from churn_jax.training.step import Recipe, TrainState
+from churn_jax.training.step import Recipe, Statistics, TrainState
+
+# (state, batch or source of batches) -> (state, metrics [run, member]), for one kind of state.
+Step = Callable[[Any, Any], tuple[Any, dict[str, jax.Array]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +63,11 @@ class Experiment:
         return math.ceil(self.config.epochs * self.steps_per_epoch)
 
     @property
+    def length(self) -> Length:
+        """Of the training, for durations that are parts of it."""
+        return Length(self.steps_per_epoch, self.total_steps)
+
+    @property
     def runs(self) -> np.ndarray:
         """The indices of the runs trained here, int32 [run]."""
         first = self.config.first_run
@@ -82,11 +91,32 @@ class Experiment:
         return Recipe(
             model=model,
             objective=config.method,
-            optimizer=make_optimizer(config, self.steps_per_epoch),
-            steps_per_epoch=self.steps_per_epoch,
+            optimizer=make_optimizer(config, self.length),
+            length=self.length,
             batch_size=config.batch_size,
             layout=stacking.choose(self.platform),
+            **self._averages(),
         )
+
+    def _averages(self) -> dict[str, Any]:
+        """What a recipe says of averages; nothing where the config asks for none."""
+        kind, asked, cycles = (
+            self.config.method.averages,
+            self.config.averages,
+            self.config.optimizer.cycles,
+        )
+        count = averages.count(kind, cycles)
+        if not count:
+            return {}
+        shares = averages.shares(
+            kind,
+            total_steps=self.total_steps,
+            decay=asked.decay,
+            every=asked.every,
+            start=asked.start_percent / 100,
+            cycles=cycles,
+        )
+        return {"num_averages": count, "average_shares": shares}
 
     @functools.cached_property
     def plan(self) -> ResidentPlan:
@@ -164,19 +194,9 @@ class Experiment:
         return step.init_state(self.recipe, jax.vmap(keys_of)(jnp.asarray(self.runs)))
 
     @functools.cached_property
-    def streaming_step(
-        self,
-    ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
-        """The jitted step on a batch of uint8 images; donates the state."""
-
-        spec = self.fed_spec
-
-        def get_batch(state: TrainState, batch: Batch) -> Batch:
-            if spec == sharding.FED:
-                batch = sharding.gather_members(batch)
-            return Batch(normalise(batch.images, self.info), batch.labels)
-
-        return self._jit_step(get_batch, Batch(spec, spec))
+    def streaming_step(self) -> Step:
+        """The jitted training step on a batch of uint8 images; donates the state."""
+        return self._streaming(step.train_step, self.state_shapes())
 
     @property
     def fed_spec(self) -> PartitionSpec:
@@ -184,24 +204,57 @@ class Experiment:
         return sharding.fed_spec(self.mesh, self.config.batch_size)
 
     @functools.cached_property
-    def resident_step(
-        self,
-    ) -> Callable[[TrainState, ResidentSource], tuple[TrainState, dict[str, jax.Array]]]:
+    def resident_step(self) -> Step:
         """The jitted step that takes its own batch from resident data; donates the state."""
+        return self._resident(step.train_step, self.state_shapes())
+
+    @functools.cached_property
+    def streaming_statistics(self) -> Step:
+        """`step.statistics_step` on batches as `streaming_step` takes them."""
+        return self._streaming(step.statistics_step, self._statistics_shapes())
+
+    @functools.cached_property
+    def resident_statistics(self) -> Step:
+        """`step.statistics_step` on batches as `resident_step` takes them."""
+        return self._resident(step.statistics_step, self._statistics_shapes())
+
+    def _statistics_shapes(self) -> Statistics:
+        state = self.state_shapes()
+        return Statistics(state.step, state.params, state.batch_stats, state.failed_at)
+
+    def _streaming(self, do: Callable[..., Any], state: Any) -> Step:
+        spec = self.fed_spec
+
+        def get_batch(state: Any, batch: Batch) -> Batch:
+            if spec == sharding.FED:
+                batch = sharding.gather_members(batch)
+            return Batch(normalise(batch.images, self.info), batch.labels)
+
+        return self._jit_step(do, state, get_batch, Batch(spec, spec))
+
+    def _resident(self, do: Callable[..., Any], state: Any) -> Step:
         everywhere, runs = sharding.REPLICATED, sharding.RUNS
         specs = ResidentSource(
             everywhere, everywhere, runs, runs, everywhere, everywhere, everywhere
         )
         return self._jit_step(
-            lambda state, source: take_batch(source, state.step, self.plan), specs
+            do, state, lambda state, source: take_batch(source, state.step, self.plan), specs
         )
 
-    def _jit_step(self, get_batch: Callable[[TrainState, Any], Batch], source_specs: Any) -> Any:
-        def body(state: TrainState, source: Any) -> tuple[TrainState, dict[str, jax.Array]]:
-            with jax.default_matmul_precision(self._precision):
-                return step.train_step(state, get_batch(state, source), self.recipe)
+    def _jit_step(
+        self,
+        do: Callable[..., Any],
+        state: Any,
+        get_batch: Callable[[Any, Any], Batch],
+        source_specs: Any,
+    ) -> Step:
+        """`do`(state, batch, recipe) over the mesh, compiled; `state` has its state's shapes."""
 
-        state_specs = _state_specs(self.state_shapes())
+        def body(state: Any, source: Any) -> tuple[Any, dict[str, jax.Array]]:
+            with jax.default_matmul_precision(self._precision):
+                return do(state, get_batch(state, source), self.recipe)
+
+        state_specs = _state_specs(state)
         sharded = jax.shard_map(
             body,
             mesh=self.mesh,
@@ -260,6 +313,11 @@ class Experiment:
         return jax.jit(sharded, compiler_options=self._run_once_options)
 
     @functools.cached_property
+    def mean_log_probs(self) -> Callable[[Sequence[jax.Array]], jax.Array]:
+        """Log-probabilities of several models to those of their mean probability, jitted."""
+        return jax.jit(lambda each: jax.nn.logsumexp(jnp.stack(each), axis=0) - jnp.log(len(each)))
+
+    @functools.cached_property
     def distances(self) -> Callable[[Any], dict[str, jax.Array]]:
         """Jitted `weight_distances.distances`."""
         return jax.jit(weight_distances.distances)
@@ -301,15 +359,20 @@ class Experiment:
         return self.mesh.devices.flat[0].platform
 
 
-def make_optimizer(config: Config, steps_per_epoch: float) -> optax.GradientTransformation:
+def make_optimizer(config: Config, length: Length) -> optax.GradientTransformation:
     """Clipping, the L2 penalty's gradient, then SGD with momentum; for one model's parameters."""
     settings = config.optimizer
+    decays = [length.steps(epochs) for epochs in settings.decay_epochs]
+    decays += [length.steps(0, percent) for percent in settings.decay_percent]
     learning_rate = schedules.learning_rate(
+        settings.schedule,
         settings.learning_rate,
-        steps_per_epoch=steps_per_epoch,
-        warmup_epochs=settings.warmup_epochs,
-        decay_epochs=settings.decay_epochs,
+        total_steps=length.total_steps,
+        warmup_steps=length.steps(settings.warmup_epochs, settings.warmup_percent),
+        decay_steps=decays,
         decay_factor=settings.decay_factor,
+        cycles=settings.cycles,
+        tail_steps=length.steps(0, settings.tail_percent),
     )
     clip = optax.clip_by_global_norm(settings.clip_norm) if settings.clip_norm else optax.identity()
     return optax.chain(
@@ -319,7 +382,7 @@ def make_optimizer(config: Config, steps_per_epoch: float) -> optax.GradientTran
     )
 
 
-def _state_specs(state: TrainState) -> TrainState:
+def _state_specs(state: Any) -> Any:
     """The partition of every leaf: all but the step counter have the axes [run, member]."""
     return dataclasses.replace(
         jax.tree.map(lambda _: sharding.STATE, state), step=sharding.REPLICATED

@@ -19,8 +19,7 @@ from churn_jax.data.batch import Batch
 from churn_jax.data.resident import ResidentSource, is_resident, position
 from churn_jax.data.streaming import stream
 from churn_jax.parallel import sharding
-from churn_jax.training.experiment import Experiment
-from churn_jax.training.step import TrainState
+from churn_jax.training.experiment import Experiment, Step
 
 Metrics = dict[str, Any]
 
@@ -33,24 +32,34 @@ class Feed(Protocol):
 
     waited: float  # seconds spent so far waiting for data
 
-    def advance(self, state: TrainState, step: int) -> tuple[TrainState, Metrics]:
+    def advance(self, state: Any, step: int) -> tuple[Any, Metrics]:
         """Takes the batch of `step` and the step itself; must be called for successive steps."""
 
 
 def make_feed(experiment: Experiment, dataset: Dataset, first_step: int) -> Feed:
-    """The resident pipeline where the data is in memory, else the streaming one."""
-    if not is_resident(experiment.config.data, dataset.train.in_memory):
-        return StreamingFeed(experiment, dataset, first_step)
-    assert isinstance(dataset.train, ArrayExamples)
-    return ResidentFeed(experiment, dataset.train)
+    """Feeds training from `first_step` to its end, from memory where the data is there."""
+    if is_resident(experiment.config.data, dataset.train.in_memory):
+        return ResidentFeed(experiment, dataset, experiment.resident_step)
+    steps = range(first_step, experiment.total_steps)
+    return StreamingFeed(experiment, dataset, experiment.streaming_step, steps)
+
+
+def statistics_feed(experiment: Experiment, dataset: Dataset, steps: range) -> Feed:
+    """Feeds the batches of `steps`, which may lie after training, to `step.statistics_step`."""
+    if is_resident(experiment.config.data, dataset.train.in_memory):
+        return ResidentFeed(experiment, dataset, experiment.resident_statistics)
+    return StreamingFeed(experiment, dataset, experiment.streaming_statistics, steps)
 
 
 class ResidentFeed:
     """Data on the device; the host only renews the order of the examples once an epoch."""
 
-    def __init__(self, experiment: Experiment, examples: ArrayExamples):
+    def __init__(self, experiment: Experiment, dataset: Dataset, program: Step):
+        """`program` takes the state and a `ResidentSource`."""
+        examples = dataset.train
+        assert isinstance(examples, ArrayExamples)
         self.waited = 0.0  # never: the data is there
-        self._experiment = experiment
+        self._experiment, self._program = experiment, program
         self._epoch = -1
         mesh = experiment.mesh
         rows = examples.images.reshape(len(examples), -1)
@@ -59,7 +68,7 @@ class ResidentFeed:
         self._runs = sharding.put(experiment.runs, mesh, sharding.RUNS)
         self._source: ResidentSource
 
-    def advance(self, state: TrainState, step: int) -> tuple[TrainState, Metrics]:
+    def advance(self, state: Any, step: int) -> tuple[Any, Metrics]:
         epoch, offset = position(step, self._experiment.plan)
         if epoch != self._epoch:
             self._epoch = epoch
@@ -70,40 +79,41 @@ class ResidentFeed:
                 self._experiment.order_window(self._runs, jnp.int32(epoch)),
                 *(jnp.int32(value) for value in (epoch, step, offset)),
             )
-        return self._experiment.resident_step(state, self._source)
+        return self._program(state, self._source)
 
 
 class StreamingFeed:
     """Data read and augmented on the host, a few batches ahead of the device."""
 
-    def __init__(self, experiment: Experiment, dataset: Dataset, first_step: int):
+    def __init__(self, experiment: Experiment, dataset: Dataset, program: Step, steps: range):
+        """`program` takes the state and a `Batch` of each of the `steps`."""
         config = experiment.config
         seed, vary = config.seed, config.randomness.vary
         self.waited = 0.0
         self._in_flight: collections.deque[Metrics] = collections.deque()
-        self._experiment = experiment
+        self._program = program
         shape = (config.runs, config.batch_size)
         self.part = sharding.local_part(experiment.mesh, experiment.fed_spec, shape)
         runs, places = self.part.held
         self.batches = stream(
             dataset.train,
-            functools.partial(_order, seed, vary, experiment.num_train),
+            functools.partial(_order, seed, vary, experiment.num_train, config.data.sample),
             functools.partial(_augmentation_keys, seed, vary),
             config.data,
             runs=experiment.runs[runs].tolist(),
             places=places,
             batch_size=config.batch_size,
-            first_step=first_step,
-            num_steps=experiment.total_steps - first_step,
+            first_step=steps.start,
+            num_steps=len(steps),
             workers=config.data.workers,
         )
 
-    def advance(self, state: TrainState, step: int) -> tuple[TrainState, Metrics]:
+    def advance(self, state: Any, step: int) -> tuple[Any, Metrics]:
         began = time.monotonic()
         batch = next(self.batches)
         self.waited += time.monotonic() - began
         images, labels = (self.part.assemble(batch[name]) for name in ("image", "label"))
-        state, metrics = self._experiment.streaming_step(state, Batch(images, labels))
+        state, metrics = self._program(state, Batch(images, labels))
         self._in_flight.append(metrics)
         if len(self._in_flight) > _STEPS_IN_FLIGHT:
             jax.block_until_ready(self._in_flight.popleft())
@@ -111,8 +121,10 @@ class StreamingFeed:
 
 
 # Module-level, so that worker processes can be handed them.
-def _order(seed: int, vary: tuple[str, ...], num_examples: int, run: int, epoch: int) -> np.ndarray:
-    return np.asarray(random_streams.epoch_order(seed, run, epoch, vary, num_examples))
+def _order(
+    seed: int, vary: tuple[str, ...], num_examples: int, sample: str, run: int, epoch: int
+) -> np.ndarray:
+    return np.asarray(random_streams.epoch_order(seed, run, epoch, vary, num_examples, sample))
 
 
 def _augmentation_keys(seed: int, vary: tuple[str, ...], run: int, epoch: int) -> np.ndarray:

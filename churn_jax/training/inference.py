@@ -1,9 +1,10 @@
 """Predictions of a whole split, from a state or from the checkpoints of a workdir."""
 
 import contextlib
+import dataclasses
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from etils import epath
 
 from churn_jax import config as config_lib
 from churn_jax import data
+from churn_jax.config import Config
 from churn_jax.data import Dataset, DatasetInfo, Examples, fingerprint
 from churn_jax.data.streaming import evaluation_batches
 from churn_jax.errors import UserError
@@ -19,7 +21,8 @@ from churn_jax.parallel import sharding
 from churn_jax.predictions import prediction_file
 from churn_jax.predictions.prediction_file import Predictions
 from churn_jax.system.console import is_first
-from churn_jax.training import devices, provenance
+from churn_jax.training import averaging, devices, provenance
+from churn_jax.training.averaging import Weights
 from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.checkpoints import steps as checkpoint_steps
 from churn_jax.training.experiment import Experiment
@@ -27,14 +30,21 @@ from churn_jax.training.failed_runs import failed_runs
 from churn_jax.training.step import TrainState
 
 
-def predict(experiment: Experiment, state: TrainState, examples: Examples) -> np.ndarray:
-    """Log-probabilities of every example of a split, float32 [run, member, example, class]."""
-    parts = _batches(experiment, state, examples)
+def predict(experiment: Experiment, models: Sequence[Weights], examples: Examples) -> np.ndarray:
+    """Log-probabilities of every example of a split, float32 [run, member, example, class].
+
+    Args:
+      experiment: what was trained.
+      models: of `averaging.predicting`; where there are several, a member's probabilities are the
+        mean of theirs.
+      examples: the split.
+    """
+    parts = _batches(experiment, models, examples)
     return np.concatenate([sharding.to_host(part)[:, :, :count] for part, count in parts], axis=2)
 
 
 def scores(
-    experiment: Experiment, state: TrainState, examples: Examples
+    experiment: Experiment, models: Sequence[Weights], examples: Examples
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the members make of the labels of a split, both [run, member, example].
 
@@ -43,7 +53,7 @@ def scores(
     """
     labels = np.asarray(examples.labels, np.int32)
     found, start = [], 0
-    for part, count in _batches(experiment, state, examples):
+    for part, count in _batches(experiment, models, examples):
         wanted = np.zeros(part.shape[2], np.int32)
         wanted[:count] = labels[start : start + count]
         start += count
@@ -54,7 +64,7 @@ def scores(
 
 
 def _batches(
-    experiment: Experiment, state: TrainState, examples: Examples
+    experiment: Experiment, models: Sequence[Weights], examples: Examples
 ) -> Iterator[tuple[jax.Array, int]]:
     """Log-probabilities on the devices, batch by batch, and how many of the examples are real.
 
@@ -67,13 +77,14 @@ def _batches(
     data_config, (places,) = experiment.config.data, part.held
     for batch in evaluation_batches(examples, data_config, batch_size, places=places):
         images = part.assemble(batch["image"])
-        log_probs = experiment.predict_step(state.params, state.batch_stats, images)
+        each = [experiment.predict_step(*weights, images) for weights in models]
+        log_probs = each[0] if len(each) == 1 else experiment.mean_log_probs(each)
         yield log_probs, int(batch["mask"].sum())
 
 
 @contextlib.contextmanager
 def _on_disk(
-    experiment: Experiment, state: TrainState, examples: Examples
+    experiment: Experiment, models: Sequence[Weights], examples: Examples
 ) -> Iterator[np.ndarray | None]:
     """What `predict` returns, as a map of a file that is gone afterwards; None but on the first.
 
@@ -82,7 +93,7 @@ def _on_disk(
     first, start = is_first(), 0
     shape: tuple[int, ...] = ()
     with tempfile.TemporaryFile() as file:
-        for part, count in _batches(experiment, state, examples):
+        for part, count in _batches(experiment, models, examples):
             block = sharding.to_host(part)  # all processes take part in this
             if not first:
                 continue
@@ -97,51 +108,66 @@ def _on_disk(
 
 
 def write_predictions(
-    workdir: epath.PathLike, experiment: Experiment, dataset: Dataset, state: TrainState, step: int
+    workdir: epath.PathLike,
+    experiment: Experiment,
+    dataset: Dataset,
+    state: TrainState,
+    step: int,
+    prediction: str | None = None,
 ) -> None:
     """Predicts what was held out from training and writes a file a run and split.
 
     Those of the test split are the workdir's own; those of a validation split are in
     `WORKDIR/validation`, as a workdir of their own would have them. Failed runs have no file.
+    `prediction` is the config's `method.prediction` unless it says another.
     """
-    made_by = provenance.describe(experiment.config, experiment.mesh, dataset)
-    made_by["step"] = step
-    info, folder = dataset.info, epath.Path(workdir)
-    _write_split(folder, experiment, "test", info, dataset.test, state, made_by)
+    method = experiment.config.method
+    counted = dataclasses.replace(method, prediction=prediction or method.prediction)
+    config = dataclasses.replace(experiment.config, method=counted)
+    made_by = provenance.describe(config, experiment.mesh, dataset) | {"step": step}
+    models = averaging.predicting(experiment, state, dataset, prediction)
+    failed, folder = failed_runs(experiment, state), epath.Path(workdir)
+
+    def write(folder: epath.Path, split: str, examples: Examples) -> None:
+        of_split = _of_split(config, dataset.info, split, examples)
+        with _on_disk(experiment, models, examples) as log_probs:
+            if log_probs is not None:
+                runs = experiment.runs
+                _write_runs(folder, runs, failed, log_probs, examples, made_by | of_split)
+
+    write(folder, "test", dataset.test)
     if dataset.validation is not None:
-        folder = folder / "validation"
-        _write_split(folder, experiment, "validation", info, dataset.validation, state, made_by)
+        write(folder / "validation", "validation", dataset.validation)
 
 
-def _write_split(
-    folder: epath.Path,
-    experiment: Experiment,
-    split: str,
-    info: DatasetInfo,
-    examples: Examples,
-    state: TrainState,
-    made_by: dict[str, Any],
-) -> None:
-    failed = failed_runs(experiment, state)
-    method, step = experiment.config.method, made_by["step"]
-    made_by = made_by | {
-        "group": method.label,
-        "prediction": method.prediction,
+def _of_split(config: Config, info: DatasetInfo, split: str, examples: Examples) -> dict[str, Any]:
+    """What the files of a split say of it."""
+    return {
+        "group": config.method.label,
+        "prediction": config.method.prediction,
         "dataset": info.name,
         "split": split,
         "class_names": list(info.class_names),
         "data_fingerprint": fingerprint(info, examples),
     }
-    with _on_disk(experiment, state, examples) as log_probs:
-        if log_probs is None:
-            return
-        labels = np.asarray(examples.labels, np.int32)
-        for run, run_log_probs in zip(experiment.runs, log_probs, strict=True):
-            if run in failed:
-                continue
-            path = prediction_file.step_dir(folder, step) / prediction_file.file_name(int(run))
-            made = {"run": int(run), **made_by}
-            prediction_file.write(path, Predictions(run_log_probs, labels, examples.ids, made))
+
+
+def _write_runs(
+    folder: epath.Path,
+    runs: np.ndarray,
+    failed: Container[int],
+    log_probs: np.ndarray,
+    examples: Examples,
+    made_by: dict[str, Any],
+) -> None:
+    labels = np.asarray(examples.labels, np.int32)
+    for run, run_log_probs in zip(runs, log_probs, strict=True):
+        if run in failed:
+            continue
+        name = prediction_file.file_name(int(run))
+        path = prediction_file.step_dir(folder, made_by["step"]) / name
+        made = {"run": int(run), **made_by}
+        prediction_file.write(path, Predictions(run_log_probs, labels, examples.ids, made))
 
 
 def predict_workdir(workdir: epath.PathLike, step: int) -> None:
@@ -150,6 +176,32 @@ def predict_workdir(workdir: epath.PathLike, step: int) -> None:
     Raises:
       UserError: the workdir has no config or no such checkpoint, or its data can't be found.
     """
+    _predict_again(workdir, step)
+
+
+def predict_as(workdir: epath.PathLike, prediction: str, out: epath.PathLike) -> None:
+    """Writes what another model of a finished training predicts, as a workdir of its own would.
+
+    Args:
+      workdir: of the training.
+      prediction: which model, as `method.prediction` says it.
+      out: the folder that gets `predictions/`.
+
+    Raises:
+      UserError: there is no checkpoint, or the training kept no such averages.
+    """
+    there = checkpoint_steps(workdir)
+    if not there:
+        raise UserError(f"{workdir}: no checkpoint to predict from")
+    _predict_again(workdir, there[-1], prediction, out)
+
+
+def _predict_again(
+    workdir: epath.PathLike,
+    step: int,
+    prediction: str | None = None,
+    out: epath.PathLike | None = None,
+) -> None:
     config = config_lib.read(workdir)
     if step not in (there := checkpoint_steps(workdir)):
         raise UserError(f"{workdir}: no checkpoint of step {step} (there are: {there})")
@@ -158,4 +210,4 @@ def predict_workdir(workdir: epath.PathLike, step: int) -> None:
     experiment = Experiment(config, dataset.info, len(dataset.train), sharding.make_mesh(config))
     with Checkpoints(workdir) as checkpoints:
         state = checkpoints.restore(step, experiment.abstract_state())
-    write_predictions(workdir, experiment, dataset, state, step)
+    write_predictions(out or workdir, experiment, dataset, state, step, prediction)

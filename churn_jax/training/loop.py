@@ -22,7 +22,7 @@ from churn_jax.storage.files import out_folder
 from churn_jax.system import memory
 from churn_jax.system.console import is_first, say
 from churn_jax.system.interruption import Interruption
-from churn_jax.training import inference, provenance, teachers, weight_distances
+from churn_jax.training import averaging, inference, provenance, teachers, weight_distances
 from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.failed_runs import Failures
@@ -30,7 +30,7 @@ from churn_jax.training.feeds import Metrics, make_feed
 from churn_jax.training.metrics_log import MetricsLog, NoLog, open_log
 from churn_jax.training.progress import Progress
 from churn_jax.training.step import TrainState, Tree
-from churn_jax.training.validation import validate
+from churn_jax.training.validation import validate, warnings
 
 
 def train(config: Config, workdir: epath.PathLike) -> None:
@@ -109,6 +109,8 @@ def _say_start(experiment: Experiment, step: int) -> None:
     )
     if experiment.platform == "cpu":
         memory.advise()
+    for warning in warnings(config):
+        say(f"warning: {warning}")
     if config.deterministic:
         say(weight_distances.note(experiment.platform))
 
@@ -226,5 +228,7 @@ def evaluate_members(
     experiment: Experiment, state: TrainState, dataset: Dataset
 ) -> dict[str, np.ndarray]:
     """Accuracy and negative log-likelihood of every member on the test split, [run, member]."""
-    correct, own = inference.scores(experiment, state, dataset.test)
+    correct, own = inference.scores(
+        experiment, averaging.predicting(experiment, state, dataset), dataset.test
+    )
     return {"accuracy": correct.mean(-1), "nll": -own.mean(-1, dtype=np.float64)}

@@ -29,7 +29,7 @@ def describe(config: Config, mesh: Mesh, dataset: Dataset) -> dict[str, Any]:
         "config": config_lib.to_dict(config),
         "config_hash": config_lib.config_hash(config),
         "seed": config.seed,
-        "vary": list(config.randomness.vary),
+        "vary": list(config_lib.varied(config)),
         "data_fingerprint": fingerprint(dataset.info, dataset.test),
         "train_fingerprint": training_fingerprint(dataset.info, dataset.train),
         "code_version": code_version(),

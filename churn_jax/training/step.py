@@ -21,8 +21,9 @@ import jax.numpy as jnp
 import optax
 
 from churn_jax.data.batch import Batch, Leaf
-from churn_jax.methods import objectives
+from churn_jax.methods import averages, objectives
 from churn_jax.methods.objectives import Objective
+from churn_jax.methods.schedules import Length
 from churn_jax.models import Model
 from churn_jax.parallel.stacking import over_models
 
@@ -31,23 +32,37 @@ Tree = Any
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["step", "params", "batch_stats", "opt_state", "peers", "teachers", "failed_at"],
+    data_fields=[
+        *(
+            "step",
+            "params",
+            "batch_stats",
+            "opt_state",
+            "averages",
+            "peers",
+            "teachers",
+            "failed_at",
+        )
+    ],
     meta_fields=[],
 )
 @dataclasses.dataclass(frozen=True)
 class TrainState:
     """Everything trained; every leaf but `step` has the leading axes [run, member].
 
-    `peers` holds the stale copies {'params', 'batch_stats'} that stale objectives train against;
-    it is empty for the others. `teachers` holds the same of the trained networks that distillation
-    learns from, [run, teacher, …], and never changes. `failed_at`, int32 [run, member], is 0 or the
-    step (counted from 1) at which the run's numbers went wrong: what the step before made stays.
+    `averages` holds the averages of `params` that the config asks for, [run, member, average, …]
+    (`churn_jax.methods.averages`); it is empty for who asks for none. `peers` holds the stale
+    copies {'params', 'batch_stats'} that stale objectives train against; it is empty for the
+    others. `teachers` holds the same of the trained networks that distillation learns from, [run,
+    teacher, …], and never changes. `failed_at`, int32 [run, member], is 0 or the step (counted from
+    1) at which the run's numbers went wrong: what the step before made stays.
     """
 
     step: Leaf
     params: Tree
     batch_stats: Tree
     opt_state: Tree
+    averages: Tree
     peers: Tree
     teachers: Tree
     failed_at: Leaf
@@ -60,9 +75,30 @@ class Recipe:
     model: Model
     objective: Objective
     optimizer: optax.GradientTransformation
-    steps_per_epoch: float
+    length: Length
     batch_size: int  # over all devices
     layout: str
+    num_averages: int = 0
+    average_shares: averages.Shares | None = None  # of each average, where there is any
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["step", "params", "batch_stats", "seen"],
+    meta_fields=[],
+)
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """Batch-norm statistics of given weights, gathered over training batches.
+
+    `batch_stats` is their mean over the `seen` batches so far, int32 [run, member] each, the first
+    of which was that of the first `step`.
+    """
+
+    step: Leaf
+    params: Tree
+    batch_stats: Tree
+    seen: Leaf
 
 
 def init_state(recipe: Recipe, keys: jax.Array) -> TrainState:
@@ -71,6 +107,11 @@ def init_state(recipe: Recipe, keys: jax.Array) -> TrainState:
     variables = per_model(per_model(recipe.model.init))(keys)
     params, batch_stats = variables["params"], variables["batch_stats"]
     peers = jax.tree.map(jnp.copy, variables) if recipe.objective.stale else {}
+    copies = recipe.num_averages
+
+    def average(leaf: jax.Array) -> jax.Array:
+        return jnp.repeat(leaf[:, :, None], copies, axis=2)
+
     opt_state = per_model(per_model(recipe.optimizer.init))(params)
 
     def no_teachers_yet(leaf: jax.Array) -> jax.Array:
@@ -83,6 +124,7 @@ def init_state(recipe: Recipe, keys: jax.Array) -> TrainState:
         params,
         batch_stats,
         opt_state,
+        jax.tree.map(average, params) if copies else {},
         peers,
         teachers,
         jnp.zeros(keys.shape, jnp.int32),
@@ -101,7 +143,7 @@ def train_step(
     the whole batch.
     """
     peers = _refreshed_peers(state, recipe)
-    coefficients = objectives.coefficients(recipe.objective, state.step, recipe.steps_per_epoch)
+    coefficients = objectives.coefficients(recipe.objective, state.step, recipe.length)
     run_step = partial(_gradients, coefficients=coefficients, recipe=recipe)
     grads, batch_stats, metrics, wrong = over_models(run_step, recipe.layout)(
         state.params, state.batch_stats, peers, state.teachers, batch
@@ -125,9 +167,56 @@ def train_step(
         (state.params, state.batch_stats, state.opt_state),
     )
     metrics = {name: jnp.where(healthy, value, jnp.nan) for name, value in metrics.items()}
-    return TrainState(
-        state.step + 1, params, batch_stats, opt_state, peers, state.teachers, failed_at
-    ), metrics
+    made = TrainState(
+        step=state.step + 1,
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=opt_state,
+        averages=_averages(state, params, recipe),
+        peers=peers,
+        teachers=state.teachers,
+        failed_at=failed_at,
+    )
+    return made, metrics
+
+
+def _averages(state: TrainState, params: Tree, recipe: Recipe) -> Tree:
+    """The averages after a step that made `params`."""
+    if recipe.average_shares is None:
+        return state.averages
+    update = partial(averages.updated, share=recipe.average_shares(state.step))
+    return jax.tree.map(update, state.averages, params)
+
+
+def statistics_step(
+    state: Statistics, batch: Batch, recipe: Recipe
+) -> tuple[Statistics, dict[str, jax.Array]]:
+    """Takes the statistics of one batch, as a training step would see them, into their mean.
+
+    A model keeps running statistics r ← m·r + (1 − m)·b. Its m and the batch's own b are told apart
+    by the derivative of the update, so that a model need not say which m it has.
+    """
+
+    def of_run(params: Tree, running: Tree, images: jax.Array) -> Tree:
+        def of_member(params: Tree, running: Tree) -> Tree:
+            def update(before: Tree) -> Tree:
+                variables = {"params": params, "batch_stats": before}
+                return recipe.model.apply(variables, images, train=True)[1]
+
+            zeros, ones = (jax.tree.map(fill, running) for fill in (jnp.zeros_like, jnp.ones_like))
+            added, kept = jax.jvp(update, (zeros,), (ones,))
+            return jax.tree.map(lambda b, m: b / (1 - m), added, kept)
+
+        return over_models(of_member, recipe.layout)(params, running)
+
+    found = over_models(of_run, recipe.layout)(state.params, state.batch_stats, batch.images)
+    seen = state.seen + 1
+
+    def mean(before: jax.Array, new: jax.Array) -> jax.Array:
+        return before + (new - before) / seen.reshape(*seen.shape, *[1] * (new.ndim - 2))
+
+    batch_stats = jax.tree.map(mean, state.batch_stats, found)
+    return Statistics(state.step + 1, state.params, batch_stats, seen), {}
 
 
 def _failed_at(state: TrainState, made: Tree, wrong: jax.Array) -> jax.Array:

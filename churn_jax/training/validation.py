@@ -42,6 +42,19 @@ def validate(
         refuse_unaffordable(Experiment(config, info, num_train, mesh))
 
 
+def warnings(config: Config) -> list[str]:
+    """What a config can ask for and probably does not mean."""
+    late = [epoch for epoch in config.optimizer.decay_epochs if epoch >= config.epochs]
+    if not late or config.optimizer.schedule != "stepped":
+        return []
+    listed = ", ".join(f"{epoch:g}" for epoch in late)
+    return [
+        f"config.optimizer.decay_epochs: {listed} {'is' if len(late) == 1 else 'are'} not before "
+        f"the end of training ({config.epochs:g} epochs), so the rate does not decay there; "
+        "config.optimizer.decay_percent follows the length of training"
+    ]
+
+
 def _refuse_for_data(config: Config, info: DatasetInfo, num_train: int) -> None:
     if config.batch_size > num_train:
         raise UserError(

@@ -7,6 +7,7 @@ from churn_jax.data.augmentation import (
     augment,
     crop_by_selection,
     crop_by_slicing,
+    cutout,
     pad_and_crop,
     random_flip,
 )
@@ -75,3 +76,29 @@ def test_nothing_asked_changes_nothing():
 def test_resized_crop_belongs_to_the_streaming_pipeline():
     with pytest.raises(UserError, match="pipeline='streaming'"):
         augment(jax.random.key(0), _images(1)[0], data_config(crop="resized"))
+
+
+def test_cutout_blackens_a_square_around_any_pixel():
+    image = _images(1)[0]
+    keys = jax.random.split(jax.random.key(0), 400)
+    found = np.asarray(jax.vmap(lambda key: cutout(key, image, 3))(keys))
+    seen = set()
+    for cut in found:
+        black = (cut == 0).all(-1)
+        np.testing.assert_array_equal(cut[~black], np.asarray(image)[~black])
+        rows, columns = np.flatnonzero(black.any(1)), np.flatnonzero(black.any(0))
+        assert black[np.ix_(rows, columns)].all()
+        assert len(rows) <= 3
+        assert len(columns) <= 3
+        assert len(rows) >= 2
+        assert len(columns) >= 2
+        seen.add((rows.min(), rows.max(), columns.min(), columns.max()))
+    assert len(seen) == 8 * 6  # every pixel was the centre once
+
+
+def test_who_asks_for_no_cutout_draws_what_he_always_drew():
+    image, key = _images(1)[0], jax.random.key(3)
+    plain = augment(key, image, data_config(crop="pad", flip=True))
+    cut = augment(key, image, data_config(crop="pad", flip=True, cutout=2))
+    black = (np.asarray(cut) == 0).all(-1)
+    np.testing.assert_array_equal(np.asarray(cut)[~black], np.asarray(plain)[~black])

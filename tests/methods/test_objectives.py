@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from churn_jax.errors import UserError
 from churn_jax.methods import objectives
 from churn_jax.methods.objectives import Objective
+from churn_jax.methods.schedules import Length
 
 CLASSES, EXAMPLES = 5, 7
 ALPHA, BETA = 0.3, 0.7
@@ -153,6 +154,24 @@ def test_more_than_two_members_agree_by_the_mean_over_pairs(agreement):
     assert_allclose(value(Objective(members=3, agreement=agreement), z), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("agreement", ["symmetric_kl", "l1"])
+def test_members_agree_with_the_mean_of_them_all(agreement):
+    z = random_logits(4)
+    p = [softmax(one) for one in z]
+    distance = {"symmetric_kl": skl, "l1": lambda a, b: np.abs(a - b).sum(-1).mean()}[agreement]
+    mean = np.mean(p, axis=0)
+    expected = sum(map(mean_loss, p)) + BETA * np.mean([distance(own, mean) for own in p])
+    objective = Objective(members=4, agreement=agreement, agree_with="mean")
+    assert_allclose(value(objective, z), expected, rtol=1e-12)
+
+
+def test_label_smoothing_spreads_a_share_over_all_classes():
+    z = random_logits(2)
+    target = 0.9 * np.eye(CLASSES)[LABELS] + 0.1 / CLASSES
+    expected = sum(cross_entropy(target, softmax(one)) for one in z)
+    assert_allclose(value(Objective(members=2, label_smoothing=0.1), z), expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("agreement", ["symmetric_kl", "l1", "cross_entropy"])
 def test_every_agreement_term_has_a_stale_form(agreement):
     z, stale = random_logits(3), random_logits(3, seed=1)
@@ -203,7 +222,9 @@ def test_ramps_reach_their_values_at_the_stated_step():
     def at(objective, step):
         return {
             name: float(value)
-            for name, value in objectives.coefficients(objective, jnp.int32(step), 10.0).items()
+            for name, value in objectives.coefficients(
+                objective, jnp.int32(step), Length(steps_per_epoch=10.0, total_steps=100)
+            ).items()
         }
 
     for step in (0, 10, 20, 29, 30, 31, 1000):

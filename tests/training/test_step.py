@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from churn_jax.data.batch import Batch
+from churn_jax.methods.schedules import Length
 from churn_jax.parallel import sharding, stacking
 from churn_jax.planner import collectives
 from churn_jax.training.experiment import make_optimizer
@@ -122,7 +123,7 @@ def test_weight_decay_is_added_after_clipping_and_before_momentum():
     config = make_config(
         optimizer__weight_decay=0.1, optimizer__clip_norm=1.0, optimizer__nesterov=False
     )
-    optimizer = make_optimizer(config, steps_per_epoch=4)
+    optimizer = make_optimizer(config, Length(steps_per_epoch=4, total_steps=8))
     params, grads = {"w": np.array([2.0])}, {"w": np.array([10.0])}
     state = optimizer.init(params)
     for expected_momentum in (1.0 + 0.2, 0.9 * 1.2 + 1.0 + 0.1 * (2.0 - 0.05 * 1.2)):

@@ -7,7 +7,7 @@ from churn_jax.data import DatasetInfo
 from churn_jax.errors import UserError
 from churn_jax.parallel import sharding
 from churn_jax.training import loop
-from churn_jax.training.validation import validate
+from churn_jax.training.validation import validate, warnings
 from tests.fixtures.experiments import PAIR, make_config
 
 INFO = DatasetInfo("digits", tuple("0123456789"), (8, 8, 1), (0.5,), (0.25,))
@@ -76,3 +76,11 @@ def test_nothing_is_written_of_what_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"config\.method\.top_k"):
         loop.train(make_config(method__top_k=11), tmp_path / "work")
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_decay_after_the_end_is_warned_of():
+    """It was meant for a longer training: `--config.epochs` scales only what is in percent."""
+    shortened = make_config(epochs=2.0, optimizer__decay_epochs=(1.0, 3.0))
+    (warning,) = warnings(shortened)
+    assert "decay_epochs: 3 is not before the end" in warning
+    assert not warnings(make_config(epochs=4.0, optimizer__decay_epochs=(1.0, 3.0)))

@@ -1,0 +1,144 @@
+"""Which way of training is the most stable at equal cost? Methods of the paper and after it.
+
+    python -m churn_jax.study --study=configs/studies/stability.py --dataset=digits --workdir=DIR
+
+Every method is held against the baseline, and against the baseline trained for as long as the
+method costs: longer training alone lowers churn. Each method's setting is the one with the least
+churn on a validation split among those at most half a point less accurate there than the baseline;
+the table is of the test split. The members of one training are counted in several ways, which are
+rows of their own.
+"""
+
+from churn_jax.studies.design import (
+    Cell,
+    Frontier,
+    Options,
+    Row,
+    Selection,
+    Study,
+    Table,
+    seen_as,
+)
+
+VALIDATION = {"digits": 400, "fashion_mnist": 6000}  # examples held out
+SLACK = 0.005  # of validation accuracy
+BETAS = (0.5, 1.0, 2.0)
+DECAYS = (0.9, 0.97, 0.99)
+SMOOTHINGS = (0.05, 0.1, 0.2)
+FIXED = ("order", "augmentation")
+MEASURES = ("accuracy", "churn", "schurn", "ece")
+
+
+def get_study(options: Options) -> Study:
+    """The trainings, the settings to choose among, the table and the frontier."""
+    held_out = {"data.num_validation": VALIDATION.get(options.dataset, 5000)}
+    runs = options.runs_or(10)
+
+    def cell(name: str, method: str, length: float = 1.0, **changes) -> Cell:
+        settings = {key.replace("__", "."): value for key, value in changes.items()}
+        overrides = {**held_out, **settings}
+        return Cell(name, method, runs, overrides=overrides, length=length)
+
+    baselines = [
+        cell("baseline", "baseline"),
+        cell("baseline-2x", "baseline", 2.0),
+        cell("fixed", "baseline", randomness__vary=FIXED),
+        cell("fixed-2x", "baseline", 2.0, randomness__vary=FIXED),
+    ]
+    smoothed = {
+        e: cell(f"smoothed-{e:g}", "baseline", method__label_smoothing=e) for e in SMOOTHINGS
+    }
+    cosine = {"optimizer__schedule": "cosine", "optimizer__decay_epochs": ()}
+    ema = {
+        d: cell(f"ema-{d:g}", "baseline", method__prediction="ema", averages__decay=d, **cosine)
+        for d in DECAYS
+    }
+    swa = cell(
+        "swa", "baseline", method__prediction="swa",
+        optimizer__schedule="constant", optimizer__decay_epochs=(),
+    )  # fmt: skip
+    snapshots = cell(
+        "snapshots", "baseline", method__prediction="snapshots", optimizer__cycles=4,
+        optimizer__schedule="cycles", optimizer__decay_epochs=(),
+    )  # fmt: skip
+    ensemble = cell("ensemble", "ensemble")
+
+    def agreeing(name: str, members: int, length: float, **changes) -> dict[float, Cell]:
+        """One training for each β, whose average of all members' weights predicts."""
+        return {
+            beta: cell(
+                f"{name}-{beta:g}", "codistill_skl", length,
+                method__beta=beta, method__members=members, method__prediction="ema_mean",
+                averages__decay=0.97, **changes,
+            )
+            for beta in BETAS
+        }  # fmt: skip
+
+    families = {
+        "pair": agreeing("pair", 2, 1.0),
+        "fixed pair": agreeing("fixed_pair", 2, 1.0, randomness__vary=FIXED),
+        "four for half as long": agreeing("four", 4, 0.5),
+    }
+    seen = {
+        (family, way): {beta: seen_as(one, way) for beta, one in trained.items()}
+        for family, trained in families.items()
+        for way in ("first", "mean", "ema")
+    }
+    chosen = {"label smoothing": smoothed, "EMA, cosine": ema}
+    chosen |= {f"{family}, {WAYS[way]}": cells for (family, way), cells in seen.items()}
+    selections = tuple(
+        Selection(
+            name, COEFFICIENTS.get(name, "β"),
+            tuple((value, one.name) for value, one in cells.items()), "baseline", SLACK,
+        )
+        for name, cells in chosen.items()
+    )  # fmt: skip
+
+    def row(label: str, cell: str, training: float, prediction: int) -> Row:
+        equal = "baseline-2x" if training == 2 else "baseline"
+        labels = (label, f"{training:g}×", f"{prediction}×")
+        return Row(labels, cell, against=("baseline", equal))
+
+    rows = (
+        row("baseline", "baseline", 1, 1),
+        row("label smoothing", "label smoothing", 1, 1),
+        row("EMA, cosine", "EMA, cosine", 1, 1),
+        row("SWA, constant rate", "swa", 1, 1),
+        row("4 snapshots", "snapshots", 1, 4),
+        row("fixed initialisation", "fixed", 1, 1),
+        row("baseline, twice as long", "baseline-2x", 2, 1),
+        row("fixed initialisation, twice as long", "fixed-2x", 2, 1),
+        row("2-ensemble", "ensemble", 2, 2),
+        *(
+            row(f"{family}, {WAYS[way]}", f"{family}, {WAYS[way]}", 2, asked)
+            for family, members in (("pair", 2), ("fixed pair", 2), ("four for half as long", 4))
+            for way, asked in (("first", 1), ("ema", 1), ("mean", members))
+        ),
+    )
+    trained = [
+        *baselines, *smoothed.values(), *ema.values(), swa, snapshots, ensemble,
+        *(one for cells in families.values() for one in cells.values()),
+    ]  # fmt: skip
+    views = [one for cells in seen.values() for one in cells.values()]
+    table = Table(
+        "stability", f"Stability of {options.dataset} at equal cost",
+        ("method", "training", "prediction"), MEASURES, rows,
+        shares=("% of the baseline's churn", "% of equal cost's"),
+        notes=(
+            "Costs in networks of the recipe's length. Settings: least churn on "
+            f"{held_out['data.num_validation']:,} validation examples among those at most "
+            f"{100 * SLACK:g} points of accuracy below the baseline there.",
+        ),
+    )  # fmt: skip
+    frontier = Frontier(
+        "frontier", f"Churn against accuracy on {options.dataset}; size: cost of training",
+        {row.labels[0]: row.cell for row in rows},
+    )  # fmt: skip
+    return Study(
+        "stability", f"Stability at equal cost on {options.dataset}",
+        tuple(trained + views), (table,), (frontier,), selections,
+    )  # fmt: skip
+
+
+WAYS = {"first": "member 0", "mean": "mean of members", "ema": "EMA of member 0"}
+COEFFICIENTS = {"label smoothing": "ε", "EMA, cosine": "decay"}
