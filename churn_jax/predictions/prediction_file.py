@@ -26,7 +26,7 @@ from churn_jax.errors import UserError
 from churn_jax.predictions.mapped_safetensors import read_tensors
 from churn_jax.predictions.memory_maps import in_bounded_memory
 from churn_jax.storage.checksums import KEY, sealed, unsealed
-from churn_jax.storage.files import write_atomically
+from churn_jax.storage.files import names_in, write_atomically
 
 SCHEMA = 1
 STEP_DIGITS = 8
@@ -102,7 +102,7 @@ def run_files(workdir: epath.PathLike, step: int) -> list[epath.Path]:
     File managers and systems leave copies (`run_000 (1).safetensors`) and notes (`._run_000…`).
     """
     place = step_dir(workdir, step)
-    names = [path.name for path in place.iterdir()] if place.is_dir() else []
+    names = names_in(place)
     runs = {int(match[1]) for name in names if (match := _RUN.fullmatch(name))}
     return [place / file_name(run) for run in sorted(runs) if file_name(run) in names]
 

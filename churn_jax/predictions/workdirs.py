@@ -9,7 +9,7 @@ from etils import epath
 from churn_jax.errors import UserError
 from churn_jax.predictions import prediction_file, unequal
 from churn_jax.predictions.prediction_file import Predictions
-from churn_jax.storage.files import numbered
+from churn_jax.storage.files import names_in, numbered
 from churn_jax.storage.workdir import has_config, read_config, read_failed_runs
 from churn_jax.system.console import say
 
@@ -45,8 +45,7 @@ def all_steps(workdir: epath.PathLike) -> list[int]:
 def _checkpoints(workdir: epath.PathLike) -> list[int]:
     """Steps that have a checkpoint; an empty folder is none."""
     folder = epath.Path(workdir) / "checkpoints"
-    paths = {step: folder / str(step) for step in numbered(folder)}
-    return [step for step, path in paths.items() if path.is_dir() and any(path.iterdir())]
+    return [step for step in numbered(folder) if names_in(folder / str(step))]
 
 
 def load_step(

@@ -111,6 +111,18 @@ class Appender:
             self._file.flush()
 
 
+def names_in(folder: epath.PathLike) -> list[str]:
+    """The names in a folder, in no order; none if it isn't there.
+
+    One of a bucket is gone when its last file is, if need be between two questions.
+    """
+    folder = epath.Path(folder)
+    try:
+        return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    except FileNotFoundError:
+        return []
+
+
 def numbered(folder: epath.PathLike, width: int = 0) -> list[int]:
     """The whole numbers that name something in `folder`, ascending; none if it isn't there.
 
@@ -118,10 +130,7 @@ def numbered(folder: epath.PathLike, width: int = 0) -> list[int]:
       folder: may hold anything else too.
       width: of the numbers, which are padded with zeros; another writing is another name.
     """
-    folder = epath.Path(folder)
-    if not folder.is_dir():
-        return []
-    names = [path.name for path in folder.iterdir()]
+    names = names_in(folder)
     numbers = [int(name) for name in names if name.isascii() and name.isdecimal()]
     return sorted({number for number in numbers if f"{number:0{width}d}" in names})
 

@@ -53,6 +53,28 @@ def test_lines_are_there_as_soon_as_they_are_written(folder):
         assert (folder / "metrics.jsonl").read_bytes() == b"kept\none\ntwo\n"
 
 
+def test_a_folder_that_is_emptied_while_it_is_read_holds_nothing(bucket, folder):
+    """Orbax clears away half-written checkpoints while a resumed training looks for whole ones."""
+    state = folder / "checkpoints/4.tmp/state"
+
+    def emptied_at(request):
+        asked = []
+
+        def fault(method, path):
+            asked.append(path)
+            if len(asked) == request:
+                state.unlink()
+
+        return fault
+
+    for request in range(1, 5):
+        write_atomically(state, "")
+        bucket.fault = emptied_at(request)
+        assert numbered(folder / "checkpoints") == []
+        bucket.fault = lambda method, path: None
+        state.unlink(missing_ok=True)
+
+
 @pytest.mark.parametrize("fault", ["503", "lost"])
 def test_a_write_that_the_service_stumbles_over_is_repeated(bucket, folder, fault):
     bucket.fault = once(fault)

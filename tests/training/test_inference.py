@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from churn_jax.training import inference
+from churn_jax.training import averaging, inference
 from churn_jax.training.loop import evaluate_members
 from tests.fixtures.experiments import ROOT, digits, make_config, make_experiment
 
@@ -28,7 +28,7 @@ def block(start):
     made = jax.random.normal(jax.random.key(start), (1, 2, batch, 100))
     return jnp.full((1, 2, batch, classes), -9.0).at[..., :100].set(made)
 
-def batches(experiment, state, split):
+def batches(experiment, models, split):
     for start in range(0, examples, batch):
         yield block(start), min(batch, examples - start)
 
@@ -54,9 +54,10 @@ for start in (0, 512 * 20, 512 * 47):
 def test_scores_are_those_of_the_log_probabilities_on_the_host():
     experiment = make_experiment(make_config(method__members=2, eval_batch_size=70))
     state, split = experiment.init_state(), digits(64).test
-    log_probs = inference.predict(experiment, state, split)
+    models = averaging.predicting(experiment, state, digits(64))
+    log_probs = inference.predict(experiment, models, split)
     labels = np.asarray(split.labels)
-    correct, own = inference.scores(experiment, state, split)
+    correct, own = inference.scores(experiment, models, split)
     np.testing.assert_array_equal(correct, log_probs.argmax(-1) == labels)
     picked = np.take_along_axis(log_probs, labels[None, None, :, None], axis=-1)[..., 0]
     np.testing.assert_array_equal(own, picked)
@@ -74,7 +75,8 @@ def test_no_log_probabilities_leave_the_devices_for_metrics(monkeypatch):
         return to_host(tree)
 
     monkeypatch.setattr(inference.sharding, "to_host", noting)
-    inference.scores(experiment, experiment.init_state(), digits(64).test)
+    models = averaging.predicting(experiment, experiment.init_state(), digits(64))
+    inference.scores(experiment, models, digits(64).test)
     assert set(fetched) == {3}  # [run, member, example]
 
 
