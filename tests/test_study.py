@@ -271,7 +271,10 @@ def test_options_shrink_a_study(tmp_path):
         (["--study=configs/studies/figure1.py", "--grid=gamma=1"], "--grid=gamma=1: 'gamma'"),
         (["--study=configs/studies/figure1.py", "--grid=beta=x"], "'x' are not numbers"),
         (["--study=configs/studies/figure1.py", "--grid=alpha=1.0"], r"outside \[0, 1\)"),
-        (["--study=configs/studies/figure1.py", "--grid=beta=-1"], "beta: -1.0 is outside [0, …]"),
+        (
+            ["--study=configs/studies/figure1.py", "--grid=beta=-1"],
+            r"beta: -1\.0 is outside \[0, …\]",
+        ),
         (["--study=configs/studies/table2.py", "--config.modle.name=x"], "did you mean 'model'"),
         (["--study=configs/studies/table2.py", "--config.method.temperature=0"], "not positive"),
         (["--study=configs/studies/table2.py", "--what"], "--what"),

@@ -21,10 +21,10 @@ class Settings:
 
     training_cost: float
     inference_cost: int
-    seconds: float | None
     alpha: float | None
     beta: float | None
     temperature: float | None
+    seconds: float | None = dataclasses.field(default=None, metadata=LEFT_OUT)
 
 
 @dataclasses.dataclass(frozen=True)

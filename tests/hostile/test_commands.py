@@ -125,7 +125,9 @@ def test_study_files_that_are_none(name, tmp_path, capsys):
 def test_studies_that_cannot_be(arguments, said, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     workdir = tmp_path / "work"
-    given = ["--study=configs/studies/figure1.py", *arguments, f"--workdir={workdir}"]
+    named = any(argument.startswith("--study") for argument in arguments)
+    study_file = [] if named else ["--study=configs/studies/figure1.py"]
+    given = [*study_file, *arguments, f"--workdir={workdir}"]
     assert said in refusal(lambda: study.main(given), capsys)
     assert not workdir.exists()
 
