@@ -144,7 +144,7 @@ class Objective:
 
     @property
     def inference_cost(self) -> int:
-        """Networks that a prediction asks, of each snapshot where there are several."""
+        """Networks that a prediction asks, once for each snapshot where those predict."""
         return self.members if self.counts_mean else 1
 
 
