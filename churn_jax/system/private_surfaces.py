@@ -15,6 +15,13 @@ PLATFORMS_FILE = "jax/_src/xla_bridge.py"
 # The CPU's compiler drops optimisation barriers before it fuses; without this pass they stay.
 # Seen in jaxlib 0.10.2 and 0.12.0.1.
 KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+# What the CPU's compiler hands to the library YNNPACK: what it does by itself, less convolutions.
+# Seen in jaxlib 0.10.2 and 0.12.0.1.
+OWN_CONVOLUTIONS = {
+    "xla_cpu_experimental_ynn_fusion_type": (
+        "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
+    )
+}
 # LLVM's optimiser, which takes ten times as long as a program of random numbers that is run once.
 # Seen in jaxlib 0.10.2 and 0.12.0.1.
 UNOPTIMISED = {"xla_backend_optimization_level": 0}

@@ -31,7 +31,7 @@ from churn_jax.methods import averages, schedules
 from churn_jax.methods.schedules import Length
 from churn_jax.parallel import sharding, stacking
 from churn_jax.system import private_surfaces
-from churn_jax.training import step, weight_distances
+from churn_jax.training import devices, step, weight_distances
 from churn_jax.training.step import Recipe, Statistics, TrainState
 
 # (state, batch or source of batches) -> (state, metrics [run, member]), for one kind of state.
@@ -335,7 +335,7 @@ class Experiment:
     @property
     def _compiler_options(self) -> dict[str, Any] | None:
         if self.platform == "cpu":
-            return private_surfaces.KEEP_BARRIERS
+            return devices.cpu_options()
         asked = self.config.deterministic
         return weight_distances.DETERMINISTIC_OPTIONS.get(self.platform) if asked else None
 

@@ -13,7 +13,7 @@ import churn_jax
 from churn_jax import config as config_lib
 from churn_jax.config import Config
 from churn_jax.data import Dataset, fingerprint, training_fingerprint
-from churn_jax.system import jax_settings, threads
+from churn_jax.system import jax_settings, processor
 from churn_jax.training import devices
 
 VERSIONED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "grain")
@@ -45,7 +45,7 @@ def machine(platform: str) -> dict[str, str | int]:
     """What decides on a CPU how sums are split, beside the devices of the topology."""
     if platform != "cpu":
         return {}
-    return {"threads": devices.cpu_threads(), "processor": threads.processor()}
+    return {"threads": devices.cpu_threads(), "processor": processor.name()}
 
 
 @functools.cache

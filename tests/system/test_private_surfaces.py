@@ -74,6 +74,24 @@ def keep_barriers():
     return "opt-barrier" in compiled_text(held, jnp.ones(8), compiler_options=options)
 
 
+def own_convolutions():
+    def convolved(x, kernel):
+        shapes = ("NHWC", "HWIO", "NHWC")
+        y = jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=shapes)
+        return jnp.square(y).sum()
+
+    def handed_over(function, *arguments):
+        """Whether YNNPACK computes it: by default, and with the option."""
+        default = compiled_text(function, *arguments)
+        options = private_surfaces.OWN_CONVOLUTIONS
+        asked = compiled_text(function, *arguments, compiler_options=options)
+        return "__ynn_fusion" in default, "__ynn_fusion" in asked
+
+    images, kernel = jnp.ones((32, 16, 16, 8)), jnp.ones((3, 3, 8, 8))
+    product = handed_over(jnp.matmul, jnp.ones((64, 64)), jnp.ones((64, 64)))
+    return handed_over(jax.grad(convolved, 1), images, kernel) == (True, False) and product == (True, True)
+
+
 def accepted(options):
     """XLA refuses an option that it does not know."""
     for name in options:
@@ -213,6 +231,7 @@ CHECKS = {
     "DUMP": lambda: parsed(f"--{private_surfaces.DUMP}=sponge"),
     "coordinator_address": coordinator_address,
     "KEEP_BARRIERS": keep_barriers,
+    "OWN_CONVOLUTIONS": own_convolutions,
     "UNOPTIMISED": lambda: accepted(private_surfaces.UNOPTIMISED),
     "GPU_DETERMINISTIC": lambda: accepted(private_surfaces.GPU_DETERMINISTIC),
     "CPU_POOL_SIZE": pool_size,
