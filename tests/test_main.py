@@ -15,8 +15,8 @@ from churn_jax import config as config_lib
 from churn_jax import data
 from churn_jax.parallel import sharding
 from churn_jax.predictions.prediction_file import read
+from churn_jax.storage.workdir import checkpoint_steps
 from churn_jax.training.checkpoints import Checkpoints
-from churn_jax.training.checkpoints import steps as checkpoint_steps
 from churn_jax.training.experiment import Experiment
 from tests.fixtures.experiments import ROOT, run_module
 from tests.fixtures.tfds_sets import write_imagenet

@@ -10,7 +10,7 @@ from churn_jax.errors import UserError
 from churn_jax.predictions import prediction_file, unequal
 from churn_jax.predictions.prediction_file import Predictions
 from churn_jax.storage.files import names_in, numbered
-from churn_jax.storage.workdir import has_config, read_config, read_failed_runs
+from churn_jax.storage.workdir import checkpoint_steps, has_config, read_config, read_failed_runs
 from churn_jax.system.console import say
 
 
@@ -45,7 +45,7 @@ def all_steps(workdir: epath.PathLike) -> list[int]:
 def _checkpoints(workdir: epath.PathLike) -> list[int]:
     """Steps that have a checkpoint; an empty folder is none."""
     folder = epath.Path(workdir) / "checkpoints"
-    return [step for step in numbered(folder) if names_in(folder / str(step))]
+    return [step for step in checkpoint_steps(workdir) if names_in(folder / str(step))]
 
 
 def load_step(

@@ -78,11 +78,17 @@ class VersionedObject:
 def ask_once(path: epath.PathLike) -> None:
     """Asks the bucket of a `gs://` path whether it answers; raises whatever is wrong, at once.
 
-    What reads and writes repeats its requests for a minute, which is right later, and is long for
-    a name that was mistyped or a machine without a network.
+    Only what the service itself says will pass (503 and the like) is asked again, for 20 seconds.
+    What reads and writes also repeats requests that nobody answers, for a minute, which is right
+    later, and is long for a machine without a network.
     """
+    from google.api_core import retry
+
+    google = _exceptions()
+    passing = retry.if_exception_type(google.ServerError, google.TooManyRequests)
+    again = retry.Retry(predicate=passing, initial=0.5, timeout=20)
     bucket, _, name = str(path).removeprefix("gs://").partition("/")
-    list(_client().list_blobs(bucket, prefix=name, max_results=1, retry=None, timeout=20))
+    list(_client().list_blobs(bucket, prefix=name, max_results=1, retry=again, timeout=20))
 
 
 @functools.cache

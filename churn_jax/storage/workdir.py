@@ -17,7 +17,9 @@ from etils import epath
 
 from churn_jax.errors import UserError
 from churn_jax.storage.checksums import sealed, unsealed
-from churn_jax.storage.files import write_atomically
+from churn_jax.storage.files import names_in, numbered, write_atomically
+from churn_jax.storage.objects import is_remote
+from churn_jax.system import private_surfaces
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +33,18 @@ class FailedRun:
 def has_config(workdir: epath.PathLike) -> bool:
     """Whether a training was begun in this folder."""
     return _config(workdir).exists()
+
+
+def checkpoint_steps(workdir: epath.PathLike) -> list[int]:
+    """The steps whose checkpoint, WORKDIR/checkpoints/STEP, is finished, ascending.
+
+    A folder has its name when it is whole; a bucket's folder has it from the start, and says when.
+    """
+    folder = epath.Path(workdir) / "checkpoints"
+    steps = numbered(folder)
+    if not is_remote(folder):
+        return steps
+    return [s for s in steps if private_surfaces.COMMITTED in names_in(folder / str(s))]
 
 
 def read_config(workdir: epath.PathLike) -> dict[str, Any]:

@@ -77,6 +77,9 @@ OUT_OF_MEMORY = re.compile(
 # Orbax, files: what it still changes in a checkpoint after its last call to us; no state depends
 # on them. Seen in orbax-checkpoint 0.12.8.
 CHANGED_LATE = ("_CHECKPOINT_METADATA", "commit_success.txt")
+# Orbax, files: in a checkpoint of a bucket, which can't be renamed, once it is whole.
+# Seen in the same.
+COMMITTED = "commit_success.txt"
 
 # TensorStore, message: the operating system's error number. Seen in tensorstore 0.1.86.
 OS_ERROR = re.compile(r"os_error_code='(\d+)'")

@@ -6,7 +6,8 @@
     WORKDIR/checkpoints/damaged/STEP         one that was found damaged, for you to look at
 
 The position in the data is a function of the step, so the step is the position. Orbax writes beside
-and renames, so a checkpoint that was cut off is never taken for a whole one.
+and renames, or marks in a bucket what is whole, so a checkpoint that was cut off is never taken for
+one (`storage.workdir.checkpoint_steps`).
 """
 
 import contextlib
@@ -23,8 +24,9 @@ from etils import epath
 from churn_jax.errors import UserError
 from churn_jax.parallel import processes
 from churn_jax.storage import checksums
-from churn_jax.storage.files import numbered, writing
+from churn_jax.storage.files import writing
 from churn_jax.storage.objects import is_remote
+from churn_jax.storage.workdir import checkpoint_steps
 from churn_jax.system import private_surfaces
 from churn_jax.system.console import is_first, say
 from churn_jax.training.step import TrainState
@@ -40,11 +42,6 @@ class DamagedCheckpoint(UserError):
 def folder(workdir: epath.PathLike) -> epath.Path:
     """Where the checkpoints of a workdir are."""
     return epath.Path(workdir) / "checkpoints"
-
-
-def steps(workdir: epath.PathLike) -> list[int]:
-    """The steps that have a checkpoint, ascending."""
-    return numbered(folder(workdir))
 
 
 class Checkpoints:
@@ -126,7 +123,7 @@ class Checkpoints:
         Raises:
           UserError: all are damaged.
         """
-        for step in reversed(steps(self._folder.parent)):
+        for step in reversed(checkpoint_steps(self._folder.parent)):
             try:
                 return self.restore(step, like)
             except DamagedCheckpoint as error:

@@ -9,9 +9,14 @@ from etils import epath
 
 from churn_jax.errors import UserError
 from churn_jax.parallel import sharding
-from churn_jax.storage.workdir import FailedRun, read_failed_runs, write_failed_runs
+from churn_jax.storage.workdir import (
+    FailedRun,
+    checkpoint_steps,
+    read_failed_runs,
+    write_failed_runs,
+)
 from churn_jax.system.console import is_first, say
-from churn_jax.training.checkpoints import Checkpoints, steps
+from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.metrics_log import MetricsLog, NoLog
 from churn_jax.training.step import TrainState
@@ -74,7 +79,7 @@ class Failures:
 
     def _note(self, run: int, step: int) -> None:
         self._checkpoints.wait()
-        good = max((s for s in steps(self._workdir) if s < step), default=None)
+        good = max((s for s in checkpoint_steps(self._workdir) if s < step), default=None)
         self._known[run] = FailedRun(step, good)
         say(
             f"run {run} failed: its loss or gradients were not finite at step {step}; "

@@ -20,11 +20,11 @@ from churn_jax.errors import UserError
 from churn_jax.parallel import sharding
 from churn_jax.predictions import prediction_file
 from churn_jax.predictions.prediction_file import Predictions
+from churn_jax.storage.workdir import checkpoint_steps
 from churn_jax.system.console import is_first
 from churn_jax.training import averaging, devices, provenance
 from churn_jax.training.averaging import Weights
 from churn_jax.training.checkpoints import Checkpoints
-from churn_jax.training.checkpoints import steps as checkpoint_steps
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.failed_runs import failed_runs
 from churn_jax.training.step import TrainState

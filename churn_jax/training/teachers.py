@@ -19,7 +19,8 @@ from churn_jax.methods.objectives import Objective
 from churn_jax.parallel import sharding
 from churn_jax.storage import workdir as workdir_files
 from churn_jax.storage.paths import split_paths
-from churn_jax.training import checkpoints as checkpoint_lib
+from churn_jax.storage.workdir import checkpoint_steps
+from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.failed_runs import failed_runs
 from churn_jax.training.step import Tree
@@ -69,12 +70,12 @@ def _trained(workdir: str, student: Experiment) -> dict[int, Tree]:
     config = dataclasses.replace(config, mesh=MeshConfig())
     mesh = sharding.make_mesh(config)
     experiment = Experiment(config, student.info, student.num_train, mesh)
-    if experiment.total_steps not in checkpoint_lib.steps(workdir):
+    if experiment.total_steps not in checkpoint_steps(workdir):
         raise UserError(
             f"config.method.teachers: the runs in {workdir!r} are not finished; call "
             f"`{_command(config, experiment.runs.tolist(), workdir)}`"
         )
-    with checkpoint_lib.Checkpoints(workdir) as checkpoints:
+    with Checkpoints(workdir) as checkpoints:
         state = checkpoints.restore(experiment.total_steps, experiment.abstract_state())
     if failed := failed_runs(experiment, state):
         raise UserError(f"config.method.teachers: runs {sorted(failed)} in {workdir!r} have failed")

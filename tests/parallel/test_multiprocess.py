@@ -17,9 +17,10 @@ from churn_jax import data
 from churn_jax.parallel import sharding
 from churn_jax.parallel.liveness import LOST_PROCESS
 from churn_jax.predictions import prediction_file
+from churn_jax.storage.workdir import checkpoint_steps
 from churn_jax.system.interruption import RESUME
 from churn_jax.training import loop
-from churn_jax.training.checkpoints import Checkpoints, folder, steps
+from churn_jax.training.checkpoints import Checkpoints, folder
 from churn_jax.training.experiment import Experiment
 from tests.fixtures import tfds_sets
 from tests.fixtures.experiments import ROOT
@@ -64,7 +65,7 @@ def parameters(workdir: Path) -> dict:
     mesh = sharding.make_mesh(config)
     experiment = Experiment(config, dataset.info, len(dataset.train), mesh)
     with Checkpoints(workdir) as checkpoints:
-        state = checkpoints.restore(steps(workdir)[-1], experiment.abstract_state())
+        state = checkpoints.restore(checkpoint_steps(workdir)[-1], experiment.abstract_state())
     return jax.device_get({"params": state.params, "batch_stats": state.batch_stats})
 
 
@@ -85,7 +86,7 @@ def _assert_close(found: np.ndarray, expected: np.ndarray) -> None:
 
 def forget_end(workdir: Path) -> None:
     """As if training had been cut off half way: the last checkpoint and what followed are gone."""
-    first, last = steps(workdir)
+    first, last = checkpoint_steps(workdir)
     assert first < last
     shutil.rmtree(folder(workdir) / str(last))
     shutil.rmtree(workdir / "predictions")
@@ -154,7 +155,7 @@ def test_when_one_is_killed_all_end_and_a_restart_resumes(tmp_path):
     assert process.returncode in (LOST_PROCESS, 128 + signal.SIGKILL)
 
     config = config_lib.read(tmp_path)
-    assert steps(tmp_path)[-1] >= 8
+    assert checkpoint_steps(tmp_path)[-1] >= 8
     assert config_lib.differences(config, config_lib.read(tmp_path)) == ""
     resumed = start(2, tmp_path, *flags, "--config.checkpoint_every=1.0")
     said = next(line for line in resumed.stdout if "resuming at step" in line)
@@ -166,7 +167,7 @@ def test_when_one_is_killed_all_end_and_a_restart_resumes(tmp_path):
     output, _ = resumed.communicate(timeout=60)
     assert resumed.returncode == RESUME, output
     (stopped,) = re.findall(r"stopped after step (\d+)/", output)
-    assert steps(tmp_path)[-1] == int(stopped) > began
+    assert checkpoint_steps(tmp_path)[-1] == int(stopped) > began
 
 
 def _children(pid: int) -> list[int]:

@@ -12,6 +12,8 @@ from churn_jax.errors import UserError
 from churn_jax.storage import locks
 from churn_jax.storage.files import Appender, numbered, reach, write_atomically
 from churn_jax.storage.objects import Changed, VersionedObject
+from churn_jax.storage.workdir import checkpoint_steps
+from churn_jax.system import private_surfaces
 from tests.fixtures.bucket import BUCKET, emulated_bucket, reachable
 from tests.fixtures.experiments import ROOT
 
@@ -153,6 +155,23 @@ def test_a_bucket_that_is_not_there_is_said_at_once(bucket):
     with pytest.raises(UserError, match="--workdir=gs://nobody/x can't be reached"):
         reach("gs://nobody/x", "--workdir")
     assert str(reach(f"gs://{BUCKET}/x", "--workdir")) == f"gs://{BUCKET}/x"
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_first_look_that_the_service_stumbles_over_is_repeated(bucket, folder, times):
+    left = ["503"] * times
+    bucket.fault = lambda method, path: left.pop() if left else None
+    assert reach(str(folder), "--workdir") == folder
+    assert not left
+
+
+def test_a_checkpoint_that_was_cut_off_is_none(folder):
+    """A bucket's folder has its name before it is whole."""
+    for step in (4, 8):
+        (folder / "checkpoints" / str(step) / "state" / "array").write_bytes(b"0")
+    assert checkpoint_steps(folder) == []
+    (folder / "checkpoints" / "4" / private_surfaces.COMMITTED).write_text("")
+    assert checkpoint_steps(folder) == [4]
 
 
 def test_data_in_a_bucket_is_to_be_mounted():

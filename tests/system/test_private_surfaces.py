@@ -89,7 +89,8 @@ def own_convolutions():
 
     images, kernel = jnp.ones((32, 16, 16, 8)), jnp.ones((3, 3, 8, 8))
     product = handed_over(jnp.matmul, jnp.ones((64, 64)), jnp.ones((64, 64)))
-    return handed_over(jax.grad(convolved, 1), images, kernel) == (True, False) and product == (True, True)
+    gradient = handed_over(jax.grad(convolved, 1), images, kernel)
+    return gradient == (True, False) and product == (True, True)
 
 
 def accepted(options):
@@ -159,6 +160,17 @@ def changed_late(folder):
     now = {p.relative_to(folder / "1"): p for p in (folder / "1").rglob("*") if p.is_file()}
     late = {p.name for p in now if p not in seen or now[p].read_bytes() != seen[p]}
     return late <= set(private_surfaces.CHANGED_LATE) and private_surfaces.CHANGED_LATE[0] in late
+
+
+def committed(folder):
+    """What marks a whole checkpoint where Orbax does not rename, as in a bucket."""
+    options = ocp.CheckpointManagerOptions(
+        temporary_path_class=ocp.path.atomicity.CommitFileTemporaryPath
+    )
+    with ocp.CheckpointManager(folder, options=options) as manager:
+        manager.save(1, args=ocp.args.Composite(state=ocp.args.StandardSave({"a": jnp.ones(9)})))
+        manager.wait_until_finished()
+    return (folder / "1" / private_surfaces.COMMITTED).exists()
 
 
 def os_error(folder):
@@ -253,7 +265,12 @@ TPU_CHECKS = {
     "WITHOUT_A_TPU": lambda: len(compiling.slice_devices("v3:2x2x1")) == 8,
     "OUT_OF_MEMORY": out_of_memory,
 }
-FOLDER_CHECKS = {"CHANGED_LATE": changed_late, "OS_ERROR": os_error, "num_tpu_chips": tpu_chips}
+FOLDER_CHECKS = {
+    "CHANGED_LATE": changed_late,
+    "COMMITTED": committed,
+    "OS_ERROR": os_error,
+    "num_tpu_chips": tpu_chips,
+}
 
 
 def test_no_other_module_knows_of_them():

@@ -11,8 +11,9 @@ from churn_jax import data
 from churn_jax.errors import UserError
 from churn_jax.predictions import prediction_file
 from churn_jax.storage import checksums
+from churn_jax.storage.workdir import checkpoint_steps
 from churn_jax.training import loop
-from churn_jax.training.checkpoints import Checkpoints, DamagedCheckpoint, folder, steps
+from churn_jax.training.checkpoints import Checkpoints, DamagedCheckpoint, folder
 from tests.fixtures.experiments import assert_equal, make_config, make_experiment, optimised
 
 CONFIG = make_config(checkpoint_every=1.0, log_every=3)
@@ -95,14 +96,14 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_newest_whole_one_used(workdir
     said = capsys.readouterr().err
     assert f"{folder(workdir) / '8'} is damaged: " in said
     assert DAMAGES[damage] in said
-    assert steps(workdir) == [4]
+    assert checkpoint_steps(workdir) == [4]
     assert (folder(workdir) / "damaged" / "8").is_dir()
 
 
 def test_after_damage_training_ends_bit_for_bit_the_same(finished, workdir):
     flip_a_bit(folder(workdir) / "8")
     loop.train(CONFIG, workdir)
-    assert steps(workdir) == [4, 8]
+    assert checkpoint_steps(workdir) == [4, 8]
     assert_equal(jax.device_get(resume(workdir)), jax.device_get(resume(finished)))
     for run in range(CONFIG.runs):
         ours, theirs = (
@@ -136,7 +137,7 @@ def test_readers_find_damage_too_and_move_nothing(workdir):
     like = make_experiment(CONFIG).abstract_state()
     with Checkpoints(workdir) as checkpoints, pytest.raises(DamagedCheckpoint, match="instead of"):
         checkpoints.restore(8, like)
-    assert steps(workdir) == [4, 8]
+    assert checkpoint_steps(workdir) == [4, 8]
 
 
 def test_a_checkpoint_without_checksums_is_used(workdir):
@@ -151,13 +152,13 @@ def test_what_was_left_of_a_write_that_was_cut_off_is_cleared_away(workdir):
         assert left.exists()  # a reader leaves it to the writer
     loop.train(CONFIG, workdir)
     assert not left.exists()
-    assert steps(workdir) == [4, 8]
+    assert checkpoint_steps(workdir) == [4, 8]
 
 
 def test_a_stray_name_is_no_step(workdir):
     for name in ("²", "12a", "notes"):
         (folder(workdir) / name).mkdir()
-    assert steps(workdir) == [4, 8]
+    assert checkpoint_steps(workdir) == [4, 8]
 
 
 def test_other_training_data_is_refused(workdir, monkeypatch):
@@ -171,4 +172,4 @@ def test_other_training_data_is_refused(workdir, monkeypatch):
     monkeypatch.setattr(loop.data, "load", lambda _: changed)
     with pytest.raises(UserError, match="other training data than it began with"):
         loop.train(CONFIG, workdir)
-    assert steps(workdir) == [4]
+    assert checkpoint_steps(workdir) == [4]
