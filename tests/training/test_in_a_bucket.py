@@ -48,9 +48,9 @@ def files(folder):
 
 
 @pytest.mark.usefixtures("as_users_compile")
-# Fails at some moments of the kill, which docs/reliability.md names.
-@pytest.mark.slow
-@pytest.mark.parametrize(("kills", "faults"), [(1, 3), (30, 30)])
+@pytest.mark.parametrize(
+    ("kills", "faults"), [(1, 3), pytest.param(30, 30, marks=pytest.mark.slow)]
+)
 def test_killed_and_resumed_it_leaves_the_bytes_of_a_local_folder(bucket, tmp_path, kills, faults):
     local, remote = tmp_path / "w", f"gs://{BUCKET}/w"
     here = command("main", *CONFIG, f"--workdir={local}")
