@@ -46,14 +46,16 @@ def predicting(
     found = []
     for place in range(experiment.recipe.num_averages):
         params = jax.tree.map(lambda leaf, place=place: leaf[:, :, place], state.averages)
-        found.append(Weights(params, _statistics(experiment, state, params, dataset)))
+        found.append(_with_statistics(experiment, state, params, dataset))
     return found
 
 
-def _statistics(experiment: Experiment, state: TrainState, params: Tree, dataset: Dataset) -> Tree:
-    """Batch-norm statistics of `params` over the epoch that would come next."""
+def _with_statistics(
+    experiment: Experiment, state: TrainState, params: Tree, dataset: Dataset
+) -> Weights:
+    """`params`, which are taken over, with batch-norm statistics over the epoch to come next."""
     if not jax.tree.leaves(state.batch_stats):
-        return state.batch_stats
+        return Weights(params, state.batch_stats)
     first = int(state.step)
     steps = range(first, first + math.ceil(experiment.steps_per_epoch))
     feed = statistics_feed(experiment, dataset, steps)
@@ -65,4 +67,4 @@ def _statistics(experiment: Experiment, state: TrainState, params: Tree, dataset
     )
     for step in steps:
         gathered, _ = feed.advance(gathered, step)
-    return gathered.batch_stats
+    return Weights(gathered.params, gathered.batch_stats)

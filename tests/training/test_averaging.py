@@ -99,6 +99,7 @@ def test_snapshots_predict_by_their_mean_probability():
 
 
 def test_a_streamed_and_a_resident_pass_gather_the_same_statistics():
+    """And leave models that predict: a pass takes over what it is given."""
     found = []
     for pipeline in ("resident", "streaming"):
         config = make_config(
@@ -106,7 +107,8 @@ def test_a_streamed_and_a_resident_pass_gather_the_same_statistics():
         )
         experiment, state, _ = trained(config, 2)
         (weights,) = averaging.predicting(experiment, state, digits(64))
-        found.append(jax.device_get(weights.batch_stats))
+        probs = np.exp(inference.predict(experiment, [weights], digits(64).test))
+        found.append((jax.device_get(weights.batch_stats), probs))
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-4, atol=1e-5), *found)
 
 
