@@ -3,10 +3,11 @@
     python -m churn_jax.study --study=configs/studies/stability.py --dataset=digits --workdir=DIR
 
 Every method is held against the baseline, and against the baseline trained for as long as the
-method costs: longer training alone lowers churn. Each method's setting is the one with the least
-churn on a validation split among those at most half a point less accurate there than the baseline;
-the table is of the test split. The members of one training are counted in several ways, which are
-rows of their own.
+method costs: longer training alone lowers churn. A fixed initialisation, averages, smoothing and
+agreement are further levers, and some rows pull several. Each method's setting is the one with the
+least churn on a validation split among those at most half a point less accurate there than the
+baseline; the table is of the test split. The members of one training are counted in several ways,
+which are rows of their own.
 """
 
 from churn_jax.studies.design import (
@@ -53,14 +54,28 @@ def get_study(options: Options) -> Study:
         d: cell(f"ema-{d:g}", "baseline", method__prediction="ema", averages__decay=d, **cosine)
         for d in DECAYS
     }
+    long_fixed = {"length": 2.0, "randomness__vary": FIXED}
+    fixed_ema = {
+        d: cell(
+            f"fixed-2x-ema-{d:g}", "baseline", method__prediction="ema", averages__decay=d,
+            **cosine, **long_fixed,
+        )
+        for d in DECAYS
+    }  # fmt: skip
+    fixed_smoothed = {
+        e: cell(f"fixed-2x-smoothed-{e:g}", "baseline", method__label_smoothing=e, **long_fixed)
+        for e in SMOOTHINGS
+    }
     swa = cell(
         "swa", "baseline", method__prediction="swa",
         optimizer__schedule="constant", optimizer__decay_epochs=(),
     )  # fmt: skip
-    snapshots = cell(
-        "snapshots", "baseline", method__prediction="snapshots", optimizer__cycles=4,
-        optimizer__schedule="cycles", optimizer__decay_epochs=(),
-    )  # fmt: skip
+    cycles = {
+        "method__prediction": "snapshots", "optimizer__cycles": 4,
+        "optimizer__schedule": "cycles", "optimizer__decay_epochs": (),
+    }  # fmt: skip
+    snapshots = cell("snapshots", "baseline", **cycles)
+    fixed_snapshots = cell("fixed-2x-snapshots", "baseline", **cycles, **long_fixed)
     ensemble = cell("ensemble", "ensemble")
 
     def agreeing(name: str, members: int, length: float, **changes) -> dict[float, Cell]:
@@ -84,7 +99,12 @@ def get_study(options: Options) -> Study:
         for family, trained in families.items()
         for way in ("first", "mean", "ema")
     }
-    chosen = {"label smoothing": smoothed, "EMA, cosine": ema}
+    chosen = {
+        "label smoothing": smoothed,
+        "EMA, cosine": ema,
+        "fixed initialisation and EMA, twice as long": fixed_ema,
+        "fixed initialisation and label smoothing, twice as long": fixed_smoothed,
+    }
     chosen |= {f"{family}, {WAYS[way]}": cells for (family, way), cells in seen.items()}
     selections = tuple(
         Selection(
@@ -108,6 +128,13 @@ def get_study(options: Options) -> Study:
         row("fixed initialisation", "fixed", 1, 1),
         row("baseline, twice as long", "baseline-2x", 2, 1),
         row("fixed initialisation, twice as long", "fixed-2x", 2, 1),
+        *(row(name, name, 2, 1) for name in chosen if name.endswith("twice as long")),
+        row(
+            "fixed initialisation and 4 snapshots, twice as long",
+            "fixed-2x-snapshots",
+            2,
+            4,
+        ),
         row("2-ensemble", "ensemble", 2, 2),
         *(
             row(f"{family}, {WAYS[way]}", f"{family}, {WAYS[way]}", 2, asked)
@@ -117,6 +144,7 @@ def get_study(options: Options) -> Study:
     )
     trained = [
         *baselines, *smoothed.values(), *ema.values(), swa, snapshots, ensemble,
+        *fixed_ema.values(), *fixed_smoothed.values(), fixed_snapshots,
         *(one for cells in families.values() for one in cells.values()),
     ]  # fmt: skip
     views = [one for cells in seen.values() for one in cells.values()]
@@ -141,4 +169,9 @@ def get_study(options: Options) -> Study:
 
 
 WAYS = {"first": "member 0", "mean": "mean of members", "ema": "EMA of member 0"}
-COEFFICIENTS = {"label smoothing": "ε", "EMA, cosine": "decay"}
+COEFFICIENTS = {
+    "label smoothing": "ε",
+    "EMA, cosine": "decay",
+    "fixed initialisation and EMA, twice as long": "decay",
+    "fixed initialisation and label smoothing, twice as long": "ε",
+}
