@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from churn_jax.analysis import slicing
+from churn_jax.analysis import fragility, slicing
 from churn_jax.analysis.samples import Samples
 from churn_jax.analysis.slicing import Partition
 from churn_jax.metrics import bin_indices
@@ -31,6 +31,7 @@ def breakdowns(
         matrix=matrix(samples, run_names),
         ledger=ledger(samples, ids, class_names),
         slices=tuple(part for by in partitions for part in slicing.slices(samples, changes, by)),
+        fragility=fragility.fragilities(samples, run_names),
     )
 
 

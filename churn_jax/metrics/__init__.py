@@ -52,6 +52,7 @@ from churn_jax.metrics.churn import (
 )
 from churn_jax.metrics.confidence import prediction_confidence, prediction_entropy
 from churn_jax.metrics.distances import jensen_shannon_divergence, symmetric_kl_divergence
+from churn_jax.metrics.fragility import caught_by_review, flip_probability, selective_vote
 
 __all__ = [
     "ReliabilityBins",
@@ -60,6 +61,7 @@ __all__ = [
     "backward_trust_compatibility",
     "bin_indices",
     "brier_score",
+    "caught_by_review",
     "churn",
     "churn_correct",
     "churn_incorrect",
@@ -70,6 +72,7 @@ __all__ = [
     "discrepancy",
     "equal_mass_calibration_error",
     "expected_calibration_error",
+    "flip_probability",
     "from_log_probs",
     "jensen_shannon_divergence",
     "kolmogorov_smirnov_calibration_error",
@@ -87,6 +90,7 @@ __all__ = [
     "probability_distance",
     "relative_probabilities",
     "reliability_bins",
+    "selective_vote",
     "surrogate_churn",
     "surrogate_distance",
     "symmetric_kl_divergence",

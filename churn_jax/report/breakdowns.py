@@ -35,6 +35,78 @@ class NearTies:
 
 
 @dataclasses.dataclass(frozen=True)
+class Triage:
+    """What reviewing the most suspicious examples catches of all flips between runs.
+
+    Attributes:
+      reviewed: fractions of the examples.
+      by_confidence: the share of flips there, where a run's least confident predictions (by its own
+        γ) are reviewed, over flips between it and the others; None without probabilities.
+      by_flips: where those that flip most often between half of the runs are, over flips between
+        the other half; None of fewer than four runs.
+    """
+
+    reviewed: tuple[float, ...]
+    by_confidence: tuple[float, ...] | None
+    by_flips: tuple[float, ...] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Abstention:
+    """The runs' vote that abstains where it is not sure (`metrics.selective_vote`).
+
+    Attributes:
+      alpha: the level: how often an answer may be other than what most runs would say.
+      abstains: on this part of the examples.
+      accuracy_of_answers, accuracy_of_all: of the vote; None without labels or without answers.
+    """
+
+    alpha: float
+    abstains: float
+    accuracy_of_answers: float | None
+    accuracy_of_all: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class NearestRun:
+    """The run whose predictions are nearest to those of the others: the one to ship.
+
+    Attributes:
+      run: its name.
+      distance: what it has the least of, on average over the others: 'schurn' or 'churn'.
+      churn: between a run so chosen and the others, on examples that did not choose it: half of
+        them choose, the other half counts, and the other way round.
+    """
+
+    run: str
+    distance: str
+    churn: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Fragility:
+    """Which examples of a group of runs flip, and which of its runs to ship.
+
+    Attributes:
+      group: its name.
+      edges: of bins of flip probabilities, (low, high], after those of exactly 0.
+      stable: the part of the examples on which all runs agree.
+      share: the part of the examples in each bin.
+      triage: what reviewing catches; None where nothing flips.
+      abstention: None where even a unanimous vote of so few runs would not answer.
+      nearest: None of fewer than three runs, which are all as near.
+    """
+
+    group: str
+    edges: tuple[float, ...]
+    stable: float
+    share: tuple[float, ...]
+    triage: Triage | None
+    abstention: Abstention | None
+    nearest: NearestRun | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Matrix:
     """Churn of every pair of runs, [run][run]; runs are named, and so is the group of each."""
 
@@ -92,10 +164,14 @@ class Slice:
 
 @dataclasses.dataclass(frozen=True)
 class Breakdowns:
-    """Where churn comes from: by confidence, by run, by example, by slice."""
+    """Where churn comes from: by confidence, by run, by example, by slice.
+
+    `fragility` is of each group of two runs or more.
+    """
 
     reliability: tuple[Reliability, ...]
     near_ties: NearTies | None
     matrix: Matrix
     ledger: tuple[Flip, ...]
     slices: tuple[Slice, ...]
+    fragility: tuple[Fragility, ...] = ()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import markupsafe
 
 from churn_jax.report import table
-from churn_jax.report.breakdowns import NearTies, Reliability
+from churn_jax.report.breakdowns import Fragility, NearTies, Reliability
 from churn_jax.report.estimates import Estimate, Measures
 from churn_jax.report.report import Point, Report
 from churn_jax.report.svg import Plot, ceiling
@@ -57,6 +57,42 @@ def near_ties(found: NearTies | None) -> list[Figure]:
             f"{100 * half:.0f} % of the churn is on the {100 * few:.0f} % of examples where a "
             "model's two most probable classes were less than 0.3 apart. A prediction can flip "
             "only where the probabilities change by more than that gap (Lemma 2).",
+        )
+    ]
+
+
+def triage(found: Sequence[Fragility]) -> list[Figure]:
+    """What reviewing the most suspicious examples catches, in each group that has flips."""
+    curves = [
+        (role, group.group + how, group.triage.reviewed, caught, dashed)
+        for role, group in zip(itertools.cycle(ROLES), found, strict=False)
+        if group.triage
+        for how, caught, dashed in (
+            (", least confident first", group.triage.by_confidence, ""),
+            (", flips of other runs first (dashed)", group.triage.by_flips, " dashed"),
+        )
+        if caught
+    ]
+    if not curves:
+        return []
+    plot = Plot(
+        (0, 100),
+        (0, 100),
+        "% of examples reviewed",
+        "% of all flips among them",
+        "How many of the flips between runs are on the most suspicious examples.",
+    )
+    for role, name, reviewed, caught, dashed in curves:
+        plot.line(_percent(reviewed), _percent(caught), role + dashed)
+        for x, y in zip(_percent(reviewed), _percent(caught), strict=True):
+            plot.dot(x, y, role, f"{name}: {y:.1f} % of flips on {x:g} % of examples")
+    return [
+        Figure(
+            "Which examples to review",
+            plot.render(),
+            [(role, name) for role, name, *_ in curves],
+            "Solid: a run's least confident predictions (smallest γ) against its flips. Dashed: "
+            "what flips most among half of the runs, against flips among the other half.",
         )
     ]
 

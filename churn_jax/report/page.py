@@ -10,7 +10,7 @@ import markupsafe
 
 from churn_jax.errors import printable
 from churn_jax.metrics.definitions import DEFINITIONS, Definition, definition
-from churn_jax.report import figures, table, text
+from churn_jax.report import figures, fragility, table, text
 from churn_jax.report.breakdowns import Breakdowns, Matrix
 from churn_jax.report.estimates import Estimate
 from churn_jax.report.numbers import MISSING, cell
@@ -53,8 +53,11 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
         notes=table.notes(report),
         sentences=table.sentences(report),
         all_measures=_all_measures(report),
+        fragility_table=fragility.fragility_table(report),
+        fragility_notes=fragility.NOTES,
         churn_figures=[
             *figures.near_ties(shown.near_ties),
+            *figures.triage(shown.fragility),
             *figures.surrogate_curve(report),
             *figures.trade_off(report),
             *figures.over_training(report),

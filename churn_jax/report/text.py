@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from churn_jax.errors import printable
 from churn_jax.metrics.definitions import DEFINITIONS
-from churn_jax.report import table
+from churn_jax.report import fragility, table
 from churn_jax.report.estimates import Measures
 from churn_jax.report.report import Report
 
@@ -17,7 +17,7 @@ def terminal(report: Report) -> str:
     lines += _aligned(table.group_table(report))
     if changes := table.change_table(report):
         lines += ["", *_aligned(changes)]
-    lines += ["", *table.notes(report), *table.sentences(report)]
+    lines += ["", *table.notes(report), *table.sentences(report), *fragility.sentences(report)]
     return "\n".join(map(printable, [*lines, *_gate_lines(report)]))
 
 
@@ -37,6 +37,10 @@ def markdown(report: Report) -> str:
     ]
     if changes := table.change_table(report):
         lines += ["", *_markdown_table(changes)]
+    if watched := fragility.fragility_table(report):
+        lines += ["", "## Which examples to watch, which run to ship", ""]
+        lines += [*_markdown_table(watched), "", *(f"- {note}" for note in fragility.NOTES)]
+        lines += ["", "## Notes"]
     said = [*table.sentences(report), *_gate_lines(report)]
     lines += ["", *(f"- {_escaped(line)}" for line in table.notes(report))]
     lines += ["", *(f"- {_escaped(line)}" for line in said)]
