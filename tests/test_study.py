@@ -307,13 +307,28 @@ def test_the_divergence_table_says_when_weights_part_and_how_far(tmp_path):
     assert report.divergence[0].parted == (None, None)
 
 
-@pytest.mark.parametrize("name", ["table2", "figure1", "figure2"])
+def test_sources_are_parts_of_the_churn_with_all_of_them(tmp_path):
+    text = write("sources", tmp_path)
+    report = StudyReport.from_json((tmp_path / "out/report.json").read_text())
+    everything = "init+order+augmentation+sample"
+    churns = {group.name: group.measures["churn"].mean for group in report.groups}
+    assert len(churns) == 15
+    for name, churn in churns.items():
+        found = report.share(name, everything).mean
+        np.testing.assert_allclose(found, churn / churns[everything], rtol=1e-5)
+    assert "What makes accuracy vary" in text
+    for spread in report.accuracy_spreads:
+        accuracy = report.group(spread.cell).measures["accuracy"]
+        np.testing.assert_allclose(spread.over_runs**0.5, accuracy.spread.std)
+
+
+@pytest.mark.parametrize("name", ["table2", "figure1", "figure2", "sources", "stability"])
 def test_what_is_finished_can_be_shown_before_the_rest(name, tmp_path):
     found, plans, _ = make(name, tmp_path, grid={"alpha": (0.1, 0.2), "beta": (1.0,)})
     running.finish(plans[:3], stand_in)
     finished = [plan.cell.name for plan in plans[:3]]
     shown = restrict(found, finished)
-    assert results.shown_cells(shown) == finished
+    assert set(results.shown_cells(shown)) == set(finished)
     text = output.write(*results.report(shown, plans), "command", [], tmp_path / "out")
     assert f"Not finished, and so not shown: {plans[3].cell.name}" in text
 

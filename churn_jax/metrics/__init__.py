@@ -13,6 +13,7 @@ from churn_jax.metrics.accuracy import (
     negative_log_likelihood,
     predictions,
 )
+from churn_jax.metrics.accuracy_variance import AccuracyVariance, accuracy_variance
 from churn_jax.metrics.agreement import (
     ambiguity,
     backward_trust_compatibility,
@@ -55,8 +56,10 @@ from churn_jax.metrics.distances import jensen_shannon_divergence, symmetric_kl_
 from churn_jax.metrics.fragility import caught_by_review, flip_probability, selective_vote
 
 __all__ = [
+    "AccuracyVariance",
     "ReliabilityBins",
     "accuracy",
+    "accuracy_variance",
     "ambiguity",
     "backward_trust_compatibility",
     "bin_indices",

@@ -186,6 +186,22 @@ class Frontier:
 
 
 @dataclasses.dataclass(frozen=True)
+class Sources:
+    """The part of all churn that each source makes, as a variance is split (Sobol).
+
+    Attributes:
+      name, title: of the figure.
+      sources: {label: (the cell in which it alone varies, the cell in which all others do)}.
+      everything: the cell in which all vary; a row's `against` asks for the shares of its churn.
+    """
+
+    name: str
+    title: str
+    sources: Mapping[str, tuple[str, str]]
+    everything: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Selection:
     """A method's setting to be chosen, among `points`, by smallest churn.
 
@@ -200,12 +216,15 @@ class Selection:
     slack: float = 0.0
 
 
-Figure = Sweep | Tradeoff | Histogram | Divergence | Frontier | Analytic
+Figure = Sweep | Tradeoff | Histogram | Divergence | Frontier | Sources | Analytic
 
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """Cells, and what is made of them."""
+    """Cells, and what is made of them.
+
+    `spreads` names the cells whose variance of accuracy is shown, over runs and over examples.
+    """
 
     name: str
     title: str
@@ -214,6 +233,7 @@ class Study:
     figures: tuple[Figure, ...] = ()
     selections: tuple[Selection, ...] = ()
     notes: tuple[str, ...] = ()
+    spreads: tuple[str, ...] = ()
 
     def cell(self, name: str) -> Cell:
         """The cell called `name`."""
@@ -267,6 +287,9 @@ def restrict(study: Study, finished: Collection[str]) -> Study:
             case Histogram() | Frontier():
                 cells = {label: cell for label, cell in figure.cells.items() if cell in finished}
                 return dataclasses.replace(figure, cells=cells)
+            case Sources():
+                needed = {figure.everything}.union(*figure.sources.values())
+                return figure if needed <= set(finished) else None
             case Divergence():
                 shown = tuple(cell for cell in figure.cells if cell in finished)
                 return dataclasses.replace(figure, cells=shown) if shown else None
@@ -276,7 +299,11 @@ def restrict(study: Study, finished: Collection[str]) -> Study:
         dataclasses.replace(t, rows=tuple(row for row in t.rows if row.cell in finished))
         for t in study.tables
     ]
-    selections = [dataclasses.replace(s, points=kept(s.points)) for s in study.selections]
+    selections = [
+        dataclasses.replace(s, points=kept(s.points))
+        for s in study.selections
+        if not s.reference or s.reference in finished
+    ]
     missing = [cell.name for cell in study.cells if cell.name not in finished]
     notes = (f"Not finished, and so not shown: {', '.join(missing)}.",) if missing else ()
     return dataclasses.replace(
@@ -285,6 +312,7 @@ def restrict(study: Study, finished: Collection[str]) -> Study:
         tables=tuple(table for table in tables if table.rows),
         figures=tuple(filter(None, map(restricted, study.figures))),
         selections=tuple(selection for selection in selections if selection.points),
+        spreads=tuple(cell for cell in study.spreads if cell in finished),
         notes=(*notes, *study.notes),
     )
 

@@ -20,6 +20,7 @@ from churn_jax.studies.design import (
     Frontier,
     Histogram,
     Points,
+    Sources,
     Sweep,
     Tradeoff,
 )
@@ -48,6 +49,8 @@ def draw(figure: Figure, report: StudyReport) -> dict[str, bytes]:
                 drawing = _histogram(figure, report)
             case Frontier():
                 drawing = _frontier(figure, report)
+            case Sources():
+                drawing = _sources(figure, report)
             case Divergence():
                 drawing = _divergence(figure, report)
             case Analytic():
@@ -170,6 +173,39 @@ def _divergence(figure: Divergence, report: StudyReport) -> Drawing:
     axes.set(xlabel="steps taken", ylabel="‖w − w₀‖ / ‖w₀‖", yscale="log")
     axes.legend(fontsize=8)
     return drawing
+
+
+def _sources(figure: Sources, report: StudyReport) -> Drawing:
+    """Two bars a source: what it makes alone, and what holding it takes away, in % of all churn."""
+    drawing = Drawing(figsize=(PANEL[0] * 1.7, PANEL[1] * 1.3), layout="constrained")
+    axes = drawing.subplots()
+    for place, (label, complement) in enumerate(
+        (("it alone varies: with interactions", False), ("it is held: what that takes away", True))
+    ):
+        ends = [_part(report, cells[place], figure.everything, complement)
+                for cells in figure.sources.values()]  # fmt: skip
+        middles, lows, highs = 100 * np.array(ends).T
+        at = np.arange(len(ends)) + 0.4 * (place - 0.5)
+        axes.bar(
+            at, middles, 0.36, color=COLOURS[place], label=label, hatch="//" * place,
+            yerr=np.maximum([middles - lows, highs - middles], 0), ecolor="#444444", capsize=3,
+        )  # fmt: skip
+    axes.axhline(0, color="#666666", lw=0.8)
+    axes.set(ylabel="% of all churn", xticks=range(len(figure.sources)))
+    axes.set_xticklabels(list(figure.sources))
+    axes.legend(fontsize=8)
+    return drawing
+
+
+def _part(
+    report: StudyReport, cell: str, everything: str, complement: bool
+) -> tuple[float, float, float]:
+    """A cell's share of all churn and its interval; what is missing to all if `complement`."""
+    found = report.share(cell, everything)
+    assert found is not None  # a row of the table asks for it
+    if complement:
+        return 1 - found.mean, 1 - found.high, 1 - found.low
+    return found.mean, found.low, found.high
 
 
 def _curve(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from churn_jax import metrics
 from churn_jax.analysis import building, intervals, summaries, validity
 from churn_jax.analysis.blocks import Wanted
 from churn_jax.analysis.building import Subject
@@ -25,6 +26,7 @@ from churn_jax.studies.design import (
     Frontier,
     Histogram,
     Selection,
+    Sources,
     Study,
     Sweep,
     Tradeoff,
@@ -32,6 +34,7 @@ from churn_jax.studies.design import (
 )
 from churn_jax.studies.planning import Plan
 from churn_jax.studies.study_report import (
+    AccuracySpread,
     CellGroup,
     Choice,
     ConfidenceHistogram,
@@ -85,12 +88,15 @@ def shown_cells(study: Study) -> list[str]:
                 names += figure.cells.values()
             case Divergence():
                 names += figure.cells
+            case Sources():
+                names += [figure.everything, *itertools.chain(*figure.sources.values())]
+    names += study.spreads
     names += [cell for selection in study.selections for _, cell in selection.points]
     return list(dict.fromkeys(names))
 
 
 def _cells(plans: Sequence[Plan], study: Study) -> dict[str, Any]:
-    """The fields of a `StudyReport` that are those of a report, `made_by` and `shares`."""
+    """The fields of a `StudyReport` that come of the predictions on the test split."""
     samples, subject = _measured(plans, "test")
     places = {plan.cell.name: place for place, plan in enumerate(plans)}
     contrasted = [(places[a], places[b]) for a, b in _pairs(study)]
@@ -103,6 +109,7 @@ def _cells(plans: Sequence[Plan], study: Study) -> dict[str, Any]:
     )
     keys = ("code_version", "versions", "platform", "topology")
     fields["shares"] = _shares(study, samples, places) or None
+    fields["accuracy_spreads"] = _spreads(study, samples, places) or None
     return fields | {"made_by": {key: subject.origins[0][key] for key in keys}}
 
 
@@ -217,12 +224,27 @@ def _histogram(gaps: np.ndarray) -> ConfidenceHistogram:
 def _shares(study: Study, samples: Samples, places: Mapping[str, int]) -> tuple[Share, ...]:
     """What each row of a table leaves of the churn of what it is held against."""
     rows = {
-        (row.cell, other) for table in study.tables for row in table.rows for other in row.against
+        (row.cell, other)
+        for table in study.tables
+        for row in table.rows
+        for other in row.against
+        if other in places  # is finished
     }
     found = []
     for cell, reference in sorted(rows):
         churn = summaries.share_of("churn", samples, places[cell], places[reference])
         found.append(Share(cell, reference, churn))
+    return tuple(found)
+
+
+def _spreads(
+    study: Study, samples: Samples, places: Mapping[str, int]
+) -> tuple[AccuracySpread, ...]:
+    """What makes the accuracy vary of the cells that the study asks for."""
+    found = []
+    for cell in study.spreads:
+        correct = samples.measured.correct[samples.members(places[cell])]
+        found.append(AccuracySpread(cell, **metrics.accuracy_variance(correct)._asdict()))
     return tuple(found)
 
 

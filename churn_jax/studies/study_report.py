@@ -90,6 +90,16 @@ class Share:
 
 
 @dataclasses.dataclass(frozen=True)
+class AccuracySpread:
+    """What makes a cell's accuracy vary: variances as of `metrics.AccuracyVariance`."""
+
+    cell: str
+    over_runs: float
+    over_examples: float
+    of_the_distribution: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Choice:
     """The coefficient of a method that has the smallest churn by a rule.
 
@@ -117,6 +127,7 @@ class StudyReport(Report):
       divergence: of the cells that log distances; None where no figure shows them.
       selections: choices of coefficients; None where the study makes none.
       shares: of the churn of what a table's rows are held against.
+      accuracy_spreads: of the cells that the study asks for.
       command: what made it.
     """
 
@@ -127,6 +138,9 @@ class StudyReport(Report):
     divergence: tuple[Drift, ...] | None = dataclasses.field(default=None, metadata=LEFT_OUT)
     selections: tuple[Choice, ...] | None = dataclasses.field(default=None, metadata=LEFT_OUT)
     shares: tuple[Share, ...] | None = dataclasses.field(default=None, metadata=LEFT_OUT)
+    accuracy_spreads: tuple[AccuracySpread, ...] | None = dataclasses.field(
+        default=None, metadata=LEFT_OUT
+    )
     command: str = ""
 
     def share(self, cell: str, reference: str) -> Estimate | None:

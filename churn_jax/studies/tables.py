@@ -41,6 +41,8 @@ def render_all(study: Study, report: StudyReport) -> list[Rendered]:
     rendered = [render(table, report) for table in study.tables]
     if report.selections:
         rendered.append(_render_selections(report))
+    if report.accuracy_spreads:
+        rendered.append(_render_spreads(report))
     if report.divergence:
         rendered.append(_render_divergence(report))
     return rendered
@@ -164,6 +166,25 @@ def _render_selections(report: StudyReport) -> Rendered:
             "examples out for it."
         )
     return Rendered("selection", "Choice of coefficients", header, rows, notes)
+
+
+def _render_spreads(report: StudyReport) -> Rendered:
+    """What makes each cell's accuracy vary, as standard deviations."""
+    rows = []
+    for spread in report.accuracy_spreads or ():
+        variances = (spread.over_runs, spread.over_examples, spread.of_the_distribution)
+        texts = [f"{100 * max(variance, 0) ** 0.5:.2f}" for variance in variances]
+        rows.append([Entry(text) for text in (spread.cell, *texts)])
+    header = [
+        *("varies", "over runs, on this test set", "over test sets of this size"),
+        "over runs, on the distribution",
+    ]
+    notes = [
+        "Standard deviations of accuracy in points. Over runs on the distribution: without what "
+        "the few examples of this test set make of it (Jordan 2023); 0.00 where the estimate of "
+        "the variance is not above 0."
+    ]
+    return Rendered("spread", "What makes accuracy vary", header, rows, notes)
 
 
 def _render_divergence(report: StudyReport) -> Rendered:
