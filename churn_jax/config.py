@@ -20,6 +20,7 @@ from etils import epath
 from churn_jax import bounds, random_streams
 from churn_jax.bounds import OneOf, Positive, Rising, Within
 from churn_jax.errors import UserError, suggest
+from churn_jax.methods import averages as averages_lib
 from churn_jax.methods.objectives import Objective
 from churn_jax.methods.schedules import SCHEDULES
 from churn_jax.storage import workdir as workdir_files
@@ -147,6 +148,12 @@ class Config:
     log_distances: bool = False  # log how far the runs' weights are from those of the first run
     eval_batch_size: Annotated[int, Within(1, MAX_BATCH)] = 500
     deterministic: bool = False  # ask the backend for kernels that give the same bits every time
+
+    @property
+    def inference_cost(self) -> int:
+        """Networks that a prediction asks: of the members that count, each of their snapshots."""
+        copies = averages_lib.count(self.method.averages, self.optimizer.cycles)
+        return self.method.inference_cost * max(copies, 1)
 
 
 # What lasts so many epochs or so many percent of training: (group, name without the unit).

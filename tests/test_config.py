@@ -60,6 +60,17 @@ def test_what_changes_a_run_changes_the_hash(key):
     assert config_lib.config_hash(changed(**{key: 4})) != config_lib.config_hash(changed())
 
 
+def test_a_prediction_asks_every_snapshot_of_every_member_that_counts():
+    def cost(**changes):
+        return changed(optimizer__schedule="cycles", optimizer__cycles=4, **changes).inference_cost
+
+    pair = {"method__members": 2}
+    assert cost() == 1
+    assert cost(method__prediction="snapshots", **pair) == 4
+    assert cost(method__prediction="snapshots_mean", **pair) == 8
+    assert cost(method__prediction="ema_mean", **pair) == 2
+
+
 def test_differences_name_key_and_both_values():
     assert config_lib.differences(changed(runs=4), changed(runs=2)) == "runs: 2 -> 4"
     assert config_lib.differences(changed(log_every=4), changed(log_every=2)) == ""

@@ -44,8 +44,10 @@ def results(workdir):
 
 @pytest.mark.usefixtures("as_users_compile")
 def test_killed_and_started_again_it_ends_bit_for_bit_the_same(tmp_path):
+    """A pair whose averaged weights predict: they are part of the state like the weights."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     command = [*DIGITS, "--config.checkpoint_every=1.0", "--config.log_every=4"]
+    command += ["--config.method.prediction=ema_mean", "--config.averages.decay=0.9"]
     assert main(*command, f"--workdir={whole}").returncode == 0
 
     process = subprocess.Popen(

@@ -144,7 +144,7 @@ class Objective:
 
     @property
     def inference_cost(self) -> int:
-        """Networks that a prediction asks, once for each snapshot where those predict."""
+        """Members that a prediction asks; see `Config.inference_cost` for their snapshots."""
         return self.members if self.counts_mean else 1
 
 

@@ -169,7 +169,7 @@ def _cell_group(group: Group, plan: Plan, gaps: np.ndarray) -> CellGroup:
         settings=Settings(
             training_cost=method.training_cost * plan.training.cell.length,
             seconds=plan.training.seconds,
-            inference_cost=method.inference_cost,
+            inference_cost=config.inference_cost,
             alpha=method.alpha if method.regularizer != "none" else None,
             beta=method.beta if method.agreement != "none" else None,
             temperature=method.temperature if method.taught else None,

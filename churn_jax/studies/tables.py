@@ -128,16 +128,20 @@ def to_csv(table: Table, report: StudyReport) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     parts = ("mean", "std", "low", "high", "published_mean", "published_std", "best")
-    writer.writerow(
-        [*table.columns, *(f"{key}_{part}" for key in table.measures for part in parts)]
-    )
+    of_measures = [f"{key}_{part}" for key in table.measures for part in parts]
+    of_shares = [f"{title}_{part}" for title in table.shares for part in ("mean", "low", "high")]
+    writer.writerow([*table.columns, *table.settings, *of_measures, *of_shares])
     best = {key: best_rows(table, key, report) for key in table.measures}
     for row in table.rows:
         line: list[Any] = list(row.labels)
+        line += [getattr(report.group(row.cell).settings, key) for key in table.settings]
         for key in table.measures:
             theirs = row.published.get(key) or {}
             line += _numbers(key, report.group(row.cell).measures[key])
             line += [theirs.get("mean"), theirs.get("std"), int(row.cell in best[key])]
+        for reference in row.against:
+            share = report.share(row.cell, reference)
+            line += [100 * share.mean, 100 * share.low, 100 * share.high] if share else [None] * 3
         writer.writerow(["" if value is None else value for value in line])
     return stream.getvalue()
 
@@ -260,7 +264,9 @@ def _share(found: Estimate | None) -> str:
 
 
 def _setting(value: float | None) -> str:
-    return MISSING if value is None else f"{value:g}"
+    if value is None:
+        return MISSING
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _published(published: Mapping[str, Any], key: str) -> str:

@@ -151,9 +151,12 @@ def get_study(options: Options) -> Study:
     table = Table(
         "stability", f"Stability of {options.dataset} at equal cost",
         ("method", "training", "prediction"), MEASURES, rows,
+        settings=("seconds",),
         shares=("% of the baseline's churn", "% of equal cost's"),
         notes=(
-            "Costs in networks of the recipe's length. Settings: least churn on "
+            "Costs in networks of the recipe's length; seconds are those measured of all runs' "
+            "training together, with compilation and evaluation, on a machine that may have been "
+            "busy. Settings: least churn on "
             f"{held_out['data.num_validation']:,} validation examples among those at most "
             f"{100 * SLACK:g} points of accuracy below the baseline there.",
         ),
