@@ -66,6 +66,8 @@ class ModelConfig:
     dtype: Annotated[str, OneOf(("float32", "bfloat16"))] = "float32"
     # Examples a batch-norm group; 0 normalises over the whole batch.
     norm_group: Annotated[int, Within(0)] = 0
+    activation: Annotated[str, OneOf(("relu", "smelu"))] = "relu"  # see `models.activations`
+    activation_width: Annotated[float, Positive()] = 1.0  # β of smelu
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,6 +176,8 @@ NOT_HASHED = {
 HASHED_UNLESS: dict[str, Any] = {
     "randomness.perturb": "none",
     "deterministic": False,
+    "model.activation": "relu",
+    "model.activation_width": 1.0,
     "data.sample": "all",
     "data.cutout": 0,
     "optimizer.schedule": "stepped",

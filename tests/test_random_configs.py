@@ -44,6 +44,8 @@ SPACE = {
     "data.pipeline": (["auto", "resident", "streaming"], ["tape"]),
     "model.name": (["lenet5", "resnet8"], ["resnet7"]),
     "model.dtype": (["float32", "bfloat16"], ["float8"]),
+    "model.activation": (["relu", "smelu"], ["tanh"]),
+    "model.activation_width": ([1.0, 1e-30, 1e30], [0.0, -1.0]),
     "model.norm_group": ([0, 1, 4, 16], [3, -1]),
     "optimizer.learning_rate": ([0.0, 0.1, 1e-30, 1e30], [-1.0, 1e300, math.nan]),
     "optimizer.momentum": ([0.0, 0.9, 1.0], [1.5]),

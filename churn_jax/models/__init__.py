@@ -16,6 +16,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from churn_jax.errors import UserError, suggest
+from churn_jax.models import activations
 from churn_jax.models.lenet import LeNet5
 from churn_jax.models.model import Model, takes
 from churn_jax.models.resnet import CifarResNet
@@ -47,6 +48,8 @@ def build(
     norm_axis: str | None = None,
     columns: int = 1,
     batch_parts: int = 1,
+    activation: str = "relu",
+    activation_width: float = 1.0,
 ) -> Model:
     """The network called `name`.
 
@@ -60,6 +63,8 @@ def build(
       columns: neighbouring pixels that a ResNet-v2 has side by side in the channels while there are
         few of those (`churn_jax.models.packed`): 1 or 2. The network is the same.
       batch_parts: how many devices the batch is split over.
+      activation: one of `activations.ACTIVATIONS`.
+      activation_width: β of SmeLU.
 
     Raises:
       UserError: no such model, or it does not take what the config asks for.
@@ -78,10 +83,15 @@ def build(
         "norm_group": norm_group,
         "norm_axis": norm_axis,
         "columns": columns,
+        "activation": activations.activation(activation, activation_width),
     }
     heard = {key: value for key, value in settings.items() if takes(MODELS[name], key)}
     if dtype != "float32" and "dtype" not in heard:
         raise UserError(f"config.model.dtype: {dtype!r}, but {name} does not take a dtype")
+    if activation != "relu" and "activation" not in heard:
+        raise UserError(
+            f"config.model.activation: {activation!r}, but {name} does not take an activation"
+        )
     needed = {"norm_group": norm_group > 0, "norm_axis": batch_parts > 1}
     unheard = tuple(key for key, wanted in needed.items() if wanted and key not in heard)
     try:

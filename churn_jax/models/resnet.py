@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from churn_jax.models.activations import Activation
 from churn_jax.models.layers import BatchNorm, materialised
 
 
@@ -15,6 +16,7 @@ class Block(nn.Module):
     dtype: jnp.dtype
     norm_group: int
     norm_axis: str | None
+    activation: Activation
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -31,11 +33,11 @@ class Block(nn.Module):
             norm = BatchNorm(self.norm_group, self.norm_axis, dtype=self.dtype, name=f"norm_{name}")
             return norm(convolution(x), train)
 
-        y = materialised(nn.relu(conv(x, 3, self.stride, "conv_0")))
+        y = materialised(self.activation(conv(x, 3, self.stride, "conv_0")))
         y = conv(y, 3, 1, "conv_1")
         if x.shape != y.shape:
             x = conv(x, 1, self.stride, "shortcut")
-        return materialised(nn.relu(x + y))
+        return materialised(self.activation(x + y))
 
 
 class CifarResNet(nn.Module):
@@ -46,6 +48,7 @@ class CifarResNet(nn.Module):
     dtype: jnp.dtype = jnp.dtype("float32")
     norm_group: int = 0
     norm_axis: str | None = None
+    activation: Activation = nn.relu
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -58,7 +61,7 @@ class CifarResNet(nn.Module):
             dtype=self.dtype,
             name="conv_first",
         )(x)
-        x = nn.relu(
+        x = self.activation(
             BatchNorm(self.norm_group, self.norm_axis, dtype=self.dtype, name="norm_first")(
                 x, train
             )
@@ -72,6 +75,7 @@ class CifarResNet(nn.Module):
                     self.dtype,
                     self.norm_group,
                     self.norm_axis,
+                    self.activation,
                     name=f"stage_{stage}_block_{block}",
                 )(x, train)
         x = x.astype(jnp.float32).mean(axis=(1, 2))

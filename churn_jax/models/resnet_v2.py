@@ -1,18 +1,18 @@
 """Pre-activation residual networks for large images (He et al. 2016, "Identity Mappings")."""
 
 import functools
-from collections.abc import Callable
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from churn_jax.models.activations import Activation
 from churn_jax.models.layers import BatchNorm, materialised
 from churn_jax.models.packed import PackedConv, pack
 
 
 class PreactivationBlock(nn.Module):
-    """norm, relu, convolution; the last convolution of a bottleneck has 4× the filters."""
+    """norm, activation, convolution; the last convolution of a bottleneck has 4× the filters."""
 
     filters: int
     stride: int
@@ -22,6 +22,7 @@ class PreactivationBlock(nn.Module):
     norm_axis: str | None
     columns: int  # by which its input is packed
     columns_out: int  # and its result: fewer only with a stride
+    activation: Activation
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -30,18 +31,18 @@ class PreactivationBlock(nn.Module):
         channels = x.shape[-1] // before
         conv = functools.partial(PackedConv, dtype=self.dtype)
 
-        def activation(x: jax.Array, name: str, columns: int) -> Callable[[jax.Array], jax.Array]:
+        def activating(x: jax.Array, name: str, columns: int) -> Activation:
             """Of `x`, or of a part of it."""
             norm = BatchNorm(
                 self.norm_group, self.norm_axis, dtype=self.dtype, columns=columns, name=name
             )
             normalise = norm.normaliser(x, train)
-            return lambda part: materialised(nn.relu(normalise(part)))
+            return lambda part: materialised(self.activation(normalise(part)))
 
         def activate(x: jax.Array, name: str, columns: int) -> jax.Array:
-            return activation(x, name, columns)(x)
+            return activating(x, name, columns)(x)
 
-        activate_first = activation(x, "norm_0", before)
+        activate_first = activating(x, "norm_0", before)
         y, shortcut = activate_first(x), x
         out_filters = 4 * self.filters if self.bottleneck else self.filters
         if after < before:
@@ -72,6 +73,7 @@ class ResNetV2(nn.Module):
     dtype: jnp.dtype = jnp.dtype("float32")
     norm_group: int = 0
     norm_axis: str | None = None
+    activation: Activation = nn.relu
     columns: int = 1  # by which images are packed while they have 64 channels or 4 · 64: 1 or 2
 
     @nn.compact
@@ -102,10 +104,11 @@ class ResNetV2(nn.Module):
                     self.norm_axis,
                     columns,
                     columns_out,
+                    self.activation,
                     name=f"stage_{stage}_block_{block}",
                 )(x, train)
                 columns = columns_out
         norm = BatchNorm(self.norm_group, self.norm_axis, dtype=self.dtype, name="norm_last")
-        x = nn.relu(norm(x, train))
+        x = self.activation(norm(x, train))
         x = x.astype(jnp.float32).mean(axis=(1, 2))
         return nn.Dense(self.num_classes, name="logits")(x)

@@ -87,6 +87,8 @@ class Experiment:
             norm_axis="data",
             columns=self.columns or stacking.columns(self.platform, examples),
             batch_parts=self.mesh.shape["data"],
+            activation=config.model.activation,
+            activation_width=config.model.activation_width,
         )
         return Recipe(
             model=model,
