@@ -80,6 +80,8 @@ class OptimizerConfig:
     # L2 penalty ½·λ·‖w‖², added to the gradient before momentum.
     weight_decay: Annotated[float, Within(0)] = 1e-4
     clip_norm: Annotated[float, Within(0)] = 0.0  # of each member's gradient; 0 does not clip
+    # ρ of sharpness-aware steps, which cost a second gradient; 0 is none. See `methods.sharpness`.
+    sam_radius: Annotated[float, Within(0)] = 0.0
     schedule: Annotated[str, OneOf(SCHEDULES)] = "stepped"  # see `methods.schedules`
     warmup_epochs: Annotated[float, Within(0)] = 0.0
     # Of training: every duration is in epochs or in percent.
@@ -152,6 +154,11 @@ class Config:
     deterministic: bool = False  # ask the backend for kernels that give the same bits every time
 
     @property
+    def training_cost(self) -> int:
+        """Networks trained for one run; with two gradients a step each counts twice."""
+        return self.method.training_cost * (2 if self.optimizer.sam_radius else 1)
+
+    @property
     def inference_cost(self) -> int:
         """Networks that a prediction asks: of the members that count, each of their snapshots."""
         copies = averages_lib.count(self.method.averages, self.optimizer.cycles)
@@ -180,6 +187,7 @@ HASHED_UNLESS: dict[str, Any] = {
     "model.activation_width": 1.0,
     "data.sample": "all",
     "data.cutout": 0,
+    "optimizer.sam_radius": 0.0,
     "optimizer.schedule": "stepped",
     "optimizer.warmup_percent": 0.0,
     "optimizer.decay_percent": (),

@@ -51,6 +51,7 @@ SPACE = {
     "optimizer.momentum": ([0.0, 0.9, 1.0], [1.5]),
     "optimizer.nesterov": ([True, False], []),
     "optimizer.weight_decay": ([0.0, 1e-4, 1e30], [-1e-4]),
+    "optimizer.sam_radius": ([0.0, 1e-30, 0.05, 1e30], [-1.0, math.nan]),
     "optimizer.clip_norm": ([0.0, 1e-30, 5.0, 1e30], [-1.0]),
     "optimizer.warmup_epochs": ([0.0, 0.1, 1e6], [1e12, -1.0]),
     "optimizer.decay_epochs": ([(), (0.0,), (0.001, 0.002), (1.0, 1e5)], [(2.0, 1.0), (-1.0,)]),

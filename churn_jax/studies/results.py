@@ -167,7 +167,7 @@ def _cell_group(group: Group, plan: Plan, gaps: np.ndarray) -> CellGroup:
         model=config.model.name,
         epochs=config.epochs,
         settings=Settings(
-            training_cost=method.training_cost * plan.training.cell.length,
+            training_cost=config.training_cost * plan.training.cell.length,
             seconds=plan.training.seconds,
             inference_cost=config.inference_cost,
             alpha=method.alpha if method.regularizer != "none" else None,

@@ -97,6 +97,7 @@ class Experiment:
             length=self.length,
             batch_size=config.batch_size,
             layout=stacking.choose(self.platform),
+            sam_radius=config.optimizer.sam_radius,
             **self._averages(),
         )
 

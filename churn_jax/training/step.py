@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import optax
 
 from churn_jax.data.batch import Batch, Leaf
-from churn_jax.methods import averages, objectives
+from churn_jax.methods import averages, objectives, sharpness
 from churn_jax.methods.objectives import Objective
 from churn_jax.methods.schedules import Length
 from churn_jax.models import Model
@@ -80,6 +80,7 @@ class Recipe:
     layout: str
     num_averages: int = 0
     average_shares: averages.Shares | None = None  # of each average, where there is any
+    sam_radius: float = 0.0  # 0 is no sharpness-aware step
 
 
 @partial(
@@ -145,10 +146,20 @@ def train_step(
     peers = _refreshed_peers(state, recipe)
     coefficients = objectives.coefficients(recipe.objective, state.step, recipe.length)
     run_step = partial(_gradients, coefficients=coefficients, recipe=recipe)
-    grads, batch_stats, metrics, wrong = over_models(run_step, recipe.layout)(
-        state.params, state.batch_stats, peers, state.teachers, batch
-    )
-    grads, metrics, wrong = jax.lax.psum((grads, metrics, wrong), "data")
+
+    def gradients(params: Tree) -> tuple[Tree, Tree, dict[str, jax.Array], jax.Array]:
+        found = over_models(run_step, recipe.layout)(
+            params, state.batch_stats, peers, state.teachers, batch
+        )
+        grads, batch_stats, metrics, wrong = found
+        grads, metrics, wrong = jax.lax.psum((grads, metrics, wrong), "data")
+        return grads, batch_stats, metrics, wrong
+
+    grads, batch_stats, metrics, wrong = gradients(state.params)
+    if recipe.sam_radius:
+        ascended = partial(sharpness.ascended, radius=recipe.sam_radius)
+        grads, _, _, wrong_there = gradients(jax.vmap(jax.vmap(ascended))(state.params, grads))
+        wrong += wrong_there
     failed_at = _failed_at(state, (grads, batch_stats), wrong)
 
     def update(grads: Tree, opt_state: Tree, params: Tree) -> tuple[Tree, Tree]:

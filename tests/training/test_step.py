@@ -1,5 +1,6 @@
 """The stacked step: meshes agree, runs are independent, members meet in their logits alone."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from churn_jax.methods.schedules import Length
 from churn_jax.parallel import sharding, stacking
 from churn_jax.planner import collectives
 from churn_jax.training.experiment import make_optimizer
+from churn_jax.training.feeds import make_feed
 from tests.fixtures.experiments import (
     PAIR,
     ROOT,
@@ -201,3 +203,47 @@ def test_activations_are_computed_once_on_cpu_and_left_to_the_compiler_elsewhere
     else:  # jaxlib 0.12.0.1 counts the same arithmetic with barriers and without
         assert kept <= without
     assert "optimization_barrier" not in traced.lower(lowering_platforms=("tpu",)).as_text()
+
+
+def test_a_sharpness_aware_step_takes_the_gradient_of_the_moved_weights():
+    """Of plain steps alone: one says the gradient, one from there says that of the moved pair."""
+    plain = {
+        **PAIRS, "method__beta_ramp": "constant", "optimizer__learning_rate": 1.0,
+        "optimizer__momentum": 0.0, "optimizer__nesterov": False, "optimizer__weight_decay": 0.0,
+    }  # fmt: skip
+    radius = 0.5
+    experiment = make_experiment(make_config(**plain))
+
+    def stepped(params):
+        """The float64 weights after one plain step from those on the host."""
+        state = experiment.init_state()
+        if params is not None:
+            moved = jax.tree.map(lambda new, old: jax.device_put(np.float32(new), old.sharding),
+                                 params, state.params)  # fmt: skip
+            state = dataclasses.replace(state, params=moved)
+        state, _ = make_feed(experiment, digits(64), 0).advance(state, 0)
+        return jax.tree.map(np.float64, jax.device_get(state.params))
+
+    start = jax.tree.map(np.float64, jax.device_get(experiment.init_state().params))
+    grads = jax.tree.map(np.subtract, start, stepped(None))
+    squares = [(g**2).reshape(*g.shape[:2], -1).sum(2) for g in jax.tree.leaves(grads)]
+    norms = np.sqrt(sum(squares))  # [run, member]
+
+    def move(w, g):
+        return w + radius * g / norms.reshape(*norms.shape, *[1] * (g.ndim - 2))
+
+    moved = jax.tree.map(move, start, grads)
+    there = jax.tree.map(np.subtract, moved, stepped(moved))
+    expected = jax.tree.map(np.subtract, start, there)
+    aware, _ = train_steps(make_config(**plain, optimizer__sam_radius=radius), 1)
+    assert_close(aware.params, expected, rtol=1e-4)
+    changed = [
+        np.abs(a - g).max() for a, g in zip(*map(jax.tree.leaves, (there, grads)), strict=True)
+    ]
+    assert max(changed) > 1e-2  # the two gradients differ by far more
+
+
+def test_sharpness_aware_steps_do_not_depend_on_the_mesh():
+    whole, _ = train_steps(on_mesh((1, 1, 1), optimizer__sam_radius=0.1), 3)
+    split, _ = train_steps(on_mesh((2, 2, 2), optimizer__sam_radius=0.1), 3)
+    assert_close(split.params, whole.params, rtol=1e-5)
