@@ -333,6 +333,19 @@ def test_what_is_finished_can_be_shown_before_the_rest(name, tmp_path):
     assert f"Not finished, and so not shown: {plans[3].cell.name}" in text
 
 
+@pytest.mark.parametrize("name", ["figure1", "sources", "stability"])
+def test_of_a_finished_study_everything_is_shown(name, tmp_path):
+    found, plans, _ = make(name, tmp_path)
+    assert restrict(found, [plan.cell.name for plan in plans]) == found
+
+
+def test_trainings_whose_lengths_differ_by_design_are_no_warning(tmp_path):
+    write("stability", tmp_path)
+    report = StudyReport.from_json((tmp_path / "out/report.json").read_text())
+    assert {group.settings.training_cost for group in report.groups} == {1, 2}
+    assert not [warning for warning in report.warnings if "step" in warning]
+
+
 def test_unknown_cells_list_the_known():
     with pytest.raises(UserError, match="its cells are a, b"):
         Study("s", "t", (Cell("a", "baseline", 2), Cell("b", "baseline", 2))).cell("zz")

@@ -272,10 +272,20 @@ GetStudy = Callable[[Options], Study]
 
 
 def restrict(study: Study, finished: Collection[str]) -> Study:
-    """What can be shown of a study while only some of its cells are finished."""
+    """What can be shown of a study while only some of its cells are finished.
+
+    A row may show the choice of a selection, which is made among its finished cells.
+    """
 
     def kept(points: Points) -> Points:
         return tuple(point for point in points if point[1] in finished)
+
+    selections = [
+        dataclasses.replace(s, points=points)
+        for s in study.selections
+        if (points := kept(s.points)) and (not s.reference or s.reference in finished)
+    ]
+    known = {*finished, *(selection.method for selection in selections)}
 
     def restricted(figure: Figure) -> Figure | None:
         match figure:
@@ -285,7 +295,7 @@ def restrict(study: Study, finished: Collection[str]) -> Study:
                 series = {label: kept(points) for label, points in figure.series.items()}
                 return dataclasses.replace(figure, series={k: v for k, v in series.items() if v})
             case Histogram() | Frontier():
-                cells = {label: cell for label, cell in figure.cells.items() if cell in finished}
+                cells = {label: cell for label, cell in figure.cells.items() if cell in known}
                 return dataclasses.replace(figure, cells=cells)
             case Sources():
                 needed = {figure.everything}.union(*figure.sources.values())
@@ -296,13 +306,8 @@ def restrict(study: Study, finished: Collection[str]) -> Study:
         return figure
 
     tables = [
-        dataclasses.replace(t, rows=tuple(row for row in t.rows if row.cell in finished))
+        dataclasses.replace(t, rows=tuple(row for row in t.rows if row.cell in known))
         for t in study.tables
-    ]
-    selections = [
-        dataclasses.replace(s, points=kept(s.points))
-        for s in study.selections
-        if not s.reference or s.reference in finished
     ]
     missing = [cell.name for cell in study.cells if cell.name not in finished]
     notes = (f"Not finished, and so not shown: {', '.join(missing)}.",) if missing else ()
@@ -311,7 +316,7 @@ def restrict(study: Study, finished: Collection[str]) -> Study:
         cells=tuple(cell for cell in study.cells if cell.name in finished),
         tables=tuple(table for table in tables if table.rows),
         figures=tuple(filter(None, map(restricted, study.figures))),
-        selections=tuple(selection for selection in selections if selection.points),
+        selections=tuple(selections),
         spreads=tuple(cell for cell in study.spreads if cell in finished),
         notes=(*notes, *study.notes),
     )

@@ -114,7 +114,7 @@ def _tradeoff(figure: Tradeoff, report: StudyReport) -> Drawing:
 
 
 def _frontier(figure: Frontier, report: StudyReport) -> Drawing:
-    drawing = Drawing(figsize=(PANEL[0] * 2.2, PANEL[1] * 1.9), layout="constrained")
+    drawing = Drawing(figsize=(PANEL[0] * 3, PANEL[1] * 1.9), layout="constrained")
     axes = drawing.subplots()
     points = tuple((0.0, cell) for cell in figure.cells.values())
     found = {key: _entries(report, points, key) for key in ("accuracy", "churn")}
@@ -124,12 +124,14 @@ def _frontier(figure: Frontier, report: StudyReport) -> Drawing:
         across, along = (_arms(key, found[key][place : place + 1]) for key in found)
         colour, at = COLOURS[place % len(COLOURS)], (x[place], y[place])
         axes.errorbar(*at, xerr=across, yerr=along, color=colour, lw=0.6, alpha=0.5)
-        axes.plot(*at, "o", color=colour, markersize=4 + 3 * cost**0.5)
-        axes.annotate(label, at, (6, 4), textcoords="offset points", fontsize=7)
+        size, number = 4 + 3 * cost**0.5, place + 1
+        axes.plot(*at, "o", color=colour, markersize=size, label=f"{number}  {label}")
+        axes.annotate(str(number), at, (5, 3), textcoords="offset points", fontsize=8)
     best = [i for i in range(len(x)) if not any(_beats(x, y, j, i) for j in range(len(x)))]
     best.sort(key=lambda i: x[i])
     axes.plot([x[i] for i in best], [y[i] for i in best], "--", color="#666666", lw=1, zorder=0)
     axes.set(xlabel=_axis("accuracy"), ylabel=_axis("churn"))
+    drawing.legend(loc="outside right upper", fontsize=7, markerscale=0.7)
     return drawing
 
 

@@ -17,6 +17,7 @@ from churn_jax.analysis.samples import Samples
 from churn_jax.analysis.summaries import CONTRASTED
 from churn_jax.errors import UserError
 from churn_jax.predictions import unequal, workdirs
+from churn_jax.predictions.origins import Origin
 from churn_jax.predictions.run import Run
 from churn_jax.report.estimates import Group, Measures
 from churn_jax.report.report import FailedRun, Report
@@ -133,7 +134,7 @@ def _measured(plans: Sequence[Plan], split: str) -> tuple[Samples, Subject]:
         dataset=runs[0].provenance["dataset"],
         split=runs[0].provenance["split"],
         run_names=[run.name for run in everyone],
-        origins=[run.provenance for run in runs],
+        origins=_origins(plans, runs),
         failed=[
             {**run, "group": plan.cell.name}
             for plan in plans
@@ -141,6 +142,15 @@ def _measured(plans: Sequence[Plan], split: str) -> tuple[Samples, Subject]:
         ],
     )
     return Samples(measured, names), subject
+
+
+def _origins(plans: Sequence[Plan], runs: Sequence[workdirs.Predictions]) -> list[Origin]:
+    """What made the runs; without the last step where the study itself makes it differ."""
+    by_design = len({plan.training.cell.length for plan in plans}) > 1
+    left_out = {"step"} if by_design else set()
+    return [
+        {key: value for key, value in run.provenance.items() if key not in left_out} for run in runs
+    ]
 
 
 def _predictions(plan: Plan, split: str) -> list[workdirs.Predictions]:

@@ -26,6 +26,8 @@ SLACK = 0.005  # of validation accuracy
 BETAS = (0.5, 1.0, 2.0)
 DECAYS = (0.9, 0.97, 0.99)
 SMOOTHINGS = (0.05, 0.1, 0.2)
+WIDTHS = (0.5, 1.0, 2.0)  # of SmeLU
+RADII = (0.02, 0.05, 0.1)  # of SAM
 FIXED = ("order", "augmentation")
 MEASURES = ("accuracy", "churn", "schurn", "ece")
 
@@ -66,6 +68,15 @@ def get_study(options: Options) -> Study:
         e: cell(f"fixed-2x-smoothed-{e:g}", "baseline", method__label_smoothing=e, **long_fixed)
         for e in SMOOTHINGS
     }
+    smelu = {w: cell(f"smelu-{w:g}", "baseline", **_smelu(w)) for w in WIDTHS}
+    fixed_smelu = {
+        w: cell(f"fixed-2x-smelu-{w:g}", "baseline", **_smelu(w), **long_fixed) for w in WIDTHS
+    }
+    sam = {r: cell(f"sam-{r:g}", "baseline", optimizer__sam_radius=r) for r in RADII}
+    fixed_sam = {
+        r: cell(f"fixed-sam-{r:g}", "baseline", optimizer__sam_radius=r, randomness__vary=FIXED)
+        for r in RADII
+    }
     swa = cell(
         "swa", "baseline", method__prediction="swa",
         optimizer__schedule="constant", optimizer__decay_epochs=(),
@@ -102,6 +113,10 @@ def get_study(options: Options) -> Study:
     chosen = {
         "label smoothing": smoothed,
         "EMA, cosine": ema,
+        "SmeLU": smelu,
+        "SAM": sam,
+        "fixed initialisation and SAM": fixed_sam,
+        "fixed initialisation and SmeLU, twice as long": fixed_smelu,
         "fixed initialisation and EMA, twice as long": fixed_ema,
         "fixed initialisation and label smoothing, twice as long": fixed_smoothed,
     }
@@ -123,10 +138,13 @@ def get_study(options: Options) -> Study:
         row("baseline", "baseline", 1, 1),
         row("label smoothing", "label smoothing", 1, 1),
         row("EMA, cosine", "EMA, cosine", 1, 1),
+        row("SmeLU", "SmeLU", 1, 1),
         row("SWA, constant rate", "swa", 1, 1),
         row("4 snapshots", "snapshots", 1, 4),
         row("fixed initialisation", "fixed", 1, 1),
         row("baseline, twice as long", "baseline-2x", 2, 1),
+        row("SAM", "SAM", 2, 1),
+        row("fixed initialisation and SAM", "fixed initialisation and SAM", 2, 1),
         row("fixed initialisation, twice as long", "fixed-2x", 2, 1),
         *(row(name, name, 2, 1) for name in chosen if name.endswith("twice as long")),
         row(
@@ -144,6 +162,7 @@ def get_study(options: Options) -> Study:
     )
     trained = [
         *baselines, *smoothed.values(), *ema.values(), swa, snapshots, ensemble,
+        *smelu.values(), *fixed_smelu.values(), *sam.values(), *fixed_sam.values(),
         *fixed_ema.values(), *fixed_smoothed.values(), fixed_snapshots,
         *(one for cells in families.values() for one in cells.values()),
     ]  # fmt: skip
@@ -171,10 +190,18 @@ def get_study(options: Options) -> Study:
     )  # fmt: skip
 
 
+def _smelu(width: float) -> dict[str, object]:
+    return {"model__activation": "smelu", "model__activation_width": width}
+
+
 WAYS = {"first": "member 0", "mean": "mean of members", "ema": "EMA of member 0"}
 COEFFICIENTS = {
     "label smoothing": "ε",
     "EMA, cosine": "decay",
+    "SmeLU": "width",
+    "SAM": "radius",
+    "fixed initialisation and SAM": "radius",
+    "fixed initialisation and SmeLU, twice as long": "width",
     "fixed initialisation and EMA, twice as long": "decay",
     "fixed initialisation and label smoothing, twice as long": "ε",
 }
