@@ -195,7 +195,7 @@ def _sources(figure: Sources, report: StudyReport) -> Drawing:
     axes.axhline(0, color="#666666", lw=0.8)
     axes.set(ylabel="% of all churn", xticks=range(len(figure.sources)))
     axes.set_xticklabels(list(figure.sources))
-    axes.legend(fontsize=8)
+    drawing.legend(loc="outside lower center", ncols=2, fontsize=8)
     return drawing
 
 
