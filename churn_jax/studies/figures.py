@@ -131,7 +131,7 @@ def _frontier(figure: Frontier, report: StudyReport) -> Drawing:
     best.sort(key=lambda i: x[i])
     axes.plot([x[i] for i in best], [y[i] for i in best], "--", color="#666666", lw=1, zorder=0)
     axes.set(xlabel=_axis("accuracy"), ylabel=_axis("churn"))
-    drawing.legend(loc="outside right upper", fontsize=7, markerscale=0.7)
+    drawing.legend(loc="outside right center", fontsize=7, markerscale=0.7)
     return drawing
 
 
