@@ -85,7 +85,8 @@ def test_reports_of_earlier_versions_are_read_and_shown(path):
     assert {key: again[key] for key in there} == {
         key: again[key] if key in renewed else there[key] for key in there
     }
-    there = json.loads(text.replace('"ece"', '"ece_plain"'))  # what it was called then
+    if '"ece_plain"' not in text:
+        there = json.loads(text.replace('"ece"', '"ece_plain"'))  # what it was called then
     for ours, theirs in zip(
         (*again["groups"], *again["contrasts"], *again.get("slices", ())),
         (*there["groups"], *there["contrasts"], *there.get("slices", ())),
