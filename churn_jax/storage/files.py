@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from etils import epath
 
 from churn_jax.errors import UserError
+from churn_jax.storage import objects
 from churn_jax.storage.objects import ask_once, is_remote
 
 _CHUNK = 1 << 24
@@ -114,8 +115,11 @@ class Appender:
 def names_in(folder: epath.PathLike) -> list[str]:
     """The names in a folder, in no order; none if it isn't there.
 
-    One of a bucket is gone when its last file is, if need be between two questions.
+    One of a bucket is gone when its last file is. The bucket itself is asked each time: what
+    other processes have written meanwhile is seen.
     """
+    if os.fspath(folder).startswith("gs://"):
+        return objects.names_in(folder)
     folder = epath.Path(folder)
     try:
         return [path.name for path in folder.iterdir()] if folder.is_dir() else []

@@ -91,6 +91,20 @@ def ask_once(path: epath.PathLike) -> None:
     list(_client().list_blobs(bucket, prefix=name, max_results=1, retry=again, timeout=20))
 
 
+def names_in(folder: epath.PathLike) -> list[str]:
+    """The names that follow `gs://BUCKET/FOLDER/`, in no order: of objects, and of folders.
+
+    fsspec, which other paths of buckets are read by, remembers a listing where it was imported
+    before `FSSPEC_GCS` told it not to (a notebook); this has nothing to remember it in.
+    """
+    bucket, _, name = str(folder).removeprefix("gs://").strip("/").partition("/")
+    prefix = f"{name}/" if name else ""
+    found = _client().list_blobs(bucket, prefix=prefix, delimiter="/")
+    names = {blob.name.removeprefix(prefix) for blob in found}  # an iterator: prefixes come with it
+    names |= {path.removeprefix(prefix).rstrip("/") for path in found.prefixes}
+    return sorted(names - {""})
+
+
 @functools.cache
 def _client() -> Any:
     from google.cloud import storage

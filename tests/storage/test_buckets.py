@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 
+import fsspec  # before it is told to remember no listing, as in a notebook  # noqa: F401
 import pytest
 from etils import epath
 
 from churn_jax.errors import UserError
 from churn_jax.storage import locks
-from churn_jax.storage.files import Appender, numbered, reach, write_atomically
+from churn_jax.storage.files import Appender, names_in, numbered, reach, write_atomically
 from churn_jax.storage.objects import Changed, VersionedObject
 from churn_jax.storage.workdir import checkpoint_steps
 from churn_jax.system import private_surfaces
@@ -94,6 +95,15 @@ write_atomically("{folder}/2/state", "")
 """
     subprocess.run([sys.executable, "-c", write], cwd=ROOT, check=True)
     assert numbered(folder) == [1, 2]
+
+
+def test_names_of_a_bucket_are_those_of_a_folder(folder, tmp_path):
+    for name in ("1/state", "1/deep/er", "note", "10.tmp/x", "µ/x"):
+        write_atomically(folder / name, "")
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for place in (".", "1", "1/deep", "10.tmp", "nothing", "1/sta"):
+        assert sorted(names_in(folder / place)) == sorted(names_in(tmp_path / place)), place
 
 
 def test_of_two_writers_of_one_version_the_second_fails(folder):
