@@ -55,24 +55,39 @@ class CalibrationError:
     Attributes:
       bins: the bin of each top probability, [example] of integers.
       num_bins: how many there are.
-      error: the plain calibration error from the bins' gaps, [..., bin] → [...].
+      sums: what is compared with zero, from the bins' gaps, [..., bin] → [..., bin]; linear, so
+        that of s·G + noise it need not be taken anew for each s.
+      norm: the plain calibration error from those sums, [..., bin] → [...].
       gradient: how it changes with each gap, [..., bin] → [..., bin].
       values: values of the examples whose mean is the plain error, from (top, correct).
     """
 
     bins: Callable[[np.ndarray], np.ndarray]
     num_bins: int
-    error: Callable[[np.ndarray], np.ndarray]
+    sums: Callable[[np.ndarray], np.ndarray]
+    norm: Callable[[np.ndarray], np.ndarray]
     gradient: Callable[[np.ndarray], np.ndarray]
     values: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
+    def error(self, gaps: np.ndarray) -> np.ndarray:
+        """The plain calibration error from the bins' gaps, [..., bin] → [...]."""
+        return self.norm(self.sums(gaps))
 
-def _sum(gaps: np.ndarray) -> np.ndarray:
-    return np.abs(gaps).sum(-1)
+
+def _of_each_bin(gaps: np.ndarray) -> np.ndarray:
+    return gaps
 
 
-def _largest_sum(gaps: np.ndarray) -> np.ndarray:
-    return np.abs(np.cumsum(gaps, -1)).max(-1)
+def _up_to_each_bin(gaps: np.ndarray) -> np.ndarray:
+    return np.cumsum(gaps, -1)
+
+
+def _all(sums: np.ndarray) -> np.ndarray:
+    return np.abs(sums).sum(-1)
+
+
+def _largest(sums: np.ndarray) -> np.ndarray:
+    return np.abs(sums).max(-1)
 
 
 def _counted(gaps: np.ndarray) -> np.ndarray:
@@ -85,15 +100,21 @@ def _counted(gaps: np.ndarray) -> np.ndarray:
 
 CALIBRATION_ERRORS = {
     "ece": CalibrationError(
-        bin_indices, NUM_BINS, _sum, np.sign, influence.calibration_equal_width
+        bin_indices, NUM_BINS, _of_each_bin, _all, np.sign, influence.calibration_equal_width
     ),
     "ece_mass": CalibrationError(
-        influence.equal_mass_bins, NUM_BINS, _sum, np.sign, influence.calibration_equal_mass
+        influence.equal_mass_bins,
+        NUM_BINS,
+        _of_each_bin,
+        _all,
+        np.sign,
+        influence.calibration_equal_mass,
     ),
     "ece_ks": CalibrationError(
         lambda top: influence.equal_mass_bins(top, _FINE_BINS),
         _FINE_BINS,
-        _largest_sum,
+        _up_to_each_bin,
+        _largest,
         _counted,
         influence.calibration_without_bins,
     ),
@@ -218,12 +239,12 @@ def _along_the_path(
     The plain error is the mean over the runs. Its variance within runs is the part in which the
     noise of one run differs from that of another.
     """
-    gaps, noise = gaps.astype(np.float32), noise.astype(np.float32)
+    gaps, noise = (found.sums(each).astype(np.float32) for each in (gaps, noise))
     at_once = max(1, _AT_ONCE // noise.size)
     parts = []
     for start in range(0, len(_STEPS), at_once):
         steps = _STEPS[start : start + at_once, None, None, None].astype(np.float32)
-        shown = found.error(steps * gaps[:, None] + noise).astype(np.float64)  # [step, run, draw]
+        shown = found.norm(steps * gaps[:, None] + noise).astype(np.float64)  # [step, run, draw]
         within = np.zeros(len(steps))
         if len(gaps) > 1:
             within = (shown - shown.mean(2, keepdims=True)).var(1, ddof=1).mean(1)
