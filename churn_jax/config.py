@@ -39,6 +39,10 @@ class DataConfig:
     image_size: Annotated[int, Within(0, 4096)] = 0
     # Train on this many examples of a fixed permutation; 0 is all.
     num_train: Annotated[int, Within(0)] = 0
+    # Leave out so many at that permutation's start: another version replaces its examples.
+    skip_train: Annotated[int, Within(0)] = 0
+    # Of training examples, the share that has a wrong label; a larger share contains a smaller one.
+    label_noise: Annotated[float, Within(0, 1)] = 0.0
     # Training examples held out, of that permutation's end.
     num_validation: Annotated[int, Within(0)] = 0
     # pad: zero-pad, then crop; resized: random area and aspect ratio.
@@ -168,7 +172,7 @@ class Config:
 # What lasts so many epochs or so many percent of training: (group, name without the unit).
 DURATIONS = (
     *(("optimizer", "warmup"), ("optimizer", "decay")),
-    *(("method", "alpha_ramp"), ("method", "beta_ramp")),
+    *(("method", "alpha_ramp"), ("method", "beta_ramp"), ("method", "gamma_ramp")),
 )
 
 # What does not change the mathematics of a run: left out of the hash that makes runs one group.
@@ -187,6 +191,8 @@ HASHED_UNLESS: dict[str, Any] = {
     "model.activation_width": 1.0,
     "data.sample": "all",
     "data.cutout": 0,
+    "data.skip_train": 0,
+    "data.label_noise": 0.0,
     "optimizer.sam_radius": 0.0,
     "optimizer.schedule": "stepped",
     "optimizer.warmup_percent": 0.0,
@@ -200,6 +206,17 @@ HASHED_UNLESS: dict[str, Any] = {
     "method.agree_with": "pairs",
     "method.alpha_ramp_percent": 0.0,
     "method.beta_ramp_percent": 0.0,
+    "method.anchor": "none",
+    "method.gamma": 0.0,
+    "method.gamma_ramp": "constant",
+    "method.gamma_ramp_epochs": 0.0,
+    "method.gamma_ramp_percent": 0.0,
+    "method.anchor_temperature": 1.0,
+    "method.anchor_focus": 5.0,
+    "method.anchor_wrong": 1.0,
+    "method.anchor_margin": 0.5,
+    "method.anchor_power": 2.0,
+    "method.anchor_top_k": 10,
 }
 
 

@@ -79,6 +79,7 @@ def scale_epochs(config: ml_collections.ConfigDict, epochs: float) -> None:
     config.optimizer.decay_epochs = tuple(e * factor for e in config.optimizer.decay_epochs)
     config.method.alpha_ramp_epochs *= factor
     config.method.beta_ramp_epochs *= factor
+    config.method.gamma_ramp_epochs *= factor
 
 
 def preset(method: str, arg: str) -> str:

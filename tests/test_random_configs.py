@@ -38,6 +38,8 @@ SPACE = {
     "data.image_size": ([0, 4, 9, 12], [1, 3, -1, 5000]),
     "data.num_train": ([64, 100, 597], [1, 598, -1]),
     "data.num_validation": ([0, 1, 30], [597, -1]),
+    "data.skip_train": ([0, 1, 30], [597, -1]),
+    "data.label_noise": ([0.0, 0.1, 1.0], [-0.1, 1.1]),
     "data.crop": (["pad", "none"], ["resized", "cut"]),
     "data.crop_padding": ([0, 1, 4, 8], [9, -1, 2000]),
     "data.flip": ([True, False], [None]),

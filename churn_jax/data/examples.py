@@ -124,6 +124,29 @@ class Subset:
 
 
 @dataclasses.dataclass(frozen=True)
+class Relabelled:
+    """A split that is read lazily, with other labels: int32 [example]."""
+
+    examples: EncodedExamples
+    labels: np.ndarray
+    in_memory: bool = dataclasses.field(default=False, init=False)
+
+    @property
+    def ids(self) -> np.ndarray:
+        return self.examples.ids
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.encoded(index).decoded()
+
+    def encoded(self, index: int) -> EncodedExample:
+        """The example, its picture not decoded yet."""
+        return dataclasses.replace(self.examples.encoded(index), label=int(self.labels[index]))
+
+
+@dataclasses.dataclass(frozen=True)
 class DatasetInfo:
     """What a model and a report need to know of a data set.
 

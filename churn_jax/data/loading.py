@@ -6,7 +6,14 @@ from typing import cast
 import numpy as np
 
 from churn_jax.config import DataConfig
-from churn_jax.data.examples import ArrayExamples, Dataset, EncodedExamples, Examples, Subset
+from churn_jax.data.examples import (
+    ArrayExamples,
+    Dataset,
+    EncodedExamples,
+    Examples,
+    Relabelled,
+    Subset,
+)
 from churn_jax.data.preprocessing import resize
 from churn_jax.data.sources import SOURCES
 from churn_jax.errors import UserError, suggest
@@ -14,15 +21,18 @@ from churn_jax.storage.files import reach
 from churn_jax.storage.objects import is_remote
 from churn_jax.system.host_memory import gibibytes, host_memory
 
-SUBSET_SEED = 1
+SUBSET_SEED, NOISE_SEED = 1, 2
 
 
 def load(data: DataConfig) -> Dataset:
     """Loads the data set that `data` names.
 
     `data.num_train` keeps the first so many of a fixed permutation of the training split: a smaller
-    subset is contained in every larger one, and all runs of a study see the same.
-    `data.num_validation` holds out the last so many of that permutation. `data.image_size`
+    subset is contained in every larger one, and all runs of a study see the same. `data.skip_train`
+    begins that many later in the permutation. So a version of the data set that has more examples
+    says a larger `num_train`, and one in which k are replaced `skip_train=k`.
+    `data.num_validation` holds out the last so many of that permutation. `data.label_noise` gives
+    that share of the training examples, and of no others, a wrong label. `data.image_size`
     resizes images that are held in memory; those read lazily are resized as they are decoded.
 
     Raises:
@@ -37,7 +47,7 @@ def load(data: DataConfig) -> Dataset:
     if data.dir:
         reach(data.dir, "config.data.dir")
     dataset = SOURCES[data.name](data)
-    if data.num_train or data.num_validation:
+    if data.num_train or data.num_validation or data.skip_train or data.label_noise:
         dataset = _split(dataset, data)
     if data.image_size:
         dataset = _resize(dataset, data.image_size)
@@ -51,18 +61,37 @@ def check_name(data: DataConfig) -> None:
 
 
 def _split(dataset: Dataset, data: DataConfig) -> Dataset:
-    total = len(dataset.train)
-    wanted = data.num_train or total - data.num_validation
-    if not 0 < wanted <= total - data.num_validation:
-        beside = f" and num_validation={data.num_validation}" if data.num_validation else ""
+    total, skipped = len(dataset.train), data.skip_train
+    left = total - skipped - data.num_validation
+    wanted = data.num_train or left
+    if not 0 < wanted <= left:
+        beside = [f"{k}={v}" for k in ("skip_train", "num_validation") if (v := getattr(data, k))]
         raise UserError(
-            f"data.num_train={wanted}{beside}, but {data.name} has {total} training examples"
+            f"data.num_train={wanted}{' and '.join(['', *beside])}, but {data.name} has {total} "
+            "training examples"
         )
     order = np.random.Generator(np.random.Philox(SUBSET_SEED)).permutation(total)
-    train = _take(dataset.train, order[:wanted])
+    noisy = _with_wrong_labels(dataset.train, data.label_noise, dataset.info.num_classes)
+    train = _take(noisy, order[skipped : skipped + wanted])
     held_out = order[total - data.num_validation :]
     validation = _take(dataset.train, held_out) if data.num_validation else None
     return dataclasses.replace(dataset, train=train, validation=validation)
+
+
+def _with_wrong_labels(examples: Examples, share: float, classes: int) -> Examples:
+    """Examples of which a share has another label than its own, each other one equally likely.
+
+    Which, and what it is, depends on the example's place in the whole training split alone.
+    """
+    if not share:
+        return examples
+    labels, rng = examples.labels, np.random.Generator(np.random.Philox(NOISE_SEED))
+    wrong = rng.random(len(labels)) < share
+    others = (labels + rng.integers(1, classes, len(labels))) % classes
+    noisy = np.where(wrong, others, labels).astype(np.int32)
+    if isinstance(examples, ArrayExamples):
+        return dataclasses.replace(examples, labels=noisy)
+    return Relabelled(cast(EncodedExamples, examples), noisy)
 
 
 def _take(examples: Examples, indices: np.ndarray) -> Examples:

@@ -32,8 +32,9 @@ def outline(data: DataConfig) -> Outline:
     if found is None:
         dataset = load(data)
         return Outline(dataset.info, len(dataset.train), dataset.train.in_memory)
-    kept = data.num_train or found.num_train - data.num_validation
-    if not 0 < kept <= found.num_train - data.num_validation:
+    left = found.num_train - data.skip_train - data.num_validation
+    kept = data.num_train or left
+    if not 0 < kept <= left:
         raise UserError(
             f"data.num_train={kept}, but {data.name} has {found.num_train} training examples"
         )

@@ -17,6 +17,7 @@ How they stay accurate and cheap:
 """
 
 from churn_jax.losses.agreement import l1_distance, symmetric_kl
+from churn_jax.losses.anchors import divergence, logit_distance, logit_inhibition
 from churn_jax.losses.cross_entropies import cross_entropy, distillation, soft_cross_entropy
 from churn_jax.losses.regularisers import LOG_PROBABILITY_FLOOR, entropy, skl_to_uniform
 
@@ -24,8 +25,11 @@ __all__ = [
     "LOG_PROBABILITY_FLOOR",
     "cross_entropy",
     "distillation",
+    "divergence",
     "entropy",
     "l1_distance",
+    "logit_distance",
+    "logit_inhibition",
     "skl_to_uniform",
     "soft_cross_entropy",
     "symmetric_kl",

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from churn_jax import bounds, losses
 from churn_jax.bounds import Name, OneOf, Positive, Within
 from churn_jax.errors import UserError
-from churn_jax.methods import schedules
+from churn_jax.methods import anchors, schedules
 from churn_jax.methods.schedules import Length
 
 UPDATES = ("joint", "stale")
@@ -61,6 +61,7 @@ class Objective:
         agreement  Σ_m L_m + β·mean over pairs of D  (eq. 8, 9)
         stale      each m: L_m + β·mean over peers of D against the peers' stale copies (eq. 17, 18)
         teacher    (1−w)·L + w·τ²·H(t, softmax(z/τ)), t the mean over teachers of softmax(z_t/τ)
+        anchor     to the predictions of a previous model, with weight γ: see `methods.anchors`
 
     With label smoothing ε, L is the cross-entropy with (1−ε)·e_y + ε/K. Agreement `with` the mean
     takes the mean over members of D between a member and the mean of all members' probabilities.
@@ -100,12 +101,27 @@ class Objective:
     # How many of them teach each run; they teach no other.
     num_teachers: Annotated[int, Within(1, 128)] = 2
 
+    # How the model that `config.previous` names enters the loss; see `methods.anchors`.
+    anchor: Annotated[str, OneOf(anchors.KINDS)] = "none"
+    gamma: Annotated[float, Within(0)] = 0.0  # at most 1 where it is taken from the loss
+    gamma_ramp: Annotated[str, OneOf(schedules.RAMPS)] = "constant"
+    gamma_ramp_epochs: Annotated[float, Within(0)] = 0.0
+    gamma_ramp_percent: Annotated[float, Within(0, 100)] = 0.0
+    anchor_temperature: Annotated[float, Within(1e-3, 1e4)] = 1.0  # τ of focal
+    anchor_focus: Annotated[float, Within(0)] = 5.0  # b of focal and focal_logits
+    anchor_wrong: Annotated[float, Within(0, 1)] = 1.0  # ε of rcp
+    anchor_margin: Annotated[float, Within(0)] = 0.5  # ξ of inhibition
+    anchor_power: Annotated[float, Within(1, 8)] = 2.0  # p of inhibition
+    anchor_top_k: Annotated[int, Within(1)] = 10  # K of inhibition
+
     def check(self) -> None:
         """Raises a `UserError` that names the first value no objective can have."""
         bounds.check(self, "config.method.")
         if not self.alpha >= 0 or (self.convex and self.alpha >= 1):
             end = "1)" if self.convex else "…]"
             raise UserError(f"config.method.alpha: {self.alpha} is outside [0, {end}")
+        if self.anchor in anchors.CONVEX and self.gamma > 1:
+            raise UserError(f"config.method.gamma: {self.gamma} is outside [0, 1]")
         if self.agree_with == "mean" and self.update == "stale":
             raise UserError(
                 "config.method.agree_with: 'mean' is for update='joint'; of stale copies each is a "
@@ -126,6 +142,11 @@ class Objective:
     def taught(self) -> bool:
         """Whether members train towards trained teachers."""
         return self.teacher_weight > 0
+
+    @property
+    def anchored(self) -> bool:
+        """Whether members are held to a previous model's predictions."""
+        return self.anchor != "none"
 
     @property
     def averages(self) -> str:
@@ -155,7 +176,7 @@ def averages_of(prediction: str) -> str:
 
 
 def coefficients(objective: Objective, step: jax.Array, length: Length) -> dict[str, jax.Array]:
-    """The ramped α and β at `step` of a training of that length."""
+    """The ramped α and β, and γ where there is an anchor, at `step` of a training."""
 
     def ramped(name: str) -> jax.Array:
         kind, value = getattr(objective, f"{name}_ramp"), getattr(objective, name)
@@ -163,7 +184,8 @@ def coefficients(objective: Objective, step: jax.Array, length: Length) -> dict[
         ramp = schedules.ramp(kind, value, length.steps(*lasts))
         return jnp.asarray(ramp(step), jnp.float32)
 
-    return {name: ramped(name) for name in ("alpha", "beta")}
+    names = ("alpha", "beta", *(["gamma"] if objective.anchored else []))
+    return {name: ramped(name) for name in names}
 
 
 def terms(
@@ -173,8 +195,10 @@ def terms(
     *,
     alpha: jax.Array,
     beta: jax.Array,
+    gamma: jax.Array | float = 0.0,
     stale_logits: jax.Array | None = None,
     teacher_logits: jax.Array | None = None,
+    previous: jax.Array | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The objective of one run, per example.
 
@@ -182,14 +206,15 @@ def terms(
       objective: the method.
       logits: [member, example, class].
       labels: int [example]; the members share them.
-      alpha, beta: coefficients at this step.
+      alpha, beta, gamma: coefficients at this step.
       stale_logits: [member, example, class] of the stale copies, for `update = stale`.
       teacher_logits: [teacher, example, class], for distillation.
+      previous: [example, class] log-probabilities of the previous model, for an anchor.
 
     Returns:
       The total [example], summed over members (its gradient with respect to `logits` updates every
-      member jointly), and those of the terms {cross_entropy, regularizer, distillation, agreement}
-      that the objective has, each [member, example].
+      member jointly), and those of the terms {cross_entropy, regularizer, distillation, anchor,
+      agreement} that the objective has, each [member, example].
     """
     cross_entropy = _cross_entropy(objective, logits, labels)
     parts = {"cross_entropy": cross_entropy}
@@ -205,6 +230,11 @@ def terms(
         parts["distillation"] = losses.distillation(logits, probs, objective.temperature)
         weight = objective.teacher_weight
         total = (1 - weight) * total + weight * parts["distillation"]
+    if objective.anchored:
+        assert previous is not None
+        total, parts["anchor"] = anchors.anchored(
+            objective, total, logits, labels, previous, jnp.asarray(gamma)
+        )
     if objective.agreement != "none":
         parts["agreement"] = _agreement(objective, logits, stale_logits)
         total = total + beta * parts["agreement"]

@@ -90,6 +90,7 @@ def _durations(config: Config) -> dict[str, float]:
         "optimizer.decay_epochs": max(optimizer.decay_epochs, default=0.0),
         "method.alpha_ramp_epochs": method.alpha_ramp_epochs,
         "method.beta_ramp_epochs": method.beta_ramp_epochs,
+        "method.gamma_ramp_epochs": method.gamma_ramp_epochs,
     }
 
 

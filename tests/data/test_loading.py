@@ -6,6 +6,7 @@ from churn_jax import data
 from churn_jax.data.examples import ArrayExamples, Subset, position_ids
 from churn_jax.data.sources.image_folder import FileExamples
 from churn_jax.errors import UserError
+from tests.fixtures import tfds_sets
 from tests.fixtures.configs import data_config
 from tests.fixtures.tfds_sets import jpeg
 
@@ -83,3 +84,41 @@ def test_validation_is_held_out_of_the_training_split():
     assert list(both.train.ids) == list(data.load(data_config(num_train=150)).train.ids)
     with pytest.raises(UserError, match=r"num_train=501 and num_validation=97, but digits has 597"):
         data.load(data_config(num_train=501, num_validation=97))
+
+
+def test_versions_share_what_they_should():
+    first = data.load(data_config(num_train=200, num_validation=97))
+    more = data.load(data_config(num_train=400, num_validation=97))
+    replaced = data.load(data_config(num_train=200, skip_train=50, num_validation=97))
+    assert set(first.train.ids) < set(more.train.ids)
+    assert len(set(first.train.ids) & set(replaced.train.ids)) == 150
+    assert list(first.validation.ids) == list(replaced.validation.ids)
+    assert list(first.test.ids) == list(replaced.test.ids)
+    with pytest.raises(UserError, match="skip_train=400 and num_validation=97, but"):
+        data.load(data_config(num_train=101, skip_train=400, num_validation=97))
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_share_of_the_labels_is_wrong_and_the_same_in_every_version(tmp_path, lazy):
+    settings = {}
+    if lazy:
+        tfds_sets.write_imagenet(tmp_path, num_train=64, num_validation=8)
+        settings = {"name": "imagenet", "dir": str(tmp_path)}
+
+    def labels(split="train", **changes):
+        examples = getattr(data.load(data_config(**settings, **changes)), split)
+        return {str(i): int(y) for i, y in zip(examples.ids, examples.labels, strict=True)}
+
+    clean, some, many = labels(), labels(label_noise=0.2), labels(label_noise=0.5)
+    wrong = {i for i in clean if some[i] != clean[i]}
+    assert 0.1 * len(clean) < len(wrong) < 0.3 * len(clean)
+    assert all(many[i] == some[i] for i in wrong)
+    part = labels(label_noise=0.2, num_train=40)
+    assert part.items() < some.items()
+    held = {"num_validation": 20}
+    assert labels("validation", label_noise=1.0, **held) == labels("validation", **held)
+    assert labels("test", label_noise=1.0) == labels("test")
+    every = labels(label_noise=1.0)
+    assert all(every[i] != clean[i] for i in clean)
+    train = data.load(data_config(**settings, label_noise=1.0)).train
+    assert [train[i]["label"] for i in range(3)] == list(train.labels[:3])

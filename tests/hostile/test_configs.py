@@ -40,6 +40,8 @@ CONFIGS = [
     *[({"data.image_size": value}, "config.data.image_size") for value in (-1, 1, 3, 4097, 10**9)],
     *[({"data.num_train": value}, "num_train") for value in (-1, 598, 10**12)],
     *[({"data.num_validation": value}, "num_validation") for value in (-1, 597, 10**12)],
+    *[({"data.skip_train": value}, "skip_train") for value in (-1, 597, 10**12)],
+    *[({"data.label_noise": value}, "label_noise") for value in (-0.1, 1.1, float("nan"))],
     *[({"data.crop_padding": value}, "config.data.crop_padding") for value in (-1, 9, 1024, 1025)],
     *[({"data.crop": value}, "crop") for value in ("Pad", "", "resized")],
     *[({"data.pipeline": value}, "config.data.pipeline") for value in ("fast", "")],
