@@ -21,7 +21,7 @@ from churn_jax import bounds, random_streams
 from churn_jax.bounds import OneOf, Positive, Rising, Within
 from churn_jax.errors import UserError, suggest
 from churn_jax.methods import averages as averages_lib
-from churn_jax.methods.objectives import Objective
+from churn_jax.methods.objectives import PREDICTIONS, Objective
 from churn_jax.methods.schedules import SCHEDULES
 from churn_jax.storage import workdir as workdir_files
 
@@ -109,6 +109,31 @@ class AveragesConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class PreviousConfig:
+    """The model that is updated: run r learns from its run r and no other.
+
+    What learns from it how is `method.anchor`; here is what it is, and where training starts.
+    """
+
+    # Its workdir, or files of its predictions of the training examples: one, or one a run.
+    source: str = ""
+    # Which model of the workdir counts, where not the one that its own config says.
+    prediction: Annotated[str, OneOf(("", *PREDICTIONS))] = ""
+    # Training starts from start_keep · its weights + start_fresh · new ones.
+    start_keep: Annotated[float, Within(0, 1)] = 0.0
+    start_fresh: Annotated[float, Within(0, 1)] = 1.0
+    # Its share in the weights that predict after training.
+    weights_share: Annotated[float, Within(0, 1)] = 0.0
+    # Its share in the probabilities that are predicted after training.
+    predictions_share: Annotated[float, Within(0, 1)] = 0.0
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether its predictions of training examples don't do."""
+        return self.start_keep > 0 or self.weights_share > 0 or self.predictions_share > 0
+
+
+@dataclasses.dataclass(frozen=True)
 class RandomnessConfig:
     """Which random streams differ between runs; the others are held at run 0's."""
 
@@ -137,6 +162,7 @@ class Config:
     method: Objective = dataclasses.field(default_factory=Objective)
     optimizer: OptimizerConfig = OptimizerConfig()
     averages: AveragesConfig = AveragesConfig()
+    previous: PreviousConfig = PreviousConfig()
     randomness: RandomnessConfig = RandomnessConfig()
     mesh: MeshConfig = MeshConfig()
     seed: Annotated[int, Within(0, 2**32 - 1)] = 0
@@ -164,9 +190,13 @@ class Config:
 
     @property
     def inference_cost(self) -> int:
-        """Networks that a prediction asks: of the members that count, each of their snapshots."""
+        """Networks that a prediction asks: of the members that count, each of their snapshots.
+
+        Where the previous model's probabilities have a share, it is asked too.
+        """
         copies = averages_lib.count(self.method.averages, self.optimizer.cycles)
-        return self.method.inference_cost * max(copies, 1)
+        previous = 1 if self.previous.predictions_share else 0
+        return self.method.inference_cost * max(copies, 1) + previous
 
 
 # What lasts so many epochs or so many percent of training: (group, name without the unit).
@@ -181,6 +211,7 @@ NOT_HASHED = {
     "log_distances", "on_failed_run", "eval_batch_size",
     "data.dir", "data.pipeline", "data.workers", "data.undecodable",
     "method.teachers",  # a place; `teachers.load` sees to it that the config decides what is there
+    "previous.source",  # a place; its fingerprint is in the provenance
 }  # fmt: skip
 
 # Came after the first results, whose hashes stay what they are: hashed unless at these values.
@@ -206,6 +237,11 @@ HASHED_UNLESS: dict[str, Any] = {
     "method.agree_with": "pairs",
     "method.alpha_ramp_percent": 0.0,
     "method.beta_ramp_percent": 0.0,
+    "previous.prediction": "",
+    "previous.start_keep": 0.0,
+    "previous.start_fresh": 1.0,
+    "previous.weights_share": 0.0,
+    "previous.predictions_share": 0.0,
     "method.anchor": "none",
     "method.gamma": 0.0,
     "method.gamma_ramp": "constant",
@@ -248,6 +284,25 @@ def check_values(config: Config) -> None:
             "config.data.cutout: works with config.data.crop='pad' and 'none', not with 'resized'"
         )
     config.method.check()
+    _check_previous(config)
+
+
+def _check_previous(config: Config) -> None:
+    """Refuses what needs a previous model where none is named."""
+    previous = config.previous
+    if previous.source:
+        return
+    asking = {"method.anchor": config.method.anchored}
+    asking |= {
+        f"previous.{key}": getattr(previous, key) > 0
+        for key in ("start_keep", "weights_share", "predictions_share")
+    }
+    for key, asks in asking.items():
+        if asks:
+            raise UserError(
+                f"config.{key}: needs the model that is updated: set config.previous.source to its "
+                "workdir or to its predictions of the training examples"
+            )
 
 
 def _check_units(config: Config) -> None:

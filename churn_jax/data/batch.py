@@ -10,7 +10,9 @@ import jax
 Leaf = Any
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["images", "labels"], meta_fields=[])
+@partial(
+    jax.tree_util.register_dataclass, data_fields=["images", "labels", "previous"], meta_fields=[]
+)
 @dataclasses.dataclass(frozen=True)
 class Batch:
     """One batch of every run.
@@ -18,7 +20,10 @@ class Batch:
     Attributes:
       images: [run, example, height, width, channel], uint8 pixels or normalised float32.
       labels: int [run, example].
+      previous: float32 [run, example, class], the log-probabilities of a previous model; None where
+        none is asked for.
     """
 
     images: Leaf
     labels: Leaf
+    previous: Leaf = None

@@ -20,7 +20,7 @@ from churn_jax.data.examples import DatasetInfo
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["images", "labels", "runs", "order", "epoch", "first_step", "offset"],
+    data_fields=["images", "labels", "runs", "order", "epoch", "first_step", "offset", "previous"],
     meta_fields=[],
 )
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +35,7 @@ class ResidentSource:
       epoch: int32, the epoch of `order`.
       first_step: int32, the first step whose batch begins in `epoch`.
       offset: int32, where in `order` that batch begins.
+      previous: float32 [run, example, class] log-probabilities of a previous model, or None.
     """
 
     images: Leaf
@@ -44,6 +45,7 @@ class ResidentSource:
     epoch: Leaf
     first_step: Leaf
     offset: Leaf
+    previous: Leaf = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +86,7 @@ def take_batch(source: ResidentSource, step: jax.Array, plan: ResidentPlan) -> B
     start = source.offset + (step - source.first_step) * plan.batch_size
     places = start + jax.lax.axis_index("data") * share + jnp.arange(share)
 
-    def one_run(run: jax.Array, order: jax.Array) -> Batch:
+    def one_run(run: jax.Array, order: jax.Array, previous: jax.Array | None) -> Batch:
         examples = order[places]
         epochs = source.epoch + places // plan.num_examples
 
@@ -94,9 +96,10 @@ def take_batch(source: ResidentSource, step: jax.Array, plan: ResidentPlan) -> B
             return augment(jax.random.fold_in(key, example), image, plan.data)
 
         images = jax.vmap(one_example)(examples, epochs)
-        return Batch(normalise(images, plan.info), source.labels[examples])
+        anchors = None if previous is None else previous[examples]
+        return Batch(normalise(images, plan.info), source.labels[examples], anchors)
 
-    return jax.vmap(one_run)(source.runs, source.order)
+    return jax.vmap(one_run)(source.runs, source.order, source.previous)
 
 
 def normalise(images: jax.Array | np.ndarray, info: DatasetInfo) -> jax.Array:

@@ -55,8 +55,10 @@ class Cell:
       overrides: {dotted config key: value}.
       taught_by: names of the cells whose runs teach this one's.
       length: of training, relative to the recipe's; all other durations are scaled alike.
-      trained_by: name of the cell whose training this one shares: only `prediction` differs.
-      prediction: which of the models of that training predicts, as `method.prediction` says it.
+      trained_by: name of the cell whose training this one shares.
+      counted: {dotted config key: value} of what then differs: which model of that training
+        predicts, and the share of the previous one.
+      updates: name of the cell whose runs this one's update (`config.previous`).
     """
 
     name: str
@@ -67,13 +69,19 @@ class Cell:
     taught_by: tuple[str, ...] = ()
     length: float = 1.0
     trained_by: str = ""
-    prediction: str = ""
+    counted: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    updates: str = ""
 
 
 def seen_as(cell: Cell, prediction: str) -> Cell:
     """The cell of the same training whose `prediction` is another one."""
+    return counted_as(cell, prediction, {"method.prediction": prediction})
+
+
+def counted_as(cell: Cell, name: str, counted: Mapping[str, Any]) -> Cell:
+    """The cell of the same training of which something else counts."""
     return dataclasses.replace(
-        cell, name=f"{cell.name}-{prediction}", trained_by=cell.name, prediction=prediction
+        cell, name=f"{cell.name}-{name}", trained_by=cell.name, counted=counted
     )
 
 

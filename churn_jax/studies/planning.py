@@ -32,6 +32,7 @@ class Plan:
       folder: its workdir, named by what decides its result, so that studies share it.
       teachers: plans of the cells that teach it.
       trained_by: the plan of the cell whose training it shares; None where it trains by itself.
+      updates: the plan of the cell whose runs it updates; None where it updates none.
     """
 
     cell: Cell
@@ -39,11 +40,12 @@ class Plan:
     folder: epath.Path
     teachers: tuple["Plan", ...] = ()
     trained_by: "Plan | None" = None
+    updates: "Plan | None" = None
 
     @property
     def needs(self) -> tuple["Plan", ...]:
         """What must be finished before it can begin."""
-        return (*self.teachers, *([self.trained_by] if self.trained_by else []))
+        return (*self.teachers, *filter(None, (self.trained_by, self.updates)))
 
     @property
     def finished(self) -> bool:
@@ -87,7 +89,7 @@ def load_study(path: str, options: Options) -> Study:
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"--study={path}: the cell {twice[0]!r} is there twice")
     for place, cell in enumerate(study.cells):
-        needed = {*cell.taught_by, cell.trained_by} - {""}
+        needed = {*cell.taught_by, cell.trained_by, cell.updates} - {""}
         if unknown := needed - set(names[:place]):
             raise UserError(
                 f"--study={path}: the cell {cell.name!r} needs {min(unknown)!r}, which is no cell "
@@ -135,23 +137,37 @@ def plan(study: Study, options: Options, configs: Path, workdir: epath.PathLike)
             plans[cell.name] = _seen_as(cell, plans[cell.trained_by])
             continue
         teachers = tuple(plans[name] for name in cell.taught_by)
+        updates = plans[cell.updates] if cell.updates else None
         try:
-            config = cell_config(cell, options, configs, teachers)
+            config = cell_config(cell, options, configs, teachers, updates)
         except UserError as error:
             raise UserError(f"cell {cell.name}: {error}") from error
-        plans[cell.name] = Plan(cell, config, cell_folder(workdir, config), teachers)
+        folder = cell_folder(workdir, config, updates)
+        plans[cell.name] = Plan(cell, config, folder, teachers, updates=updates)
     return list(plans.values())
 
 
 def _seen_as(cell: Cell, trained: Plan) -> Plan:
-    """The plan of a cell that counts another model of a training: WORKDIR/cells/…/as/PREDICTION."""
-    method = dataclasses.replace(trained.config.method, prediction=cell.prediction)
-    config = dataclasses.replace(trained.config, method=method)
-    return Plan(cell, config, trained.folder / "as" / cell.prediction, trained_by=trained)
+    """The plan of a cell that counts another model of a training: WORKDIR/cells/…/as/NAME."""
+    values = config_lib.to_dict(trained.config)
+    for path, value in cell.counted.items():
+        _put(values, path, value)
+    name = cell.name.removeprefix(f"{cell.trained_by}-")
+    return Plan(
+        cell,
+        config_lib.check(values),
+        trained.folder / "as" / name,
+        trained_by=trained,
+        updates=trained.updates,
+    )
 
 
 def cell_config(
-    cell: Cell, options: Options, configs: Path, teachers: tuple[Plan, ...] = ()
+    cell: Cell,
+    options: Options,
+    configs: Path,
+    teachers: tuple[Plan, ...] = (),
+    updates: Plan | None = None,
 ) -> Config:
     """The checked config of a cell: the data set's, the command's overrides, then the cell's."""
     get_config = _config_file(configs, options.dataset)
@@ -171,6 +187,9 @@ def cell_config(
     }
     if teachers:
         changes["method.teachers"] = ",".join(str(teacher.folder) for teacher in teachers)
+    if updates:
+        changes["previous.source"] = str(updates.training.folder)
+        changes["previous.prediction"] = updates.config.method.prediction
     for path, value in changes.items():
         _put(values, path, value)
     values["checkpoint_every"] = values["checkpoint_every"] or values["epochs"] / CHECKPOINTS_A_CELL
@@ -179,14 +198,17 @@ def cell_config(
     return config
 
 
-def cell_folder(workdir: epath.PathLike, config: Config) -> epath.Path:
+def cell_folder(workdir: epath.PathLike, config: Config, updates: Plan | None = None) -> epath.Path:
     """WORKDIR/cells/METHOD-HASH-runs-FIRST-LAST: equal cells of different studies share one.
 
-    Those that log distances have folders of their own, because others lack what they log.
+    Those that log distances have folders of their own, because others lack what they log; so have
+    the updates of each model, whose place is not hashed.
     """
     last = config.first_run + config.runs - 1
     runs = f"runs-{config.first_run}-{last}" + "-distances" * config.log_distances
     name = f"{config.method.label}-{config_lib.config_hash(config)[:8]}-{runs}"
+    if updates:
+        name += f"-of-{updates.training.folder.name}"
     return epath.Path(workdir) / "cells" / name
 
 

@@ -54,7 +54,7 @@ def finish(
 
     def work(plan: Plan) -> None:
         if plan.trained_by:
-            predictor(plan.trained_by.folder, plan.cell.prediction, plan.folder)
+            predictor(plan.trained_by.folder, plan.config, plan.folder)
         else:
             trainer(plan.config, plan.folder)
 

@@ -46,11 +46,11 @@ def predicting(
     found = []
     for place in range(experiment.recipe.num_averages):
         params = jax.tree.map(lambda leaf, place=place: leaf[:, :, place], state.averages)
-        found.append(_with_statistics(experiment, state, params, dataset))
+        found.append(with_statistics(experiment, state, params, dataset))
     return found
 
 
-def _with_statistics(
+def with_statistics(
     experiment: Experiment, state: TrainState, params: Tree, dataset: Dataset
 ) -> Weights:
     """`params`, which are taken over, with batch-norm statistics over the epoch to come next."""

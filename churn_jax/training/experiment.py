@@ -164,6 +164,7 @@ class Experiment:
         return Batch(
             jax.ShapeDtypeStruct((*shape, *self.info.image_shape), jnp.uint8),
             jax.ShapeDtypeStruct(shape, jnp.int32),
+            self._abstract_previous(self.config.batch_size),
         )
 
     def abstract_source(self) -> ResidentSource:
@@ -178,7 +179,15 @@ class Experiment:
             epoch=whole,
             first_step=whole,
             offset=whole,
+            previous=self._abstract_previous(examples),
         )
+
+    def _abstract_previous(self, examples: int) -> jax.ShapeDtypeStruct | None:
+        """Log-probabilities of the previous model for so many examples of each run."""
+        if not self.config.method.anchored:
+            return None
+        shape = (self.config.runs, examples, self.info.num_classes)
+        return jax.ShapeDtypeStruct(shape, jnp.float32)
 
     def state_shardings(self) -> TrainState:
         """The sharding of every leaf of the state."""
@@ -199,7 +208,7 @@ class Experiment:
     @functools.cached_property
     def streaming_step(self) -> Step:
         """The jitted training step on a batch of uint8 images; donates the state."""
-        return self._streaming(step.train_step, self.state_shapes())
+        return self._streaming(step.train_step, self.state_shapes(), self.config.method.anchored)
 
     @property
     def fed_spec(self) -> PartitionSpec:
@@ -209,7 +218,7 @@ class Experiment:
     @functools.cached_property
     def resident_step(self) -> Step:
         """The jitted step that takes its own batch from resident data; donates the state."""
-        return self._resident(step.train_step, self.state_shapes())
+        return self._resident(step.train_step, self.state_shapes(), self.config.method.anchored)
 
     @functools.cached_property
     def streaming_statistics(self) -> Step:
@@ -225,20 +234,28 @@ class Experiment:
         state = self.state_shapes()
         return Statistics(state.step, state.params, state.batch_stats, state.failed_at)
 
-    def _streaming(self, do: Callable[..., Any], state: Any) -> Step:
+    def _streaming(self, do: Callable[..., Any], state: Any, anchored: bool = False) -> Step:
         spec = self.fed_spec
 
         def get_batch(state: Any, batch: Batch) -> Batch:
             if spec == sharding.FED:
                 batch = sharding.gather_members(batch)
-            return Batch(normalise(batch.images, self.info), batch.labels)
+            return Batch(normalise(batch.images, self.info), batch.labels, batch.previous)
 
-        return self._jit_step(do, state, get_batch, Batch(spec, spec))
+        specs = Batch(spec, spec, spec if anchored else None)
+        return self._jit_step(do, state, get_batch, specs)
 
-    def _resident(self, do: Callable[..., Any], state: Any) -> Step:
+    def _resident(self, do: Callable[..., Any], state: Any, anchored: bool = False) -> Step:
         everywhere, runs = sharding.REPLICATED, sharding.RUNS
         specs = ResidentSource(
-            everywhere, everywhere, runs, runs, everywhere, everywhere, everywhere
+            images=everywhere,
+            labels=everywhere,
+            runs=runs,
+            order=runs,
+            epoch=everywhere,
+            first_step=everywhere,
+            offset=everywhere,
+            previous=runs if anchored else None,
         )
         return self._jit_step(
             do, state, lambda state, source: take_batch(source, state.step, self.plan), specs

@@ -36,12 +36,21 @@ class Feed(Protocol):
         """Takes the batch of `step` and the step itself; must be called for successive steps."""
 
 
-def make_feed(experiment: Experiment, dataset: Dataset, first_step: int) -> Feed:
-    """Feeds training from `first_step` to its end, from memory where the data is there."""
+def make_feed(
+    experiment: Experiment, dataset: Dataset, first_step: int, previous: np.ndarray | None = None
+) -> Feed:
+    """Feeds training from `first_step` to its end, from memory where the data is there.
+
+    Args:
+      experiment: what is trained.
+      dataset: on what.
+      first_step: where to start.
+      previous: [run, example, class] log-probabilities of the previous model, for an anchor.
+    """
     if is_resident(experiment.config.data, dataset.train.in_memory):
-        return ResidentFeed(experiment, dataset, experiment.resident_step)
+        return ResidentFeed(experiment, dataset, experiment.resident_step, previous)
     steps = range(first_step, experiment.total_steps)
-    return StreamingFeed(experiment, dataset, experiment.streaming_step, steps)
+    return StreamingFeed(experiment, dataset, experiment.streaming_step, steps, previous)
 
 
 def statistics_feed(experiment: Experiment, dataset: Dataset, steps: range) -> Feed:
@@ -54,8 +63,14 @@ def statistics_feed(experiment: Experiment, dataset: Dataset, steps: range) -> F
 class ResidentFeed:
     """Data on the device; the host only renews the order of the examples once an epoch."""
 
-    def __init__(self, experiment: Experiment, dataset: Dataset, program: Step):
-        """`program` takes the state and a `ResidentSource`."""
+    def __init__(
+        self,
+        experiment: Experiment,
+        dataset: Dataset,
+        program: Step,
+        previous: np.ndarray | None = None,
+    ):
+        """`program` takes the state and a `ResidentSource`; `previous` is as of `make_feed`."""
         examples = dataset.train
         assert isinstance(examples, ArrayExamples)
         self.waited = 0.0  # never: the data is there
@@ -66,6 +81,9 @@ class ResidentFeed:
         self._images = sharding.put(rows, mesh, sharding.REPLICATED)
         self._labels = sharding.put(examples.labels, mesh, sharding.REPLICATED)
         self._runs = sharding.put(experiment.runs, mesh, sharding.RUNS)
+        self._previous = None
+        if previous is not None:
+            self._previous = sharding.put(previous, mesh, sharding.RUNS)
         self._source: ResidentSource
 
     def advance(self, state: Any, step: int) -> tuple[Any, Metrics]:
@@ -73,11 +91,14 @@ class ResidentFeed:
         if epoch != self._epoch:
             self._epoch = epoch
             self._source = ResidentSource(
-                self._images,
-                self._labels,
-                self._runs,
-                self._experiment.order_window(self._runs, jnp.int32(epoch)),
-                *(jnp.int32(value) for value in (epoch, step, offset)),
+                images=self._images,
+                labels=self._labels,
+                runs=self._runs,
+                order=self._experiment.order_window(self._runs, jnp.int32(epoch)),
+                epoch=jnp.int32(epoch),
+                first_step=jnp.int32(step),
+                offset=jnp.int32(offset),
+                previous=self._previous,
             )
         return self._program(state, self._source)
 
@@ -85,7 +106,14 @@ class ResidentFeed:
 class StreamingFeed:
     """Data read and augmented on the host, a few batches ahead of the device."""
 
-    def __init__(self, experiment: Experiment, dataset: Dataset, program: Step, steps: range):
+    def __init__(
+        self,
+        experiment: Experiment,
+        dataset: Dataset,
+        program: Step,
+        steps: range,
+        previous: np.ndarray | None = None,
+    ):
         """`program` takes the state and a `Batch` of each of the `steps`."""
         config = experiment.config
         seed, vary = config.seed, config.randomness.vary
@@ -95,6 +123,7 @@ class StreamingFeed:
         shape = (config.runs, config.batch_size)
         self.part = sharding.local_part(experiment.mesh, experiment.fed_spec, shape)
         runs, places = self.part.held
+        self._previous = None if previous is None else previous[runs]
         self.batches = stream(
             dataset.train,
             functools.partial(_order, seed, vary, experiment.num_train, config.data.sample),
@@ -113,7 +142,11 @@ class StreamingFeed:
         batch = next(self.batches)
         self.waited += time.monotonic() - began
         images, labels = (self.part.assemble(batch[name]) for name in ("image", "label"))
-        state, metrics = self._program(state, Batch(images, labels))
+        anchors = None
+        if self._previous is not None:
+            rows = np.take_along_axis(self._previous, batch["index"][..., None], axis=1)
+            anchors = self.part.assemble(rows)
+        state, metrics = self._program(state, Batch(images, labels, anchors))
         self._in_flight.append(metrics)
         if len(self._in_flight) > _STEPS_IN_FLIGHT:
             jax.block_until_ready(self._in_flight.popleft())

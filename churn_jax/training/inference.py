@@ -1,10 +1,9 @@
 """Predictions of a whole split, from a state or from the checkpoints of a workdir."""
 
 import contextlib
-import dataclasses
 import os
 import tempfile
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +14,6 @@ from churn_jax import config as config_lib
 from churn_jax import data
 from churn_jax.config import Config
 from churn_jax.data import Dataset, DatasetInfo, Examples, fingerprint
-from churn_jax.data.streaming import evaluation_batches
 from churn_jax.errors import UserError
 from churn_jax.parallel import sharding
 from churn_jax.predictions import prediction_file
@@ -27,76 +25,35 @@ from churn_jax.training.averaging import Weights
 from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.failed_runs import failed_runs
+from churn_jax.training.prediction import batches
+from churn_jax.training.previous import Previous, fitting
+from churn_jax.training.previous import load as load_previous
 from churn_jax.training.step import TrainState
-
-
-def predict(experiment: Experiment, models: Sequence[Weights], examples: Examples) -> np.ndarray:
-    """Log-probabilities of every example of a split, float32 [run, member, example, class].
-
-    Args:
-      experiment: what was trained.
-      models: of `averaging.predicting`; where there are several, a member's probabilities are the
-        mean of theirs.
-      examples: the split.
-    """
-    parts = _batches(experiment, models, examples)
-    return np.concatenate([sharding.to_host(part)[:, :, :count] for part, count in parts], axis=2)
-
-
-def scores(
-    experiment: Experiment, models: Sequence[Weights], examples: Examples
-) -> tuple[np.ndarray, np.ndarray]:
-    """What the members make of the labels of a split, both [run, member, example].
-
-    Of the log-probabilities two numbers an example leave the devices: whether the most probable
-    class is right (bool), and the log-probability of the right one (float32).
-    """
-    labels = np.asarray(examples.labels, np.int32)
-    found, start = [], 0
-    for part, count in _batches(experiment, models, examples):
-        wanted = np.zeros(part.shape[2], np.int32)
-        wanted[:count] = labels[start : start + count]
-        start += count
-        both = sharding.to_host(experiment.score(part, wanted))
-        found.append([each[:, :, :count] for each in both])
-    correct, own = (np.concatenate(each, axis=2) for each in zip(*found, strict=True))
-    return correct, own
-
-
-def _batches(
-    experiment: Experiment, models: Sequence[Weights], examples: Examples
-) -> Iterator[tuple[jax.Array, int]]:
-    """Log-probabilities on the devices, batch by batch, and how many of the examples are real.
-
-    The last batch is padded, so that one program serves all.
-    """
-    shards = experiment.mesh.shape["data"]
-    wanted = min(experiment.config.eval_batch_size, len(examples))
-    batch_size = -(-wanted // shards) * shards
-    part = sharding.local_part(experiment.mesh, sharding.EXAMPLES, (batch_size,))
-    data_config, (places,) = experiment.config.data, part.held
-    for batch in evaluation_batches(examples, data_config, batch_size, places=places):
-        images = part.assemble(batch["image"])
-        each = [experiment.predict_step(*weights, images) for weights in models]
-        log_probs = each[0] if len(each) == 1 else experiment.mean_log_probs(each)
-        yield log_probs, int(batch["mask"].sum())
 
 
 @contextlib.contextmanager
 def _on_disk(
-    experiment: Experiment, models: Sequence[Weights], examples: Examples
+    experiment: Experiment,
+    models: Sequence[Weights],
+    examples: Examples,
+    others: np.ndarray | None = None,
+    share: float = 0.0,
 ) -> Iterator[np.ndarray | None]:
     """What `predict` returns, as a map of a file that is gone afterwards; None but on the first.
+
+    Of the probabilities those of `others`, log-probabilities [run, example, class], have a share.
 
     A pair's predictions of iNaturalist are 1.6 GB, and no process ever holds more than a batch.
     """
     first, start = is_first(), 0
     shape: tuple[int, ...] = ()
     with tempfile.TemporaryFile() as file:
-        for part, count in _batches(experiment, models, examples):
+        for part, count in batches(experiment, models, examples):
             block = sharding.to_host(part)  # all processes take part in this
             if not first:
                 continue
+            if others is not None:
+                block = _mixed(block[:, :, :count], others[:, start : start + count], share)
             runs, members, _, classes = block.shape
             shape = (runs, members, len(examples), classes)
             for model in range(runs * members):
@@ -107,30 +64,53 @@ def _on_disk(
         yield np.memmap(file, np.float32, mode="r", shape=shape) if first else None
 
 
+def _mixed(log_probs: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:
+    """log((1 − share)·p + share·q), of [run, member, …] and [run, …]."""
+    with np.errstate(divide="ignore"):
+        kept, given = np.float32(np.log1p(-share)), np.float32(np.log(share))
+    return np.logaddexp(log_probs + kept, others[:, None] + given)
+
+
 def write_predictions(
     workdir: epath.PathLike,
     experiment: Experiment,
     dataset: Dataset,
     state: TrainState,
     step: int,
-    prediction: str | None = None,
+    previous: Previous | None = None,
+    counted: Config | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
     """Predicts what was held out from training and writes a file a run and split.
 
     Those of the test split are the workdir's own; those of a validation split are in
     `WORKDIR/validation`, as a workdir of their own would have them. Failed runs have no file.
-    `prediction` is the config's `method.prediction` unless it says another.
+
+    Args:
+      workdir: gets `predictions/`.
+      experiment, dataset, state: what was trained, and is finished or at `step`.
+      step: of the state.
+      previous: the model that was updated, where there is one.
+      counted: the config that says which model counts, and the shares of the previous one, where
+        that is not the experiment's own.
+      origin: of the previous model, where it isn't loaded.
     """
-    method = experiment.config.method
-    counted = dataclasses.replace(method, prediction=prediction or method.prediction)
-    config = dataclasses.replace(experiment.config, method=counted)
+    config = counted or experiment.config
     made_by = provenance.describe(config, experiment.mesh, dataset) | {"step": step}
-    models = averaging.predicting(experiment, state, dataset, prediction)
+    if origin := (previous.origin if previous else origin):
+        made_by |= {"previous": dict(origin)}
+    models = _models(experiment, state, dataset, previous, config)
     failed, folder = failed_runs(experiment, state), epath.Path(workdir)
+    share = config.previous.predictions_share
 
     def write(folder: epath.Path, split: str, examples: Examples) -> None:
         of_split = _of_split(config, dataset.info, split, examples)
-        with _on_disk(experiment, models, examples) as log_probs:
+        others = None
+        if share:
+            assert previous is not None
+            assert previous.trained is not None
+            others = previous.trained.predict(examples)
+        with _on_disk(experiment, models, examples, others, share) as log_probs:
             if log_probs is not None:
                 runs = experiment.runs
                 _write_runs(folder, runs, failed, log_probs, examples, made_by | of_split)
@@ -138,6 +118,32 @@ def write_predictions(
     write(folder, "test", dataset.test)
     if dataset.validation is not None:
         write(folder / "validation", "validation", dataset.validation)
+
+
+def _models(
+    experiment: Experiment,
+    state: TrainState,
+    dataset: Dataset,
+    previous: Previous | None,
+    config: Config,
+) -> list[Weights]:
+    """The models whose mean predicts, with the share that the previous one's weights have."""
+    models = averaging.predicting(experiment, state, dataset, config.method.prediction)
+    share = config.previous.weights_share
+    if not share:
+        return models
+    assert previous is not None
+    old = fitting(experiment, previous)
+
+    def mixed(weights: Weights) -> Weights:
+        params = jax.tree.map(
+            lambda new, kept: ((1 - share) * new + share * kept).astype(new.dtype),
+            weights.params,
+            old.params,
+        )
+        return averaging.with_statistics(experiment, state, params, dataset)
+
+    return [mixed(weights) for weights in models]
 
 
 def _of_split(config: Config, info: DatasetInfo, split: str, examples: Examples) -> dict[str, Any]:
@@ -179,12 +185,12 @@ def predict_workdir(workdir: epath.PathLike, step: int) -> None:
     _predict_again(workdir, step)
 
 
-def predict_as(workdir: epath.PathLike, prediction: str, out: epath.PathLike) -> None:
+def predict_as(workdir: epath.PathLike, counted: Config, out: epath.PathLike) -> None:
     """Writes what another model of a finished training predicts, as a workdir of its own would.
 
     Args:
       workdir: of the training.
-      prediction: which model, as `method.prediction` says it.
+      counted: its config, with another `method.prediction` or another share of the previous model.
       out: the folder that gets `predictions/`.
 
     Raises:
@@ -193,13 +199,13 @@ def predict_as(workdir: epath.PathLike, prediction: str, out: epath.PathLike) ->
     there = checkpoint_steps(workdir)
     if not there:
         raise UserError(f"{workdir}: no checkpoint to predict from")
-    _predict_again(workdir, there[-1], prediction, out)
+    _predict_again(workdir, there[-1], counted, out)
 
 
 def _predict_again(
     workdir: epath.PathLike,
     step: int,
-    prediction: str | None = None,
+    counted: Config | None = None,
     out: epath.PathLike | None = None,
 ) -> None:
     config = config_lib.read(workdir)
@@ -210,4 +216,10 @@ def _predict_again(
     experiment = Experiment(config, dataset.info, len(dataset.train), sharding.make_mesh(config))
     with Checkpoints(workdir) as checkpoints:
         state = checkpoints.restore(step, experiment.abstract_state())
-    write_predictions(out or workdir, experiment, dataset, state, step, prediction)
+        origin = checkpoints.meta(step).get("provenance", {}).get("previous")
+    asked = (counted or config).previous
+    shared = asked.weights_share or asked.predictions_share
+    previous = load_previous(experiment, dataset) if shared else None
+    write_predictions(
+        out or workdir, experiment, dataset, state, step, previous, counted or config, origin
+    )

@@ -22,12 +22,21 @@ from churn_jax.storage.files import out_folder
 from churn_jax.system import memory
 from churn_jax.system.console import is_first, say
 from churn_jax.system.interruption import Interruption
-from churn_jax.training import averaging, inference, provenance, teachers, weight_distances
+from churn_jax.training import (
+    averaging,
+    inference,
+    prediction,
+    previous,
+    provenance,
+    teachers,
+    weight_distances,
+)
 from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.failed_runs import Failures
 from churn_jax.training.feeds import Metrics, make_feed
 from churn_jax.training.metrics_log import MetricsLog, NoLog, open_log
+from churn_jax.training.previous import Previous
 from churn_jax.training.progress import Progress
 from churn_jax.training.step import TrainState, Tree
 from churn_jax.training.validation import validate, warnings
@@ -48,13 +57,16 @@ def train(config: Config, workdir: epath.PathLike) -> None:
     validate(config, dataset.info, num_train, mesh, dataset.train.in_memory)
     experiment = Experiment(config, dataset.info, num_train, mesh)
     taught_by = teachers.load(experiment)
+    updated = previous.load(experiment, dataset)
     with locks.hold(workdir) if is_first() else contextlib.nullcontext():
         claim(workdir, config)
         with Checkpoints(workdir, config.keep_checkpoints) as checkpoints:
-            state = _start(experiment, checkpoints, taught_by)
+            state = _start(experiment, checkpoints, taught_by, updated)
             _say_start(experiment, int(state.step))
-            state = _loop(experiment, dataset, workdir, checkpoints, state)
-        inference.write_predictions(workdir, experiment, dataset, state, experiment.total_steps)
+            state = _loop(experiment, dataset, workdir, checkpoints, state, updated)
+        inference.write_predictions(
+            workdir, experiment, dataset, state, experiment.total_steps, updated
+        )
 
 
 def claim(workdir: epath.Path, config: Config) -> None:
@@ -67,16 +79,25 @@ def claim(workdir: epath.Path, config: Config) -> None:
         workdir_files.write_config(workdir, config_lib.to_dict(config))
 
 
-def _start(experiment: Experiment, checkpoints: Checkpoints, taught_by: Tree) -> TrainState:
+def _start(
+    experiment: Experiment, checkpoints: Checkpoints, taught_by: Tree, updated: Previous | None
+) -> TrainState:
     """The newest whole checkpoint, or a fresh state."""
-    resumed = checkpoints.resume(experiment.abstract_state())
-    return resumed or dataclasses.replace(experiment.init_state(), teachers=taught_by)
+    if resumed := checkpoints.resume(experiment.abstract_state()):
+        return resumed
+    fresh = dataclasses.replace(experiment.init_state(), teachers=taught_by)
+    return previous.start(experiment, fresh, updated)
 
 
 def _refuse_other_data(
     workdir: epath.Path, saved: Mapping[str, Any], now: Mapping[str, Any]
 ) -> None:
-    """Raises a `UserError` if the data is not what the checkpoint was trained on."""
+    """Raises a `UserError` if data or previous model are not what the training began with."""
+    if saved.get("previous") != now.get("previous"):
+        raise UserError(
+            f"--workdir={workdir} goes on with another previous model than it began with: give "
+            "config.previous.source the same, or another --workdir"
+        )
     for key, name in (("train_fingerprint", "training"), ("data_fingerprint", "test")):
         if saved.get(key, now[key]) != now[key]:
             raise UserError(
@@ -121,11 +142,14 @@ def _loop(
     workdir: epath.Path,
     checkpoints: Checkpoints,
     state: TrainState,
+    updated: Previous | None,
 ) -> TrainState:
     config, total = experiment.config, experiment.total_steps
     first = int(state.step)
-    meta = {"provenance": provenance.describe(config, experiment.mesh, dataset)}
-    feed = make_feed(experiment, dataset, first)
+    made_by = provenance.describe(config, experiment.mesh, dataset)
+    made_by |= {"previous": updated.origin} if updated else {}
+    meta = {"provenance": made_by}
+    feed = make_feed(experiment, dataset, first, updated.log_probs if updated else None)
     progress = Progress(
         config.method.label,
         first,
@@ -136,9 +160,9 @@ def _loop(
     pending: list[Metrics] = []
     if first:
         saved = checkpoints.meta(first)
-        made_by = saved.get("provenance", {})
-        _refuse_other_data(workdir, made_by, meta["provenance"])
-        _refuse_other_settings(workdir, made_by, meta["provenance"])
+        before = saved.get("provenance", {})
+        _refuse_other_data(workdir, before, made_by)
+        _refuse_other_settings(workdir, before, made_by)
         pending = _unlogged(saved)
     with open_log(workdir, first) as log, Interruption() as interruption:
         if first == 0:
@@ -228,7 +252,7 @@ def evaluate_members(
     experiment: Experiment, state: TrainState, dataset: Dataset
 ) -> dict[str, np.ndarray]:
     """Accuracy and negative log-likelihood of every member on the test split, [run, member]."""
-    correct, own = inference.scores(
+    correct, own = prediction.scores(
         experiment, averaging.predicting(experiment, state, dataset), dataset.test
     )
     return {"accuracy": correct.mean(-1), "nll": -own.mean(-1, dtype=np.float64)}

@@ -296,6 +296,7 @@ def _gradients(
             batch.labels,
             stale_logits=stale,
             teacher_logits=taught,
+            previous=batch.previous,
             **coefficients,
         )
         return total.sum() / recipe.batch_size, (parts, jnp.isfinite(total).all())

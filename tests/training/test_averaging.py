@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from churn_jax.config import AveragesConfig
 from churn_jax.data.resident import normalise
 from churn_jax.errors import UserError
-from churn_jax.training import averaging, inference
+from churn_jax.training import averaging, prediction
 from churn_jax.training.feeds import make_feed
 from tests.fixtures.experiments import PAIR, assert_close, digits, make_config, make_experiment
 
@@ -91,10 +91,10 @@ def test_snapshots_predict_by_their_mean_probability():
     halfway = dataclasses.replace(state, params=states[4].params)
     jax.tree.map(assert_array_equal, jax.device_get(models[0].params), halfway.params)
     probs = [
-        np.exp(np.float64(inference.predict(experiment, [model], digits(64).test)))
+        np.exp(np.float64(prediction.predict(experiment, [model], digits(64).test)))
         for model in models
     ]
-    both = inference.predict(experiment, models, digits(64).test)
+    both = prediction.predict(experiment, models, digits(64).test)
     assert_allclose(np.exp(np.float64(both)), np.mean(probs, 0), atol=1e-6)
 
 
@@ -107,7 +107,7 @@ def test_a_streamed_and_a_resident_pass_gather_the_same_statistics():
         )
         experiment, state, _ = trained(config, 2)
         (weights,) = averaging.predicting(experiment, state, digits(64))
-        probs = np.exp(inference.predict(experiment, [weights], digits(64).test))
+        probs = np.exp(prediction.predict(experiment, [weights], digits(64).test))
         found.append((jax.device_get(weights.batch_stats), probs))
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-4, atol=1e-5), *found)
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from churn_jax.training import averaging, inference
+from churn_jax.training import averaging, prediction
 from churn_jax.training.loop import evaluate_members
 from tests.fixtures.experiments import ROOT, digits, make_config, make_experiment
 
@@ -32,7 +32,7 @@ def batches(experiment, models, split):
     for start in range(0, examples, batch):
         yield block(start), min(batch, examples - start)
 
-inference._batches = batches
+inference.batches = batches
 block(0).block_until_ready()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 made = {"group": "pair", "config_hash": "0", "run": 0, "seed": 0, "step": 1, "dataset": "d",
@@ -55,9 +55,9 @@ def test_scores_are_those_of_the_log_probabilities_on_the_host():
     experiment = make_experiment(make_config(method__members=2, eval_batch_size=70))
     state, split = experiment.init_state(), digits(64).test
     models = averaging.predicting(experiment, state, digits(64))
-    log_probs = inference.predict(experiment, models, split)
+    log_probs = prediction.predict(experiment, models, split)
     labels = np.asarray(split.labels)
-    correct, own = inference.scores(experiment, models, split)
+    correct, own = prediction.scores(experiment, models, split)
     np.testing.assert_array_equal(correct, log_probs.argmax(-1) == labels)
     picked = np.take_along_axis(log_probs, labels[None, None, :, None], axis=-1)[..., 0]
     np.testing.assert_array_equal(own, picked)
@@ -68,15 +68,15 @@ def test_scores_are_those_of_the_log_probabilities_on_the_host():
 def test_no_log_probabilities_leave_the_devices_for_metrics(monkeypatch):
     experiment = make_experiment(make_config())
     fetched = []
-    to_host = inference.sharding.to_host
+    to_host = prediction.sharding.to_host
 
     def noting(tree):
         fetched.extend(leaf.ndim for leaf in jax.tree.leaves(tree))
         return to_host(tree)
 
-    monkeypatch.setattr(inference.sharding, "to_host", noting)
+    monkeypatch.setattr(prediction.sharding, "to_host", noting)
     models = averaging.predicting(experiment, experiment.init_state(), digits(64))
-    inference.scores(experiment, models, digits(64).test)
+    prediction.scores(experiment, models, digits(64).test)
     assert set(fetched) == {3}  # [run, member, example]
 
 

@@ -11,7 +11,7 @@ from churn_jax import config as config_lib
 from churn_jax import metrics, random_streams
 from churn_jax.errors import UserError
 from churn_jax.predictions import prediction_file, workdirs
-from churn_jax.training import averaging, inference, loop
+from churn_jax.training import averaging, inference, loop, prediction
 from churn_jax.training.checkpoints import Checkpoints
 from tests.fixtures.experiments import assert_equal, digits, make_config, make_experiment
 
@@ -51,7 +51,7 @@ def test_the_whole_test_split_is_evaluated_remainder_included(finished, tmp_path
     experiment = make_experiment(config)
     with Checkpoints(finished) as checkpoints:
         state = checkpoints.restore(8, experiment.abstract_state())
-    again = inference.predict(
+    again = prediction.predict(
         experiment, averaging.predicting(experiment, state, digits(64)), digits(64).test
     )
     whole = np.stack([prediction_file.read(path).log_probs for path in files_of(finished)])
