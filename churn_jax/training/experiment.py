@@ -13,7 +13,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import Mesh, PartitionSpec
 
 from churn_jax import models, random_streams
@@ -27,11 +26,12 @@ from churn_jax.data.resident import (
     normalise,
     take_batch,
 )
-from churn_jax.methods import averages, schedules
+from churn_jax.methods import averages
 from churn_jax.methods.schedules import Length
 from churn_jax.parallel import sharding, stacking
 from churn_jax.system import private_surfaces
 from churn_jax.training import devices, step, weight_distances
+from churn_jax.training.optimizer import make_optimizer
 from churn_jax.training.step import Recipe, Statistics, TrainState
 
 # (state, batch or source of batches) -> (state, metrics [run, member]), for one kind of state.
@@ -377,29 +377,6 @@ class Experiment:
     def platform(self) -> str:
         """cpu, gpu or tpu."""
         return self.mesh.devices.flat[0].platform
-
-
-def make_optimizer(config: Config, length: Length) -> optax.GradientTransformation:
-    """Clipping, the L2 penalty's gradient, then SGD with momentum; for one model's parameters."""
-    settings = config.optimizer
-    decays = [length.steps(epochs) for epochs in settings.decay_epochs]
-    decays += [length.steps(0, percent) for percent in settings.decay_percent]
-    learning_rate = schedules.learning_rate(
-        settings.schedule,
-        settings.learning_rate,
-        total_steps=length.total_steps,
-        warmup_steps=length.steps(settings.warmup_epochs, settings.warmup_percent),
-        decay_steps=decays,
-        decay_factor=settings.decay_factor,
-        cycles=settings.cycles,
-        tail_steps=length.steps(0, settings.tail_percent),
-    )
-    clip = optax.clip_by_global_norm(settings.clip_norm) if settings.clip_norm else optax.identity()
-    return optax.chain(
-        clip,
-        optax.add_decayed_weights(settings.weight_decay),
-        optax.sgd(learning_rate, momentum=settings.momentum, nesterov=settings.nesterov),
-    )
 
 
 def _state_specs(state: Any) -> Any:

@@ -85,6 +85,11 @@ CONFIGS = [
     *[({"method.teacher_weight": 0.9, "seed": 1, "method.teachers": value}, "method.teachers")
       for value in ("", "/nowhere", ",,,", "/dev/null", "a\nb", "x" * 5000)],
     ({"method.agreement": "l1"}, "config.method.members"),
+    *[({"method.anchor": value}, "config.method.anchor") for value in ("rpc", "", "focal")],
+    *[({"method.gamma": value}, "config.method.gamma") for value in (-1.0, 1e39)],
+    *[({"previous.start_keep": value}, "config.previous.start_keep") for value in (-0.1, 1.1, 0.5)],
+    ({"previous.source": "/nowhere/at/all"}, "nowhere"),
+    ({"previous.prediction": "best"}, "config.previous.prediction"),
 ]  # fmt: skip
 
 

@@ -13,8 +13,8 @@ from churn_jax.data.batch import Batch
 from churn_jax.methods.schedules import Length
 from churn_jax.parallel import sharding, stacking
 from churn_jax.planner import collectives
-from churn_jax.training.experiment import make_optimizer
 from churn_jax.training.feeds import make_feed
+from churn_jax.training.optimizer import make_optimizer
 from tests.fixtures.experiments import (
     PAIR,
     ROOT,

@@ -1,32 +1,18 @@
-"""The schema: what a config may say, checked before anything is compiled.
+"""The schema: what a config may say. Durations are in epochs, as the paper writes them.
 
-A config file hands over an `ml_collections.ConfigDict`; `check` turns it into the frozen, typed
-`Config` that the rest of the package reads. A wrong key or value is refused in one line that names
-it and the nearest right thing. Durations are in epochs, as the paper writes them.
+What one value may be stands beside it (`bounds`); what several may be together is `checking`'s.
 """
 
 import dataclasses
-import hashlib
-import json
-import math
-import types
-import typing
-from collections.abc import Mapping
 from typing import Annotated, Any
 
-import ml_collections
-from etils import epath
-
-from churn_jax import bounds, random_streams
+from churn_jax import random_streams
 from churn_jax.bounds import OneOf, Positive, Rising, Within
-from churn_jax.errors import UserError, suggest
 from churn_jax.methods import averages as averages_lib
 from churn_jax.methods.objectives import PREDICTIONS, Objective
 from churn_jax.methods.schedules import SCHEDULES
-from churn_jax.storage import workdir as workdir_files
 
 MAX_BATCH = 1 << 24
-LARGEST = 3e38  # about the largest float32, which numbers become
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,125 +191,6 @@ DURATIONS = (
     *(("method", "alpha_ramp"), ("method", "beta_ramp"), ("method", "gamma_ramp")),
 )
 
-# What does not change the mathematics of a run: left out of the hash that makes runs one group.
-NOT_HASHED = {
-    "mesh", "runs", "first_run", "eval_every", "checkpoint_every", "keep_checkpoints", "log_every",
-    "log_distances", "on_failed_run", "eval_batch_size",
-    "data.dir", "data.pipeline", "data.workers", "data.undecodable",
-    "method.teachers",  # a place; `teachers.load` sees to it that the config decides what is there
-    "previous.source",  # a place; its fingerprint is in the provenance
-}  # fmt: skip
-
-# Came after the first results, whose hashes stay what they are: hashed unless at these values.
-HASHED_UNLESS: dict[str, Any] = {
-    "randomness.perturb": "none",
-    "deterministic": False,
-    "model.activation": "relu",
-    "model.activation_width": 1.0,
-    "data.sample": "all",
-    "data.cutout": 0,
-    "data.skip_train": 0,
-    "data.label_noise": 0.0,
-    "optimizer.sam_radius": 0.0,
-    "optimizer.schedule": "stepped",
-    "optimizer.warmup_percent": 0.0,
-    "optimizer.decay_percent": (),
-    "optimizer.cycles": 1,
-    "optimizer.tail_percent": 0.0,
-    "averages.decay": 0.999,
-    "averages.every": 1,
-    "averages.start_percent": 75.0,
-    "method.label_smoothing": 0.0,
-    "method.agree_with": "pairs",
-    "method.alpha_ramp_percent": 0.0,
-    "method.beta_ramp_percent": 0.0,
-    "previous.prediction": "",
-    "previous.start_keep": 0.0,
-    "previous.start_fresh": 1.0,
-    "previous.weights_share": 0.0,
-    "previous.predictions_share": 0.0,
-    "method.anchor": "none",
-    "method.gamma": 0.0,
-    "method.gamma_ramp": "constant",
-    "method.gamma_ramp_epochs": 0.0,
-    "method.gamma_ramp_percent": 0.0,
-    "method.anchor_temperature": 1.0,
-    "method.anchor_focus": 5.0,
-    "method.anchor_wrong": 1.0,
-    "method.anchor_margin": 0.5,
-    "method.anchor_power": 2.0,
-    "method.anchor_top_k": 10,
-}
-
-
-def default() -> ml_collections.ConfigDict:
-    """Every key with its default, as the ConfigDict that config files start from."""
-    return ml_collections.ConfigDict(to_dict(Config()))
-
-
-def check(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
-    """The typed config, or a `UserError` that names the first wrong key or value."""
-    if isinstance(config, ml_collections.ConfigDict):
-        config = config.to_dict()
-    checked = _build(Config, config, "")
-    check_values(checked)
-    return checked
-
-
-def check_values(config: Config) -> None:
-    """Raises a `UserError` that names the first value that no config can have."""
-    bounds.check(config)
-    if config.first_run + config.runs > 2**31:
-        raise UserError(
-            f"config.runs: runs {config.first_run} to {config.first_run + config.runs - 1} have "
-            "indices beyond 2³¹ − 1"
-        )
-    _check_units(config)
-    if config.data.cutout and config.data.crop == "resized":
-        raise UserError(
-            "config.data.cutout: works with config.data.crop='pad' and 'none', not with 'resized'"
-        )
-    config.method.check()
-    _check_previous(config)
-
-
-def _check_previous(config: Config) -> None:
-    """Refuses what needs a previous model where none is named."""
-    previous = config.previous
-    if previous.source:
-        return
-    asking = {"method.anchor": config.method.anchored}
-    asking |= {
-        f"previous.{key}": getattr(previous, key) > 0
-        for key in ("start_keep", "weights_share", "predictions_share")
-    }
-    for key, asks in asking.items():
-        if asks:
-            raise UserError(
-                f"config.{key}: needs the model that is updated: set config.previous.source to its "
-                "workdir or to its predictions of the training examples"
-            )
-
-
-def _check_units(config: Config) -> None:
-    """Refuses a duration that is given in epochs and in percent of training."""
-    for group, name in DURATIONS:
-        settings = getattr(config, group)
-        if getattr(settings, f"{name}_epochs") and getattr(settings, f"{name}_percent"):
-            raise UserError(
-                f"config.{group}.{name}_percent: config.{group}.{name}_epochs says it too; set one "
-                "of them to nothing"
-            )
-
-
-def read(workdir: epath.PathLike) -> Config:
-    """The config that a workdir was made by.
-
-    Raises:
-      UserError: there is none, or it is damaged.
-    """
-    return check(workdir_files.read_config(workdir))
-
 
 def to_dict(config: Any) -> dict[str, Any]:
     """A config as nested plain dicts, tuples kept."""
@@ -332,81 +199,3 @@ def to_dict(config: Any) -> dict[str, Any]:
         for field in dataclasses.fields(config)
         for value in [getattr(config, field.name)]
     }
-
-
-def varied(config: Config) -> tuple[str, ...]:
-    """The streams that differ between runs: without `sample` where all train on all examples."""
-    drawn = set(config.randomness.vary) - ({"sample"} if config.data.sample == "all" else set())
-    return tuple(stream for stream in config.randomness.vary if stream in drawn)
-
-
-def flatten(config: Config) -> dict[str, Any]:
-    """A config as {dotted key: value}, of which `randomness.vary` names only what is drawn."""
-    flat: dict[str, Any] = {}
-
-    def visit(tree: Mapping[str, Any], prefix: str) -> None:
-        for key, value in tree.items():
-            if isinstance(value, dict):
-                visit(value, f"{prefix}{key}.")
-            else:
-                flat[prefix + key] = value
-
-    visit(to_dict(config), "")
-    return flat | {"randomness.vary": varied(config)}
-
-
-def config_hash(config: Config) -> str:
-    """16 hex digits over all that decides a run's mathematics; equal for runs of one group."""
-    relevant = {
-        key: value
-        for key, value in flatten(config).items()
-        if key not in NOT_HASHED and key.split(".")[0] not in NOT_HASHED
-        if key not in HASHED_UNLESS or value != HASHED_UNLESS[key]
-    }
-    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def differences(ours: Config, theirs: Config) -> str:
-    """`key: theirs -> ours` for what changes the runs, joined by commas; empty if equal."""
-    a, b = flatten(theirs), flatten(ours)
-    return ", ".join(
-        f"{key}: {a[key]!r} -> {b[key]!r}"
-        for key in b
-        if a[key] != b[key] and key not in NOT_HASHED - {"runs", "first_run"}
-        and key.split(".")[0] not in NOT_HASHED - {"runs", "first_run"}
-    )  # fmt: skip
-
-
-def _build(cls: type, values: Mapping[str, Any], prefix: str) -> Any:
-    """An instance of the dataclass `cls` from `values`, every key and type checked."""
-    hints = typing.get_type_hints(cls)
-    for key in values:
-        if key not in hints:
-            raise UserError(f"config.{prefix}{key}: no such key{suggest(key, hints)}")
-    built = {}
-    for key, value in values.items():
-        hint, path = hints[key], f"{prefix}{key}"
-        if dataclasses.is_dataclass(hint):
-            if not isinstance(value, Mapping):
-                raise UserError(f"config.{path}: {value!r} is not a group of keys")
-            built[key] = _build(typing.cast(type, hint), value, f"{path}.")
-        else:
-            built[key] = _convert(hint, value, path)
-    return cls(**built)
-
-
-def _convert(hint: Any, value: Any, path: str) -> Any:
-    """`value` as the type `hint`; JSON's lists become tuples and whole numbers floats."""
-    if isinstance(hint, types.GenericAlias):  # tuple[X, ...]
-        if not isinstance(value, list | tuple):
-            raise UserError(f"config.{path}: {value!r} is not a tuple")
-        return tuple(_convert(hint.__args__[0], item, path) for item in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value) if abs(value) < 1e300 else math.inf
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise UserError(f"config.{path}: {value!r} is not of type {hint.__name__}")
-    if hint is float and not math.isfinite(value):
-        raise UserError(f"config.{path}: {value} is not finite")
-    if hint is float and abs(value) > LARGEST:
-        raise UserError(f"config.{path}: {value} is too large for 32 bits")
-    return value

@@ -1,0 +1,30 @@
+"""The optimiser that a config asks for, of optax's parts."""
+
+import optax
+
+from churn_jax.config import Config
+from churn_jax.methods import schedules
+from churn_jax.methods.schedules import Length
+
+
+def make_optimizer(config: Config, length: Length) -> optax.GradientTransformation:
+    """Clipping, the L2 penalty's gradient, then SGD with momentum; for one model's parameters."""
+    settings = config.optimizer
+    decays = [length.steps(epochs) for epochs in settings.decay_epochs]
+    decays += [length.steps(0, percent) for percent in settings.decay_percent]
+    learning_rate = schedules.learning_rate(
+        settings.schedule,
+        settings.learning_rate,
+        total_steps=length.total_steps,
+        warmup_steps=length.steps(settings.warmup_epochs, settings.warmup_percent),
+        decay_steps=decays,
+        decay_factor=settings.decay_factor,
+        cycles=settings.cycles,
+        tail_steps=length.steps(0, settings.tail_percent),
+    )
+    clip = optax.clip_by_global_norm(settings.clip_norm) if settings.clip_norm else optax.identity()
+    return optax.chain(
+        clip,
+        optax.add_decayed_weights(settings.weight_decay),
+        optax.sgd(learning_rate, momentum=settings.momentum, nesterov=settings.nesterov),
+    )
