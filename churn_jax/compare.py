@@ -121,6 +121,7 @@ def _compare(options: argparse.Namespace) -> Comparison:
         pass_if=options.pass_if,
         confident=options.confident,
         pass_undecided=options.undecided == "pass",
+        paired=options.paired,
     )
 
 
@@ -188,6 +189,11 @@ def _parser() -> Parser:
         "--confident",
         action="store_true",
         help="a condition of --fail_if counts only where the 95 %% interval leaves no doubt",
+    )
+    parser.add_argument(
+        "--paired",
+        action="store_true",
+        help="run r of each group belongs to run r of the first, as an update to what it updates",
     )
     parser.add_argument(
         "--out", help="folder for report.html, .md, .json, .csv, .tex and junit.xml"

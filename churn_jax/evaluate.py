@@ -1,10 +1,11 @@
 """Churn, calibration and their uncertainty across independent runs, from any number of workdirs.
 
-    python -m churn_jax.evaluate --runs=DIR[,DIR…] --out=DIR [--step=latest|N|all]
+    python -m churn_jax.evaluate --runs=DIR[,DIR…] --out=DIR [--step=latest|N|all] [--paired]
 
 Reads the saved predictions of each workdir, or makes them from its checkpoints, and writes
 report.json, report.md and report.html. Runs of one configuration form a group, wherever they were
-trained. `--step=all` adds accuracy and churn over training.
+trained. `--step=all` adds accuracy and churn over training. `--paired` holds run r of an update
+against run r of what it updates, the first workdir.
 """
 
 from churn_jax.system import startup
@@ -27,7 +28,10 @@ from churn_jax.system.arguments import Parser
 
 
 def evaluate(
-    run_dirs: Sequence[epath.PathLike], out: epath.PathLike, step: str | int = "latest"
+    run_dirs: Sequence[epath.PathLike],
+    out: epath.PathLike,
+    step: str | int = "latest",
+    paired: bool = False,
 ) -> Report:
     """Compares all runs of the workdirs and writes the report's files into `out`.
 
@@ -36,6 +40,8 @@ def evaluate(
       out: folder of the report; made if it is not there.
       step: a training step, 'latest' (of each workdir), or 'all' (the latest, with accuracy and
         churn over training beside it).
+      paired: whether run r of each group belongs to run r of the first, as an update to the model
+        that it updates: then only these are compared.
 
     Returns:
       The report; `report["groups"][0]["churn"]["mean"]` reads it as report.json has it.
@@ -47,7 +53,7 @@ def evaluate(
     run_dirs = [reach(workdir, "--runs") for workdir in run_dirs]
     out = out_folder(out, "--out")
     reports.clear(out)  # what an earlier evaluation found must not pass for this one's
-    report, provenance = evaluation.evaluate(run_dirs, step, _predict_again)
+    report, provenance = evaluation.evaluate(run_dirs, step, _predict_again, paired)
     assert report.breakdowns is not None
     shown = [flip.id for flip in report.breakdowns.ledger]
     reports.write(report, out, pictures(provenance, shown))
@@ -65,8 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", required=True, help="workdirs, separated by commas")
     parser.add_argument("--out", required=True, help="folder for the report")
     parser.add_argument("--step", default="latest", help="latest, all, or a number")
+    parser.add_argument(
+        "--paired",
+        action="store_true",
+        help="run r of each workdir belongs to run r of the first, which it updates",
+    )
     options = parser.parse_args(arguments)
-    report = evaluate(split_paths(options.runs), options.out, options.step)
+    report = evaluate(split_paths(options.runs), options.out, options.step, options.paired)
     print_table(report)
     print(f"\nReport: {epath.Path(options.out) / 'report.html'}")
 

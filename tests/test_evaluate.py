@@ -241,3 +241,47 @@ def test_saved_predictions_are_evaluated_without_jax(two_groups, tmp_path):
         "assert 'jax' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def update_of(path, old="baseline", **changes):
+    origin = {"fingerprint": "p", "config_hash": f"hash of {old}"}
+    return make_workdir(path, "updated", noise=0.7, previous=origin, **changes)
+
+
+def test_an_update_is_held_against_what_it_updates_run_by_run(tmp_path):
+    dirs = [make_workdir(tmp_path / "old"), update_of(tmp_path / "new")]
+    found = evaluate.evaluate(dirs, tmp_path / "out", paired=True)["between"][0]
+    runs = [
+        [
+            np.exp(prediction_file.read(path).log_probs[0])
+            for path in prediction_file.run_files(folder, 10)
+        ]
+        for folder in dirs
+    ]
+    churn = np.mean([metrics.churn(a, b) for a, b in zip(*runs, strict=True)])
+    assert found["churn"]["mean"] == pytest.approx(churn)
+    both = evaluate.evaluate(dirs, tmp_path / "out")["between"][0]
+    assert both["churn"]["mean"] != pytest.approx(churn)
+
+
+def test_runs_that_do_not_belong_together_are_not_paired(tmp_path):
+    old = make_workdir(tmp_path / "old")
+    for new, message in (
+        (update_of(tmp_path / "of_another", "entropy"), "updated is no update of baseline"),
+        (update_of(tmp_path / "few", runs=2), "baseline has 3 runs and updated 2"),
+        (
+            update_of(tmp_path / "later", first_run=1),
+            "run 0 of baseline would be held against run 1",
+        ),
+    ):
+        with pytest.raises(UserError, match=message):
+            evaluate.evaluate([old, new], tmp_path / "out", paired=True)
+        assert not (tmp_path / "out/report.json").exists()
+
+
+def test_updates_of_different_models_are_no_group(tmp_path):
+    origin = {"fingerprint": "q", "config_hash": "hash of baseline"}
+    first = update_of(tmp_path / "a")
+    second = make_workdir(tmp_path / "b", "updated", first_run=3, previous=origin)
+    with pytest.raises(UserError, match="update different models"):
+        evaluate.evaluate([first, second], tmp_path / "out")

@@ -40,6 +40,8 @@ def pairs_in_question(samples: Samples) -> list[tuple[int, int]]:
     last = len(samples.names) - 1
     if last == 0:
         return list(itertools.combinations(samples.members(0).tolist(), 2))
+    if samples.matched:
+        return list(zip(samples.members(0).tolist(), samples.members(last).tolist(), strict=True))
     return list(itertools.product(samples.members(0).tolist(), samples.members(last).tolist()))
 
 

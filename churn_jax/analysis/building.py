@@ -15,6 +15,11 @@ from churn_jax.predictions.origins import Origin
 from churn_jax.report.estimates import Estimate, Group
 from churn_jax.report.report import Chance, FailedRun, Point, Report
 
+# Said in the report of matched runs.
+PAIRED = (
+    "Paired: run r of a group is compared with run r of the others alone, and the pairs are the "
+    "independent units. Churn beyond a retraining's is that beyond the first group's own."
+)
 _MOST_GROUPS = 10  # of which every two are compared
 
 

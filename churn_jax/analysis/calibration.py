@@ -121,7 +121,7 @@ CALIBRATION_ERRORS = {
 }
 
 
-def sample(key: str, tops: np.ndarray, correct: np.ndarray, group: str) -> Sample:
+def sample(key: str, tops: np.ndarray, correct: np.ndarray, group: str, source: str = "") -> Sample:
     """The calibration error of a group's runs, without bias.
 
     Args:
@@ -129,25 +129,27 @@ def sample(key: str, tops: np.ndarray, correct: np.ndarray, group: str) -> Sampl
       tops: [run, example] probability of the predicted class.
       correct: [run, example] whether that is the label.
       group: name of the group.
+      source: what its runs are called as a source of variation, where that is not the group.
 
     Returns:
       A sample whose mean is the estimate and which knows its interval. Its spread is that of the
       interval, so that differences of such samples have intervals that hold.
     """
+    source = source or group
     found = CALIBRATION_ERRORS[key]
     if tops.shape[1] < 2:
         plain = [found.values(top, right) for top, right in zip(tops, correct, strict=True)]
-        return run_sample(np.stack(plain), group)
+        return run_sample(np.stack(plain), source)
     bins = np.stack([found.bins(top) for top in tops])
     values = correct - tops
     gaps, noise = _gaps_and_noise(bins, values, found.num_bins)
     plain_errors = found.error(gaps)
     # Where no example differs from another, what never happened may still.
     if np.abs(noise).max() < RESOLUTION:
-        return _certain(float(plain_errors.mean()), tops.shape, group)
+        return _certain(float(plain_errors.mean()), tops.shape, source)
     known, step = _interval(found, gaps, noise, tops.shape[1])
     weights = found.gradient(step * gaps[:, None] + noise).mean(1)
-    linear = run_sample(np.take_along_axis(weights, bins, 1) * values, group)
+    linear = run_sample(np.take_along_axis(weights, bins, 1) * values, source)
     return _as_wide_as(known, linear, group)
 
 

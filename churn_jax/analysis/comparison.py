@@ -20,6 +20,7 @@ from churn_jax.analysis.one_pass import measure
 from churn_jax.analysis.samples import Samples
 from churn_jax.analysis.slicing import Partition
 from churn_jax.errors import UserError
+from churn_jax.predictions import unequal
 from churn_jax.predictions.alignment import Aligned, align
 from churn_jax.predictions.readers import Kind, ReadOptions
 from churn_jax.report.gate import Gate, Outcome, Verdict
@@ -129,6 +130,7 @@ def compare(
     pass_if: str | None = None,
     confident: bool = False,
     pass_undecided: bool = False,
+    paired: bool = False,
 ) -> Comparison:
     """Compares the predictions of groups of runs: within each group and from group to group.
 
@@ -158,6 +160,8 @@ def compare(
       pass_if: conditions that the 95 % interval must show.
       confident: whether one of `fail_if` counts only where the interval leaves no doubt.
       pass_undecided: whether the gate passes where it can't be decided.
+      paired: whether run r of each group belongs to run r of the first, as an update to the model
+        that it updates: then only these are compared.
 
     Raises:
       UserError: files are damaged or do not belong together, or a condition can't be read.
@@ -170,11 +174,15 @@ def compare(
         raise UserError("churn is between models: give at least 2 runs")
     inputs.refuse_mixtures(sources)
     aligned = align(sources, inputs.labels_of(labels, options), on)
+    if paired:
+        made_by = iter(aligned.origins)
+        unequal.refuse_unmatched({n: [next(made_by) for _ in r] for n, r in sources.items()})
     wanted = Wanted(alphas, everything, DISTANCES if everything else (), everything)
     changes = building.changes(len(aligned.groups))
     most = slicing.most_slices(len(aligned.groups), len(changes))
     partitions, notes = slicing.given(inputs.slices_of(slices, aligned.ids, id), most)
-    samples = _samples(aligned, wanted, changes)
+    samples = _samples(aligned, wanted, changes, paired)
+    notes += [building.PAIRED] if paired else []
     subject = _subject(aligned, notes, inputs.failed_runs(groups))
     report = building.report(samples, subject, aligned.ids, aligned.class_names, partitions)
     verdicts = gate.check(
@@ -199,11 +207,12 @@ def _parts(aligned: Aligned, partitions: Sequence[Partition]) -> dict[str, np.nd
     return {slicing.BY_CLASS: np.array(aligned.class_names)[aligned.labels], **given}
 
 
-def _samples(aligned: Aligned, wanted: Wanted, changes: Sequence[tuple[int, int]]) -> Samples:
-    measured = measure(
-        aligned.runs, aligned.labels, len(aligned.ids), aligned.num_classes, wanted, changes
-    )
-    return Samples(measured, aligned.groups)
+def _samples(
+    aligned: Aligned, wanted: Wanted, changes: Sequence[tuple[int, int]], paired: bool
+) -> Samples:
+    size = (len(aligned.ids), aligned.num_classes)
+    measured = measure(aligned.runs, aligned.labels, *size, wanted, changes, paired)
+    return Samples(measured, aligned.groups, paired)
 
 
 def _subject(

@@ -1,5 +1,6 @@
 """Evaluating the runs of workdirs: finding their predictions, measuring, and the report."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,10 @@ PredictAgain = Callable[[epath.PathLike, int], None]
 
 
 def evaluate(
-    run_dirs: Sequence[epath.PathLike], step: str | int, predict_again: PredictAgain
+    run_dirs: Sequence[epath.PathLike],
+    step: str | int,
+    predict_again: PredictAgain,
+    paired: bool = False,
 ) -> tuple[Report, Mapping[str, Any]]:
     """Compares all runs of the workdirs.
 
@@ -32,6 +36,8 @@ def evaluate(
       step: a training step, 'latest' (of each workdir), or 'all' (the latest, with accuracy and
         churn over training beside it).
       predict_again: called where predictions are missing or damaged.
+      paired: whether run r of each group belongs to run r of the first, as an update to the model
+        that it updates: then only these are compared.
 
     Returns:
       The report, and the provenance of its first run.
@@ -50,6 +56,10 @@ def evaluate(
         why = "".join(f"; {validity.failure(FailedRun(**run))}" for run in failed)
         raise UserError(f"churn is between runs: at least 2 are needed, there is {len(runs)}{why}")
     unequal.refuse_mismatched(runs)
+    if paired:
+        groups = [_in_order(group) for group in groups]
+        runs = [run for group in groups for run in group.runs]
+        unequal.refuse_unmatched({g.name: [run.provenance for run in g.runs] for g in groups})
     if step == "all":
         history = _over_training(run_dirs, groups, predict_again)
     provenance = runs[0].provenance
@@ -60,7 +70,10 @@ def evaluate(
             f"{group.name} {run.provenance['run']}" for group in groups for run in group.runs
         ],
         origins=[run.provenance for run in runs],
-        notes=[f"Prediction files {note}." for note in sorted({run.note for run in runs} - {""})],
+        notes=[
+            *(f"Prediction files {note}." for note in sorted({run.note for run in runs} - {""})),
+            *([building.PAIRED] if paired else []),
+        ],
         failed=failed,
         trainings=[
             Training(group.config_hash, group.step, _intra_pair_churn(group)) for group in groups
@@ -68,10 +81,16 @@ def evaluate(
         over_training=history,
     )
     classes = provenance.get("class_names") or [str(i) for i in range(runs[0].log_probs.shape[2])]
-    return building.report(_samples(groups), subject, runs[0].ids, classes), provenance
+    return building.report(_samples(groups, paired), subject, runs[0].ids, classes), provenance
 
 
-def _samples(groups: Sequence[workdirs.Group]) -> Samples:
+def _in_order(group: workdirs.Group) -> workdirs.Group:
+    return dataclasses.replace(
+        group, runs=sorted(group.runs, key=lambda run: run.provenance["run"])
+    )
+
+
+def _samples(groups: Sequence[workdirs.Group], paired: bool = False) -> Samples:
     runs = [
         Run(
             rows=in_bounded_memory(run.counted, run.log_probs),
@@ -91,8 +110,9 @@ def _samples(groups: Sequence[workdirs.Group]) -> Samples:
         num_classes,
         EVERYTHING,
         building.changes(len(groups)),
+        paired,
     )
-    return Samples(measured, [group.name for group in groups])
+    return Samples(measured, [group.name for group in groups], paired)
 
 
 def _intra_pair_churn(group: workdirs.Group) -> Estimate | None:

@@ -69,6 +69,23 @@ def kappa(ours: np.ndarray, theirs: np.ndarray, num_classes: int) -> np.ndarray:
     return values
 
 
+def relative_flips(right: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """P(old right and new wrong) / (P(old right) · P(new wrong)), [other, example] values.
+
+    Args:
+      right: [example] whether the old run is right.
+      wrong: [other, example] whether each new run is wrong.
+
+    Returns:
+      NaN where the old run is never right, or a new one never wrong.
+    """
+    flips = right & wrong
+    old, new = right.mean(), wrong.mean(1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = flips.mean(1, keepdims=True) / (old * new)
+        return flips / (old * new) + ratio * (2 - right / old - wrong / new)
+
+
 def _signed_gaps(top: np.ndarray, correct: np.ndarray, bins: np.ndarray) -> np.ndarray:
     """In a bin the error is |Σ (correct − top)| / N: each example counts with the bin's sign."""
     gaps = correct - top

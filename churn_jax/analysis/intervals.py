@@ -221,6 +221,8 @@ def _interval(sample: Sample, low: float, high: float, resolution: float) -> Int
         return unknown(mean, why)
     if num_examples < 2:
         return unknown(mean, "can't be known from one example")
+    if high == math.inf and low == 0 and not sample.examples.any():
+        return unknown(mean, "can't be known where every example has 0")
     error, freedom = _standard_error(sample)
     unseen = _unseen(num_examples) if error == 0 else 0.0
     error = math.hypot(error, resolution)

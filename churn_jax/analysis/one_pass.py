@@ -115,6 +115,7 @@ def measure(
     num_classes: int,
     wanted: Wanted,
     between: Iterable[tuple[int, int]] | None = None,
+    matched: bool = False,
 ) -> Measured:
     """Measures all runs and pairs of them in one pass over the predictions.
 
@@ -127,11 +128,12 @@ def measure(
       wanted: what to measure beyond churn and the measures of runs.
       between: the groups (a, b), a before b, whose runs are paired, beside those within every
         group; None is all of them.
+      matched: whether run r of one group is paired with run r of another alone.
 
     Raises:
       UserError: a run's values are no predictions; the message names run and example.
     """
-    pairing = Pairing.of([run.group for run in runs], between)
+    pairing = Pairing.of([run.group for run in runs], between, matched)
     found = _Collector(runs, labels, num_examples, num_classes, pairing, wanted)
     l1_of_pairs = pair_distances.choose(num_examples * num_classes * pairing.num_pairs)
     rows_per_block = max(_LEAST_ROWS, BLOCK_ELEMENTS // (num_classes * len(runs)))

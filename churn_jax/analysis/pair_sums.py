@@ -40,6 +40,10 @@ class PairSums:
         a, b = self._pairing.blocks[len(sums)]
         sums.append(distances.sum(2, dtype=np.float64))
         means = self._means.setdefault(name, [])
+        if self._pairing.matched and a != b:
+            own = np.arange(distances.shape[0])
+            means += [distances[own, own]] * 2
+            return
         # A run has no distance to itself.
         means.append(distances.sum(1) / (distances.shape[1] - (a == b)))
         if a != b:

@@ -15,18 +15,27 @@ class Pairing:
     Attributes:
       groups: for each group the runs it has; they stand together.
       between: the groups (a, b), a before b, whose runs are paired with each other.
+      matched: whether of two groups run r is paired with run r alone. Each pair's own measures are
+        still those of all pairs.
     """
 
     groups: tuple[slice, ...]
     between: tuple[tuple[int, int], ...]
+    matched: bool = False
 
     @classmethod
-    def of(cls, groups: Sequence[int], between: Iterable[tuple[int, int]] | None) -> "Pairing":
+    def of(
+        cls,
+        groups: Sequence[int],
+        between: Iterable[tuple[int, int]] | None,
+        matched: bool = False,
+    ) -> "Pairing":
         """The pairs within all groups and `between` some of them; None is between all.
 
         Args:
           groups: [run], the index of each run's group, ascending.
           between: indices of groups.
+          matched: as of the class; the groups then have equally many runs.
         """
         if any(b < a for a, b in itertools.pairwise(groups)):
             raise ValueError("runs must come group by group")
@@ -34,7 +43,7 @@ class Pairing:
         slices = tuple(slice(a, b) for a, b in itertools.pairwise([0, *ends]))
         if between is None:
             between = itertools.combinations(range(len(slices)), 2)
-        return cls(slices, tuple(dict.fromkeys(between)))
+        return cls(slices, tuple(dict.fromkeys(between)), matched)
 
     @functools.cached_property
     def blocks(self) -> tuple[tuple[int, int], ...]:
@@ -59,7 +68,7 @@ class Pairing:
 
     @functools.cached_property
     def places(self) -> dict[tuple[int, int], slice]:
-        """Where each run of `a` has its mean over the (other) runs of `b`, by (a, b)."""
+        """Where each run of `a` has its mean over the runs of `b` it is paired with, by (a, b)."""
         found, start = {}, 0
         for a, b in self.blocks:
             for of, over in dict.fromkeys(((a, b), (b, a))):

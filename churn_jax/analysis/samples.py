@@ -29,10 +29,19 @@ _MEANS = {
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """Gives every measure of one `Measured` as a `Sample`, for groups known by their index."""
+    """Gives every measure of one `Measured` as a `Sample`, for groups known by their index.
+
+    Attributes:
+      measured: of all runs.
+      names: of the groups.
+      matched: whether run r of one group belongs to run r of the others, as an update to what it
+        updates. Then only they are paired, and what a group's runs differ by may be shared with
+        another's: the pairs are the independent units.
+    """
 
     measured: Measured
     names: Sequence[str]
+    matched: bool = False
 
     @functools.cached_property
     def run_measures(self) -> list[str]:
@@ -64,6 +73,10 @@ class Samples:
         """
         return key in _MEANS or self._stored(key) is not None
 
+    def _source(self, group: int) -> str:
+        """What a group's runs are called as a source of variation."""
+        return "runs" if self.matched else self.names[group]
+
     def members(self, group: int) -> np.ndarray:
         """Indices of the group's runs."""
         return np.flatnonzero(self.measured.groups == group)
@@ -86,13 +99,13 @@ class Samples:
         if key in calibration.CALIBRATION_ERRORS:
             rows = self.members(group)
             top, correct = self.measured.values["top"][rows], self.measured.correct[rows]
-            return calibration.sample(key, top, correct, self.names[group])
-        return intervals.run_sample(self.run_values(key, group), self.names[group])
+            return calibration.sample(key, top, correct, self.names[group], self._source(group))
+        return intervals.run_sample(self.run_values(key, group), self._source(group))
 
     def within(self, key: str, group: int) -> Sample:
         """A measure of pairs among the runs of a group, of which there must be two."""
         if stored := self._stored(key):
-            return intervals.pair_sample(stored.means(group, group), self.names[group])
+            return intervals.pair_sample(stored.means(group, group), self._source(group))
         num_runs, num_examples = len(self.members(group)), self.measured.predictions.shape[1]
         means = np.zeros((num_runs, num_examples))
         for run, others, values in self._ordered_pairs(key, group):
@@ -100,7 +113,7 @@ class Samples:
             values = values / 2
             means[run] += np.add.reduce(values, 0)
             means[others] += values
-        return intervals.pair_sample(means / (num_runs - 1), self.names[group])
+        return intervals.pair_sample(means / (num_runs - 1), self._source(group))
 
     def pair_values(self, key: str, group: int) -> np.ndarray:
         """The measure of each pair of a group's runs (both orders averaged), [run, run].
@@ -123,11 +136,19 @@ class Samples:
             yield place, others, kernel(run, rows[others])
 
     def between(self, key: str, a: int, b: int) -> Sample:
-        """A measure over the pairs of one run of `a` (first) and one of `b` (second)."""
+        """A measure over the pairs of one run of `a` (first) and one of `b` (second).
+
+        The churn beyond a retraining's is that beyond the mean of both groups' own; of matched runs
+        that beyond the first's, which `b` updates.
+        """
+        if key == "excess_churn" and self.matched:
+            return self.between("churn", a, b) - self.within("churn", a)
         if key == "excess_churn":
             retraining = self.within("churn", a) + self.within("churn", b)
             return self.between("churn", a, b) - retraining * 0.5
         rows_a, rows_b = self.members(a), self.members(b)
+        if self.matched:
+            return intervals.run_sample(self._matched(key, a, b), self._source(a))
         if stored := self._stored(key):
             means_a, means_b = stored.means(a, b), stored.means(b, a)
         else:
@@ -139,6 +160,13 @@ class Samples:
                 means_a[place] = values.mean(0)
                 means_b += values / len(rows_a)
         return intervals.cross_sample(means_a, means_b, self.names[a], self.names[b])
+
+    def _matched(self, key: str, a: int, b: int) -> np.ndarray:
+        """The measure of run r of `a` and run r of `b`, [run, example]."""
+        if stored := self._stored(key):
+            return stored.means(a, b)
+        kernel, pairs = self._kernel(key), zip(self.members(a), self.members(b), strict=True)
+        return np.stack([kernel(i, np.array([j]))[0] for i, j in pairs])
 
     def own(self, key: str, group: int) -> Sample:
         """A group's own measure: of its runs, or of the pairs among them."""
@@ -170,6 +198,7 @@ class Samples:
             "gde_gap": lambda i, js: differ(i, js) - error(i, js),
             "negative_flip_rate": lambda i, js: (correct[i] & wrong[js]).astype(np.float64),
             "positive_flip_rate": lambda i, js: (wrong[i] & correct[js]).astype(np.float64),
+            "relative_nfr": lambda i, js: influence.relative_flips(correct[i], wrong[js]),
             "backward_trust": lambda i, js: ratio(correct[i] & correct[js], correct[i][None]),
         }
         return kernels[key]

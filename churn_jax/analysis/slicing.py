@@ -106,7 +106,10 @@ def slices(samples: Samples, changes: Sequence[tuple[int, int]], by: Partition) 
       changes: the groups (a, b) of each change.
       by: the way of slicing.
     """
-    parts = [Samples(samples.measured.take(by.order[piece]), samples.names) for piece in by.pieces]
+    parts = [
+        dataclasses.replace(samples, measured=samples.measured.take(by.order[piece]))
+        for piece in by.pieces
+    ]
 
     def everywhere(key: str, sample: Callable[[Samples], Sample]) -> list[Estimate]:
         if samples.is_mean(key):

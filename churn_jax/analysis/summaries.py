@@ -49,8 +49,8 @@ def group_bounds(samples: Samples, group: int) -> dict[str, bool]:
 def change(samples: Samples, a: int, b: int, withheld: str | None) -> Change:
     """What changes from group `a` to group `b`, over all pairs of a run of each.
 
-    `excess_churn` is the churn between the groups less the mean of the churn within them: what the
-    change does beyond what a retraining would. None where a group has one run. Its test still
+    `excess_churn` is the churn between the groups less that of a retraining (`Samples.between`):
+    what the change does beyond it. None where a group has one run. Its test still
     lacks the correction of `claims.decide`.
     """
     measures = change_measures(samples, a, b)

@@ -52,13 +52,23 @@ METHODS: dict[str, Objective] = {
 }
 
 
+# Updates of the model that `config.previous` names: see `methods.anchors`.
+UPDATES: dict[str, Objective] = {
+    "distill_previous": Objective(anchor="distillation", gamma=0.5),
+    "rcp": Objective(anchor="rcp", gamma=0.5),
+    "pct_kl": Objective(anchor="focal", gamma=1.0),
+    "pct_logits": Objective(anchor="focal_logits", gamma=0.1),
+    "ldi": Objective(anchor="inhibition", gamma=0.8),
+}
+
+
 def method(
     name: str, hyperparameters: Mapping[str, Any], epochs: float, top_k: int = 0
 ) -> Objective:
     """The method called `name` with a data set's hyperparameters.
 
     Args:
-      name: a key of `METHODS`.
+      name: a key of `METHODS` or `UPDATES`.
       hyperparameters: any of alpha, beta, temperature, refresh_steps.
       epochs: length of training, of which ramps take `RAMP_FRACTION`.
       top_k: for the regularisers.
@@ -66,9 +76,10 @@ def method(
     Raises:
       UserError: no such method.
     """
-    if name not in METHODS:
-        raise UserError(f"unknown method {name!r}{suggest(name, METHODS)}")
-    template = METHODS[name]
+    known = METHODS | UPDATES
+    if name not in known:
+        raise UserError(f"unknown method {name!r}{suggest(name, known)}")
+    template = known[name]
     ramp_epochs = RAMP_FRACTION * epochs
     return dataclasses.replace(
         template,

@@ -22,6 +22,7 @@ from churn_jax.metrics.agreement import (
     negative_flip_rate,
     normalised_disagreement,
     positive_flip_rate,
+    relative_negative_flip_rate,
 )
 from churn_jax.metrics.arrays import from_log_probs
 from churn_jax.metrics.bounds import (
@@ -91,6 +92,7 @@ __all__ = [
     "prediction_entropy",
     "predictions",
     "probability_distance",
+    "relative_negative_flip_rate",
     "relative_probabilities",
     "reliability_bins",
     "selective_vote",

@@ -43,6 +43,21 @@ def backward_trust_compatibility(
     return 1 - negative_flip_rate(probs_old, probs_new, labels) / float(right.mean())
 
 
+def relative_negative_flip_rate(
+    probs_old: ArrayLike, probs_new: ArrayLike, labels: ArrayLike
+) -> float:
+    """Negative flips as a share of those of independent models (Yan et al., 2021).
+
+        NFR / (P(ŷ_old = y) · P(ŷ_new ≠ y))
+
+    so that a new model that simply errs less is not taken for a more compatible one. At least 0;
+    NaN if old is never right or new never wrong. Arguments as in `negative_flip_rate`.
+    """
+    chance = float(correct(probs_old, labels).mean() * (~correct(probs_new, labels)).mean())
+    rate = negative_flip_rate(probs_old, probs_new, labels)
+    return rate / chance if chance > 0 else float("nan")
+
+
 def normalised_disagreement(probs_a: ArrayLike, probs_b: ArrayLike, labels: ArrayLike) -> float:
     """Churn over the mean error of the two, in [0, 2] (Fort et al., 2019); NaN if neither errs."""
     error = 1 - (correct(probs_a, labels).mean() + correct(probs_b, labels).mean()) / 2

@@ -252,6 +252,14 @@ DEFINITIONS: dict[str, Definition] = {
         _LABELS,
         better="higher",
     ),
+    "relative_nfr": Definition(
+        "relative bad churn",
+        "negative flips as a share of those of independent models, NFR / (P(ŷ¹ = y) · P(ŷ² ≠ y))",
+        "change",
+        _YAN,
+        _LABELS,
+        high=math.inf,
+    ),
     "backward_trust": Definition(
         "backward trust compatibility",
         "P(ŷ² = y given ŷ¹ = y): what the old model got right that the new one still does",

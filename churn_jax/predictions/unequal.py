@@ -4,7 +4,7 @@ Whose rows are which examples is asked before, by `joining`; which columns are w
 `classes`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -61,14 +61,48 @@ def refuse_repeats(runs: Sequence[Predictions]) -> None:
 
 
 def refuse_other_training_data(runs: Sequence[Predictions]) -> None:
-    """Raises UserError where a run says that it was trained on other data than the first."""
+    """Raises UserError where a run was trained on other data, or to update another model."""
     for run in runs:
+        updates = [r.provenance.get("previous", {}).get("fingerprint") for r in (runs[0], run)]
+        if updates[0] != updates[1]:
+            raise UserError(
+                f"{_title(runs[0])} and {_title(run)} update different models "
+                f"({updates[0]!r} and {updates[1]!r})"
+            )
         ours, theirs = (r.provenance.get("train_fingerprint") for r in (runs[0], run))
         if None not in (ours, theirs) and ours != theirs:
             raise UserError(
                 f"{_title(runs[0])} and {_title(run)} were trained on different data "
                 f"(train_fingerprint {ours!r} and {theirs!r})"
             )
+
+
+def refuse_unmatched(groups: Mapping[str, Sequence[origins.Origin]]) -> None:
+    """Raises UserError unless run r of each group can belong to run r of the first.
+
+    Args:
+      groups: the origins of each group's runs, in their order, the old one first; {} where a file
+        says nothing of itself.
+    """
+    (old, first), *others = groups.items()
+    for name, runs in others:
+        if len(runs) != len(first):
+            raise UserError(
+                f"--paired: {old} has {len(first)} runs and {name} {len(runs)}; run r of the one "
+                "is held against run r of the other"
+            )
+        for ours, theirs in zip(first, runs, strict=True):
+            if ours.get("run") != theirs.get("run") and ours and theirs:
+                raise UserError(
+                    f"--paired: run {ours.get('run')} of {old} would be held against run "
+                    f"{theirs.get('run')} of {name}; give the same runs of both"
+                )
+            updated = theirs.get("previous", {}).get("config_hash")
+            if updated and "config_hash" in ours and updated != ours["config_hash"]:
+                raise UserError(
+                    f"--paired: {name} is no update of {old}: its previous model has the config "
+                    f"{updated}, {old} {ours['config_hash']}"
+                )
 
 
 def _title(run: Predictions) -> str:

@@ -163,6 +163,7 @@ def test_samples_say_what_the_definitions_say(measured, probs, labels):
         "negative_flip_rate": metrics.negative_flip_rate,
         "positive_flip_rate": metrics.positive_flip_rate,
         "backward_trust": metrics.backward_trust_compatibility,
+        "relative_nfr": metrics.relative_negative_flip_rate,
     }
     assert set(of_pair) == {*samples.pair_measures, *samples.change_measures}
     for key, function in of_pair.items():

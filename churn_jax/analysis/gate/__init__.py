@@ -166,4 +166,4 @@ class _Check:
                 yield f"{by}={name}", names_ == name
 
     def _take(self, rows: np.ndarray) -> Samples:
-        return Samples(self.samples.measured.take(rows), self.samples.names)
+        return dataclasses.replace(self.samples, measured=self.samples.measured.take(rows))
