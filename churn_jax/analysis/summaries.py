@@ -104,12 +104,13 @@ def contrasts(
         for a, b in pairs:
             if not (of_pairs and {a, b} & alone):
                 each = difference_of(key, own(b), own(a))
-                found[a, b, key] = _contrast(key, groups[a], groups[b], each)
+                found[a, b, key] = contrast(key, groups[a], groups[b], each)
     order = itertools.product(pairs, metrics)
     return tuple(found[*pair, key] for pair, key in order if (*pair, key) in found)
 
 
-def _contrast(key: str, a: Group, b: Group, found: intervals.Interval) -> Contrast:
+def contrast(key: str, a: Group, b: Group, found: intervals.Interval) -> Contrast:
+    """The difference b − a as a report has it, before `claims.decide`."""
     return Contrast(
         a=a.name,
         b=b.name,
@@ -133,16 +134,15 @@ def estimate(key: str, sample: Sample, spread: Spread | None = None) -> Estimate
     return Estimate(found.mean, (found.low, found.high), found.covers, spread, found.unknown)
 
 
-def share_of(key: str, samples: Samples, group: int, reference: int) -> Estimate:
-    """A group's measure as a share of another's, r = a / b, to first order in both.
+def share_of(own: Sample, other: Sample, same: bool) -> Estimate:
+    """A measure as a share of another group's, r = a / b, to first order in both.
 
     The values a/b̄ − r·b/b̄ + r have the mean r, and their spread is that of the ratio; the interval
-    is made on a log scale. 1 where the two are one group.
+    is made on a log scale. 1 where the two are the `same` group.
     """
-    own, other = samples.own(key, group), samples.own(key, reference)
-    if group == reference or other.mean == 0:
-        same = 1.0 if group == reference else math.nan
-        return Estimate(same, (same, same))
+    if same or other.mean == 0:
+        share = 1.0 if same else math.nan
+        return Estimate(share, (share, share))
     share = own.mean / other.mean
     values = (own - other * share) * (1 / other.mean)
     found = intervals.interval(

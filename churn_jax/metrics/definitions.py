@@ -7,7 +7,7 @@ from typing import Literal
 
 from churn_jax.metrics.calibration import NUM_BINS
 
-Scope = Literal["run", "pair", "change", "set"]
+Scope = Literal["run", "pair", "change", "update", "set"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Definition:
       title: as tables call it.
       text: the definition.
       scope: 'run' for one run; 'pair' for two runs, within a group or between two; 'change' for
-        the change from one group to another; 'set' for all runs of a group together.
+        the change from one group to another; 'update' for run r of a study's cell and run r of what
+        it replaces; 'set' for all runs of a group together.
       source: whom to cite.
       needs: what the files must hold: 'labels', 'probs', or both.
       high: the largest possible value; the smallest is 0 unless `signed`.
@@ -273,6 +274,11 @@ DEFINITIONS: dict[str, Definition] = {
         "churn between the groups less the mean of the churn within them",
         "change",
         signed=True,
+    ),
+    "churn_to_old": Definition(
+        "churn to the old model",
+        "churn from run r of the model that is replaced to run r of the one that replaces it",
+        "update",
     ),
     "ambiguity": Definition(
         "ambiguity",

@@ -77,30 +77,31 @@ def refuse_other_training_data(runs: Sequence[Predictions]) -> None:
             )
 
 
-def refuse_unmatched(groups: Mapping[str, Sequence[origins.Origin]]) -> None:
+def refuse_unmatched(groups: Mapping[str, Sequence[origins.Origin]], versions: bool = True) -> None:
     """Raises UserError unless run r of each group can belong to run r of the first.
 
     Args:
       groups: the origins of each group's runs, in their order, the old one first; {} where a file
         says nothing of itself.
+      versions: whether all others must be updates of the first, where they say what they update.
     """
     (old, first), *others = groups.items()
     for name, runs in others:
         if len(runs) != len(first):
             raise UserError(
-                f"--paired: {old} has {len(first)} runs and {name} {len(runs)}; run r of the one "
-                "is held against run r of the other"
+                f"paired runs: {old} has {len(first)} runs and {name} {len(runs)}; run r of the "
+                "one is held against run r of the other"
             )
         for ours, theirs in zip(first, runs, strict=True):
             if ours.get("run") != theirs.get("run") and ours and theirs:
                 raise UserError(
-                    f"--paired: run {ours.get('run')} of {old} would be held against run "
+                    f"paired runs: run {ours.get('run')} of {old} would be held against run "
                     f"{theirs.get('run')} of {name}; give the same runs of both"
                 )
             updated = theirs.get("previous", {}).get("config_hash")
-            if updated and "config_hash" in ours and updated != ours["config_hash"]:
+            if versions and updated and "config_hash" in ours and updated != ours["config_hash"]:
                 raise UserError(
-                    f"--paired: {name} is no update of {old}: its previous model has the config "
+                    f"paired runs: {name} is no update of {old}: its previous model has the config "
                     f"{updated}, {old} {ours['config_hash']}"
                 )
 

@@ -58,7 +58,9 @@ class Cell:
       trained_by: name of the cell whose training this one shares.
       counted: {dotted config key: value} of what then differs: which model of that training
         predicts, and the share of the previous one.
-      updates: name of the cell whose runs this one's update (`config.previous`).
+      updates: name of the cell whose runs this one's learn from (`config.previous`).
+      replaces: name of the cell whose run r is in production, and is compared with run r of this
+        one; by default the one that it updates.
     """
 
     name: str
@@ -71,6 +73,12 @@ class Cell:
     trained_by: str = ""
     counted: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     updates: str = ""
+    replaces: str = ""
+
+    @property
+    def old(self) -> str:
+        """Name of the cell that is the old version of this one's model; '' where there is none."""
+        return self.replaces or self.updates
 
 
 def seen_as(cell: Cell, prediction: str) -> Cell:
@@ -114,7 +122,8 @@ class Table:
       settings: keys of `Objective` to show instead; `published` then has them as they are.
       bold: whether the best are set in bold.
       notes: sentences under it.
-      shares: headings of the columns that show what a row leaves of the churn of other cells.
+      shares: headings of the columns that show what a row leaves of a measure of other cells.
+      share_of: that measure.
     """
 
     name: str
@@ -127,6 +136,7 @@ class Table:
     bold: bool = True
     notes: tuple[str, ...] = ()
     shares: tuple[str, ...] = ()
+    share_of: str = "churn"
 
 
 # Points of a curve: (coefficient, cell).
@@ -147,12 +157,13 @@ class Sweep:
 
 @dataclasses.dataclass(frozen=True)
 class Tradeoff:
-    """Churn against accuracy, a curve for each method over its coefficient."""
+    """Churn, or another measure, against accuracy: a curve for each method's coefficient."""
 
     name: str
     title: str
     series: Mapping[str, Points]
     reference: str
+    measure: str = "churn"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,7 +222,7 @@ class Sources:
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """A method's setting to be chosen, among `points`, by smallest churn.
+    """A method's setting to be chosen, among `points`, by smallest churn or another measure `by`.
 
     Where `reference` names a cell, only among those whose accuracy is at most `slack` below its
     accuracy, if there are any.
@@ -222,6 +233,7 @@ class Selection:
     points: Points
     reference: str = ""
     slack: float = 0.0
+    by: str = "churn"
 
 
 Figure = Sweep | Tradeoff | Histogram | Divergence | Frontier | Sources | Analytic

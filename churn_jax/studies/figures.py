@@ -94,11 +94,16 @@ def _tradeoff(figure: Tradeoff, report: StudyReport) -> Drawing:
     series = {figure.reference: ((float("nan"), figure.reference),), **figure.series}
     for place, (label, points) in enumerate(series.items()):
         accuracy = _entries(report, points, "accuracy")
-        churn = _entries(report, points, "churn")
-        x, y = _means("accuracy", accuracy), _means("churn", churn)
+        traded = _entries(report, points, figure.measure)
+        x, y = _means("accuracy", accuracy), _means(figure.measure, traded)
         style = _style(place - 1)
         axes.errorbar(
-            x, y, xerr=_arms("accuracy", accuracy), yerr=_arms("churn", churn), label=label, **style
+            x,
+            y,
+            xerr=_arms("accuracy", accuracy),
+            yerr=_arms(figure.measure, traded),
+            label=label,
+            **style,
         )
         # One curve's numbers above its points, the next one's below.
         aside = (5, 5) if place % 2 else (5, -11)
@@ -108,7 +113,7 @@ def _tradeoff(figure: Tradeoff, report: StudyReport) -> Drawing:
                     f"{value:g}", (right, up), aside, textcoords="offset points",
                     color=style["color"],
                 )  # fmt: skip
-    axes.set(xlabel=_axis("accuracy"), ylabel=_axis("churn"))
+    axes.set(xlabel=_axis("accuracy"), ylabel=_axis(figure.measure))
     axes.legend(fontsize=8)
     return drawing
 

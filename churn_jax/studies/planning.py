@@ -89,7 +89,7 @@ def load_study(path: str, options: Options) -> Study:
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"--study={path}: the cell {twice[0]!r} is there twice")
     for place, cell in enumerate(study.cells):
-        needed = {*cell.taught_by, cell.trained_by, cell.updates} - {""}
+        needed = {*cell.taught_by, cell.trained_by, cell.updates, cell.replaces} - {""}
         if unknown := needed - set(names[:place]):
             raise UserError(
                 f"--study={path}: the cell {cell.name!r} needs {min(unknown)!r}, which is no cell "

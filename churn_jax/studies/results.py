@@ -22,6 +22,7 @@ from churn_jax.predictions.run import Run
 from churn_jax.report.estimates import Group, Measures
 from churn_jax.report.report import FailedRun, Report
 from churn_jax.storage.checksums import unsealed
+from churn_jax.studies import updates
 from churn_jax.studies.design import (
     Divergence,
     Frontier,
@@ -91,6 +92,7 @@ def shown_cells(study: Study) -> list[str]:
                 names += figure.cells
             case Sources():
                 names += [figure.everything, *itertools.chain(*figure.sources.values())]
+    names += [cell.old for cell in study.cells if cell.name in names and cell.old]
     names += study.spreads
     names += [cell for selection in study.selections for _, cell in selection.points]
     return list(dict.fromkeys(names))
@@ -102,6 +104,7 @@ def _cells(plans: Sequence[Plan], study: Study) -> dict[str, Any]:
     places = {plan.cell.name: place for place, plan in enumerate(plans)}
     contrasted = [(places[a], places[b]) for a, b in _pairs(study)]
     found = building.without_breakdowns(samples, subject, contrasted, _contrasted(study))
+    found = updates.added(found, samples, _olds(plans), contrasted, updates.shown(study))
     fields = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
     gaps = samples.measured.values["gap"]
     fields["groups"] = tuple(
@@ -109,7 +112,7 @@ def _cells(plans: Sequence[Plan], study: Study) -> dict[str, Any]:
         for place, (group, plan) in enumerate(zip(found.groups, plans, strict=True))
     )
     keys = ("code_version", "versions", "platform", "topology")
-    fields["shares"] = _shares(study, samples, places) or None
+    fields["shares"] = _shares(study, samples, places, _olds(plans)) or None
     fields["accuracy_spreads"] = _spreads(study, samples, places) or None
     return fields | {"made_by": {key: subject.origins[0][key] for key in keys}}
 
@@ -126,9 +129,19 @@ def _measured(plans: Sequence[Plan], split: str) -> tuple[Samples, Subject]:
         for run in of_cell
     ]
     _, num_examples, num_classes = runs[0].log_probs.shape
-    # Of pairs within a cell alone: no table or figure shows others.
+    # Of pairs within a cell, and of run r with run r of the old version: none else is shown.
+    olds = _olds(plans)
+    if olds:
+        origins = {n: [r.provenance for r in rs] for n, rs in zip(names, loaded, strict=True)}
+        unequal.refuse_unmatched(origins, versions=False)
     measured = measure(
-        everyone, runs[0].labels, num_examples, num_classes, Wanted(scores=True), between=()
+        everyone,
+        runs[0].labels,
+        num_examples,
+        num_classes,
+        Wanted(scores=True),
+        between=sorted((old, new) for new, old in olds.items()),
+        matched=bool(olds),
     )
     subject = Subject(
         dataset=runs[0].provenance["dataset"],
@@ -141,7 +154,13 @@ def _measured(plans: Sequence[Plan], split: str) -> tuple[Samples, Subject]:
             for run in workdirs.failed_runs(plan.training.folder)
         ],
     )
-    return Samples(measured, names), subject
+    return Samples(measured, names, matched=bool(olds)), subject
+
+
+def _olds(plans: Sequence[Plan]) -> dict[int, int]:
+    """For each cell that is a new version of another the place of both, {new: old}."""
+    places = {plan.cell.name: place for place, plan in enumerate(plans)}
+    return {places[plan.cell.name]: places[plan.cell.old] for plan in plans if plan.cell.old}
 
 
 def _origins(plans: Sequence[Plan], runs: Sequence[workdirs.Predictions]) -> list[Origin]:
@@ -231,19 +250,22 @@ def _histogram(gaps: np.ndarray) -> ConfidenceHistogram:
     )
 
 
-def _shares(study: Study, samples: Samples, places: Mapping[str, int]) -> tuple[Share, ...]:
-    """What each row of a table leaves of the churn of what it is held against."""
+def _shares(
+    study: Study, samples: Samples, places: Mapping[str, int], olds: Mapping[int, int]
+) -> tuple[Share, ...]:
+    """What each row of a table leaves of a measure of what it is held against."""
     rows = {
-        (row.cell, other)
+        (row.cell, other, table.share_of)
         for table in study.tables
         for row in table.rows
         for other in row.against
         if other in places  # is finished
     }
     found = []
-    for cell, reference in sorted(rows):
-        churn = summaries.share_of("churn", samples, places[cell], places[reference])
-        found.append(Share(cell, reference, churn))
+    for cell, reference, key in sorted(rows):
+        own, other = (updates.sample(key, samples, places[c], olds) for c in (cell, reference))
+        share = summaries.share_of(own, other, cell == reference)
+        found.append(Share(cell, reference, share, None if key == "churn" else key))
     return tuple(found)
 
 
@@ -287,10 +309,13 @@ def _validation(study: Study, plans: Sequence[Plan]) -> Report | None:
     """The candidates' measures on the validation split, where there is one."""
     names = [cell for selection in study.selections for _, cell in selection.points]
     names += [selection.reference for selection in study.selections]
+    names += [plan.cell.old for plan in plans if plan.cell.name in names]
     candidates = [plan for plan in plans if plan.cell.name in names]
     if not candidates or not all(plan.config.data.num_validation for plan in candidates):
         return None
-    return building.without_breakdowns(*_measured(candidates, "validation"), [])
+    samples, subject = _measured(candidates, "validation")
+    found = building.without_breakdowns(samples, subject, [])
+    return updates.added(found, samples, _olds(candidates), [], ())
 
 
 def _select(
@@ -301,14 +326,17 @@ def _select(
         return ()
     chosen = []
     for selection in selections:
-        churns = {point: _mean(source, point[1], "churn") for point in selection.points}
+        churns = {point: _mean(source, point[1], selection.by) for point in selection.points}
         if selection.reference:
             least = _mean(source, selection.reference, "accuracy") - selection.slack
             accurate = {p: c for p, c in churns.items() if _mean(source, p[1], "accuracy") >= least}
             churns = accurate or churns
         value, cell = min(churns, key=churns.__getitem__)
+        by = None if selection.by == "churn" else selection.by
+        said = rule if by is None else rule.replace("churn, as the paper", "split")
+        least_of_all = churns[value, cell]
         chosen.append(
-            Choice(selection.method, selection.coefficient, rule, value, cell, churns[value, cell])
+            Choice(selection.method, selection.coefficient, said, value, cell, least_of_all, by)
         )
     return tuple(chosen)
 

@@ -82,11 +82,12 @@ class Drift:
 
 @dataclasses.dataclass(frozen=True)
 class Share:
-    """What a cell leaves of the churn of another: their ratio."""
+    """What a cell leaves of a measure of another, of its churn or what `of` says: their ratio."""
 
     cell: str
     reference: str
     churn: Estimate
+    of: str | None = dataclasses.field(default=None, metadata=LEFT_OUT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +102,7 @@ class AccuracySpread:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The coefficient of a method that has the smallest churn by a rule.
+    """The coefficient of a method that has the smallest churn, or what `by` says, by a rule.
 
     Attributes:
       method, coefficient, rule: what was chosen, and how.
@@ -115,6 +116,7 @@ class Choice:
     value: float
     cell: str
     churn_it_was_chosen_by: float
+    by: str | None = dataclasses.field(default=None, metadata=LEFT_OUT)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,10 +145,12 @@ class StudyReport(Report):
     )
     command: str = ""
 
-    def share(self, cell: str, reference: str) -> Estimate | None:
-        """What a cell leaves of the churn of another; None if nobody asked."""
-        of = {(found.cell, found.reference): found.churn for found in self.shares or ()}
-        return of.get((cell, reference))
+    def share(self, cell: str, reference: str, key: str = "churn") -> Estimate | None:
+        """What a cell leaves of a measure of another; None if nobody asked."""
+        for found in self.shares or ():
+            if (found.cell, found.reference, found.of or "churn") == (cell, reference, key):
+                return found.churn
+        return None
 
     def group(self, name: str) -> CellGroup:
         """The group of that cell."""

@@ -71,7 +71,7 @@ def render(table: Table, report: StudyReport) -> Rendered:
             if table.source:
                 entries.append(Entry(_published(row.published, key)))
         for reference in row.against:
-            text = _share(report.share(row.cell, reference))
+            text = _share(report.share(row.cell, reference, table.share_of))
             entries.append(Entry(text, short=text.split(" [")[0]))
         rows.append(entries)
     return Rendered(table.name, table.title, header, rows, _notes(table, report))
@@ -140,28 +140,29 @@ def to_csv(table: Table, report: StudyReport) -> str:
             line += _numbers(key, report.group(row.cell).measures[key])
             line += [theirs.get("mean"), theirs.get("std"), int(row.cell in best[key])]
         for reference in row.against:
-            share = report.share(row.cell, reference)
+            share = report.share(row.cell, reference, table.share_of)
             line += [100 * share.mean, 100 * share.low, 100 * share.high] if share else [None] * 3
         writer.writerow(["" if value is None else value for value in line])
     return stream.getvalue()
 
 
 def _render_selections(report: StudyReport) -> Rendered:
-    keys = ("accuracy", "churn", "schurn")
+    by = dict.fromkeys(choice.by or "churn" for choice in report.selections or ())
+    keys = ("accuracy", *by, *(["schurn"] if "churn" in by else []))
     rows = []
     for choice in report.selections or ():
         labels = (
             choice.method,
             choice.rule,
             f"{choice.coefficient} = {choice.value:g}",
-            number("churn", choice.churn_it_was_chosen_by),
+            number(choice.by or "churn", choice.churn_it_was_chosen_by),
         )
         measured = (_ours(key, report.group(choice.cell)) for key in keys)
         rows.append([Entry(text) for text in (*labels, *measured)])
-    header = ["method", "chosen by smallest", "choice", "that churn", *map(_title, keys)]
+    header = ["method", "chosen by smallest", "choice", "its value there", *map(_title, keys)]
     notes = [
-        "Accuracy, churn and SChurn₁ are of the test split. A coefficient chosen by test churn, as "
-        "the paper did it, makes the method look better than it is; one chosen on a validation "
+        "The last columns are of the test split. A coefficient chosen by test churn, as the paper "
+        "did it, makes the method look better than it is; one chosen on a validation "
         "split does not."
     ]
     if all(choice.rule.startswith("test") for choice in report.selections or ()):
