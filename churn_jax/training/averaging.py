@@ -27,12 +27,16 @@ class Weights(NamedTuple):
 
 
 def predicting(
-    experiment: Experiment, state: TrainState, dataset: Dataset, prediction: str | None = None
+    experiment: Experiment,
+    state: TrainState,
+    dataset: Dataset | None,
+    prediction: str | None = None,
 ) -> list[Weights]:
     """The models whose mean predicts, with the batch-norm statistics that belong to them.
 
     `prediction` is the config's `method.prediction` unless it says another: the trained weights
-    themselves where it names no average, else those averages, which the state must have.
+    themselves where it names no average, else those averages, which the state must have. Only
+    averages of a network with batch norm need the data set.
     """
     kept = experiment.config.method.averages
     wanted = kept if prediction is None else averages_of(prediction)
@@ -51,11 +55,12 @@ def predicting(
 
 
 def with_statistics(
-    experiment: Experiment, state: TrainState, params: Tree, dataset: Dataset
+    experiment: Experiment, state: TrainState, params: Tree, dataset: Dataset | None
 ) -> Weights:
     """`params`, which are taken over, with batch-norm statistics over the epoch to come next."""
     if not jax.tree.leaves(state.batch_stats):
         return Weights(params, state.batch_stats)
+    assert dataset is not None
     first = int(state.step)
     steps = range(first, first + math.ceil(experiment.steps_per_epoch))
     feed = statistics_feed(experiment, dataset, steps)

@@ -148,7 +148,7 @@ def _loop(
     first = int(state.step)
     made_by = provenance.describe(config, experiment.mesh, dataset)
     made_by |= {"previous": updated.origin} if updated else {}
-    meta = {"provenance": made_by}
+    meta = {"provenance": made_by, "info": dataclasses.asdict(dataset.info)}
     feed = make_feed(experiment, dataset, first, updated.log_probs if updated else None)
     progress = Progress(
         config.method.label,

@@ -1,0 +1,176 @@
+"""A trained model, in three lines.
+
+    model = churn_jax.load("runs/baseline", run=3)
+    probabilities = model.predict(images)
+
+It is the model that counts as the run's prediction: member 0, the mean of the members, or averaged
+weights, as the config's `method.prediction` says unless another is asked for.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+
+from churn_jax import config as config_lib
+from churn_jax import data
+from churn_jax.config import Config, MeshConfig
+from churn_jax.data import DatasetInfo
+from churn_jax.data.outline import outline
+from churn_jax.data.resident import normalise
+from churn_jax.errors import UserError
+from churn_jax.methods.objectives import PREDICTIONS, averages_of
+from churn_jax.parallel import sharding
+from churn_jax.storage.files import reach
+from churn_jax.storage.workdir import checkpoint_steps, read_failed_runs
+from churn_jax.training.averaging import Weights, predicting
+from churn_jax.training.checkpoints import Checkpoints
+from churn_jax.training.experiment import Experiment
+
+_BATCH = 256
+
+
+class TrainedModel:
+    """One run of a training.
+
+    Attributes:
+      config: what trained it.
+      class_names: one for each class, in the order of the outputs.
+      image_shape: (height, width, channels) that it takes.
+      variables: {'params', 'batch_stats'} as NumPy arrays of each network whose mean predicts; of
+        a baseline there is one.
+      step: of training.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        info: DatasetInfo,
+        variables: list[dict[str, Any]],
+        step: int,
+        experiment: Experiment,
+    ):
+        """Made by `load`."""
+        self.config, self.variables, self.step = config, variables, step
+        self.class_names, self.image_shape = info.class_names, info.image_shape
+        model = experiment.recipe.model
+
+        def log_probs(variables: list[dict[str, Any]], images: jax.Array) -> jax.Array:
+            pixels = normalise(images, info)
+            logits = [model.apply(each, pixels, train=False)[0] for each in variables]
+            if len(logits) == 1:
+                return logits[0]
+            each = jax.numpy.stack([jax.nn.log_softmax(z) for z in logits])
+            return jax.nn.logsumexp(each, axis=0) - np.float32(np.log(len(logits)))
+
+        self._log_probs = jax.jit(log_probs)
+
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.image_shape))
+        return (
+            f"<{self.config.model.name} of {self.config.method.label}, step {self.step}: "
+            f"uint8 images {shape} to {len(self.class_names)} classes>"
+        )
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """The network's outputs, float32 [example, class].
+
+        Where the mean of several networks predicts, the logarithms of their mean probabilities.
+
+        Args:
+          images: uint8 [example, height, width, channel], any number of them; they are normalised
+            as in training.
+
+        Raises:
+          UserError: they have another type or shape.
+        """
+        images = np.asarray(images)
+        expected = f"uint8 [example, {', '.join(map(str, self.image_shape))}]"
+        if images.dtype != np.uint8 or images.shape[1:] != self.image_shape:
+            hint = ""
+            if images.shape == self.image_shape:
+                hint = "; one image alone is images[None]"
+            elif images.dtype.kind == "f":
+                hint = "; give pixels from 0 to 255 as they are stored, they are normalised here"
+            raise UserError(
+                f"images must be {expected}, not {images.dtype} {list(images.shape)}{hint}"
+            )
+        found = [np.zeros((0, len(self.class_names)), np.float32)]
+        size = min(_BATCH, max(len(images), 1))
+        for start in range(0, len(images), size):
+            part = images[start : start + size]
+            padded = np.pad(part, [(0, size - len(part))] + [(0, 0)] * 3)
+            found.append(np.asarray(self._log_probs(self.variables, padded))[: len(part)])
+        return np.concatenate(found)
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """The probability of every class, float64 [example, class]; arguments as of `logits`."""
+        logits = self.logits(images).astype(np.float64)
+        exp = np.exp(logits - logits.max(-1, keepdims=True))
+        return exp / exp.sum(-1, keepdims=True)
+
+
+def load(
+    workdir: epath.PathLike, run: int = 0, *, step: int | None = None, prediction: str | None = None
+) -> TrainedModel:
+    """One run of a training, ready to predict, on any machine and any number of devices.
+
+    Args:
+      workdir: of the training, local or in a bucket.
+      run: which of its independent runs.
+      step: of which checkpoint; None is the last.
+      prediction: 'first', 'mean', 'ema' and so on, as `method.prediction`; None is the config's.
+
+    Raises:
+      UserError: there is no such run, checkpoint or prediction, or it is damaged.
+    """
+    workdir = reach(workdir, "workdir")
+    config = dataclasses.replace(config_lib.read(workdir), mesh=MeshConfig())
+    _refuse_missing(workdir, config, run, prediction)
+    steps = checkpoint_steps(workdir)
+    if not steps or step not in (None, *steps):
+        raise UserError(f"{workdir}: no checkpoint of step {step or 'any'} (there are: {steps})")
+    step = steps[-1] if step is None else step
+    method = dataclasses.replace(config.method, prediction=prediction or config.method.prediction)
+    with Checkpoints(workdir) as checkpoints:
+        info = _info(checkpoints.meta(step), config)
+        experiment = Experiment(config, info, config.batch_size, sharding.make_mesh(config))
+        state = checkpoints.restore(step, experiment.abstract_state())
+    dataset = None
+    if averages_of(method.prediction) != "none" and jax.tree.leaves(state.batch_stats):
+        dataset = data.load(config.data)  # whose batches the averages' statistics are gathered of
+        experiment = dataclasses.replace(experiment, num_train=len(dataset.train))
+    models = predicting(experiment, state, dataset, method.prediction)
+    members = config.method.members if method.counts_mean else 1
+    place = run - config.first_run
+    variables = [_of(weights, place, member) for weights in models for member in range(members)]
+    return TrainedModel(config, info, variables, step, experiment)
+
+
+def _of(weights: Weights, run: int, member: int) -> dict[str, Any]:
+    params, batch_stats = jax.tree.map(lambda leaf: leaf[run, member], sharding.to_host(weights))
+    return {"params": params, "batch_stats": batch_stats}
+
+
+def _refuse_missing(workdir: epath.Path, config: Config, run: int, prediction: str | None) -> None:
+    first, last = config.first_run, config.first_run + config.runs - 1
+    if not first <= run <= last:
+        raise UserError(f"{workdir}: no run {run}; it has the runs {first} to {last}")
+    if run in read_failed_runs(workdir):
+        raise UserError(f"{workdir}: run {run} has failed, and is no model")
+    if prediction is not None and prediction not in PREDICTIONS:
+        raise UserError(f"prediction {prediction!r} is none of {', '.join(PREDICTIONS)}")
+
+
+def _info(meta: Mapping[str, Any], config: Config) -> DatasetInfo:
+    """The data set's shape, as the checkpoint has it; older ones leave it to the data set."""
+    if "info" not in meta:
+        return outline(config.data).info
+    fields: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in meta["info"].items()
+    }
+    return DatasetInfo(**fields)
