@@ -55,6 +55,12 @@ EXTRAS = {
     "benchmark": ["torch", "torchmetrics"],
 }
 
+# Configs and studies go with the package, which finds them by name: `churn_jax.system.shipped`.
+SHIPPED = {
+    "churn_jax.shipped_configs": "configs",
+    "churn_jax.shipped_configs.studies": "configs/studies",
+}
+
 setup(
     name="churn_jax",
     version=VERSION,
@@ -63,7 +69,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["churn_jax", "churn_jax.*"]),
+    packages=[*find_packages(include=["churn_jax", "churn_jax.*"]), *SHIPPED],
+    package_dir=SHIPPED,
+    entry_points={"console_scripts": ["churn-jax = churn_jax.__main__:main"]},
     package_data={
         "churn_jax.paper": ["*.json"],
         "churn_jax.report": ["*.jinja", "*.css", "*.js"],

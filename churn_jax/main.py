@@ -17,7 +17,7 @@ from churn_jax.system.arguments import parse_flags
 def main() -> None:
     """Parses the flags and trains."""
     known = _flags()
-    values = parse_flags(known, sys.argv, ("config", "workdir"))
+    values = parse_flags(known, sys.argv, ("config", "workdir"), __doc__)
 
     # JAX only once the flags are right.
     from churn_jax import config, evaluate

@@ -27,7 +27,7 @@ from churn_jax.system.arguments import parse_flags
 def main() -> None:
     """The command."""
     known = _flags()
-    values = parse_flags(known, sys.argv, ("config", "topology"))
+    values = parse_flags(known, sys.argv, ("config", "topology"), __doc__)
 
     # JAX only once the flags are right, and without looking for a TPU of this machine.
     os.environ["JAX_PLATFORMS"] = "cpu"

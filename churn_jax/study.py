@@ -29,6 +29,7 @@ from churn_jax.storage.workdir import has_config
 from churn_jax.studies import output, planning, results, running
 from churn_jax.studies.design import Options, Study, restrict
 from churn_jax.studies.planning import Plan
+from churn_jax.system import shipped
 from churn_jax.system.arguments import Parser
 
 _OVERRIDE = "--config."
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.runs is not None and options.runs > _MOST_RUNS:
         raise UserError(f"--runs: {options.runs} runs a cell are more than {_MOST_RUNS}")
     workdir = out_folder(asked.workdir, "--workdir")
-    file = Path(asked.study).expanduser()
+    file = Path(shipped.find(asked.study, shipped.STUDIES))
     study = planning.load_study(str(file), options)
     if asked.cell is not None:
         study.cell(asked.cell)  # refuses an unknown one
@@ -153,7 +154,7 @@ def shrunk(plans: Sequence[Plan], options: Options) -> list[str]:
 
 def _parser() -> Parser:
     parser = Parser("churn_jax.study", __doc__)
-    parser.add_argument("--study", required=True, help="a file of configs/studies")
+    parser.add_argument("--study", required=True, help="a file of configs/studies, or its name")
     parser.add_argument("--dataset", default="digits", help="any config file beside studies/")
     parser.add_argument("--workdir", default="runs/studies", help="of all studies")
     parser.add_argument("--runs", type=int, help="independent runs a cell")

@@ -6,23 +6,36 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from churn_jax.errors import UsageError, UserError
+from churn_jax.system import config_help, shipped
 
 if TYPE_CHECKING:
     from absl import flags
 
 
 def parse_flags(
-    known: "flags.FlagValues", arguments: Sequence[str], required: Sequence[str]
+    known: "flags.FlagValues", arguments: Sequence[str], required: Sequence[str], about: str | None
 ) -> dict[str, Any]:
     """Parses a command line of absl flags; returns the values of its --config.
+
+    A --config that is no file but the name of one that comes with the package is that one. With
+    --help it says what the command does, its flags and the keys of a config, and ends.
+
+    Args:
+      known: the command's flags.
+      arguments: the command line, the program first.
+      required: names of flags.
+      about: what the command does.
 
     Raises:
       UserError: an unknown or missing flag, a wrong value, or a config that can't be loaded.
     """
     from absl import flags  # which what only compares has to do without
 
+    if _HELP & set(arguments[1:]):
+        print(_help(known, about))
+        raise SystemExit(0)
     try:
-        unknown = known([_expand_home(argument) for argument in arguments])[1:]
+        unknown = known([_as_meant(argument) for argument in arguments])[1:]
         if unknown:
             raise UserError(f"unexpected argument {unknown[0]!r}")
         for name in required:
@@ -36,6 +49,31 @@ def parse_flags(
         raise UserError(error.args[0]) from None
     except (flags.Error, AttributeError, TypeError, ValueError, OSError) as error:
         raise UserError(str(error)) from None
+
+
+_HELP = {"-h", "--help", "-help", "--helpfull"}
+# Of its logging, which nobody who asks for help looks for.
+_OF_ABSL = {
+    *("logtostderr", "alsologtostderr", "log_dir", "verbosity", "logger_levels"),
+    *("stderrthreshold", "showprefixforinfo"),
+}
+
+
+def _help(known: "flags.FlagValues", about: str | None) -> str:
+    lines = [(about or "").strip(), "", "flags:"]
+    for flag in (known[name] for name in known):
+        if flag.help and flag.name not in _OF_ABSL:
+            default = "" if flag.default is None else f" (default: {flag.default})"
+            lines.append(f"  --{flag.name}: {flag.help}{default}")
+    return "\n".join([*lines, "", config_help.text()])
+
+
+def _as_meant(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    if name == "--config" and equals:
+        file, colon, rest = value.partition(":")
+        return f"{name}={shipped.find(file, shipped.CONFIGS)}{colon}{rest}"
+    return _expand_home(argument)
 
 
 def _expand_home(argument: str) -> str:

@@ -1,0 +1,41 @@
+"""All commands behind one: `churn-jax COMMAND …`, or `python -m churn_jax COMMAND …`.
+
+    churn-jax train --config=digits:codistill_skl --workdir=W     trains, predicts and reports
+    churn-jax evaluate --runs=W --out=DIR                         reports on runs that are there
+    churn-jax compare old.npz new.npz --fail_if='churn>5%'        predictions of anything, a gate
+    churn-jax study --study=table2 --dataset=digits --workdir=W   a table or figure of the paper
+    churn-jax plan --config=imagenet_codistill --topology=v3-32   what it would cost on a TPU slice
+
+Each has --help. They are the modules churn_jax.main, evaluate, compare, study and plan.
+"""
+
+import runpy
+import sys
+
+import churn_jax
+from churn_jax.errors import UserError, suggest
+from churn_jax.system.commands import run_command
+
+COMMANDS = {"train": "main"} | {name: name for name in ("evaluate", "compare", "study", "plan")}
+
+
+def main() -> None:
+    """Runs the command that the first argument names, as `python -m` runs its module."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help"):
+        print(__doc__)
+    elif name == "--version":
+        print(churn_jax.__version__)
+    elif name not in COMMANDS:
+        run_command(lambda: _refuse(name))
+    else:
+        del sys.argv[1]
+        runpy.run_module(f"churn_jax.{COMMANDS[name]}", run_name="__main__", alter_sys=True)
+
+
+def _refuse(name: str) -> None:
+    raise UserError(f"no command {name!r}{suggest(name, COMMANDS)}")
+
+
+if __name__ == "__main__":
+    main()
