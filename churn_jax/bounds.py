@@ -6,7 +6,7 @@ crop: Annotated[str, OneOf(("none", "pad"))] = "pad"
 
 import dataclasses
 import typing
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any, Protocol
 
 from churn_jax.errors import UserError, suggest
@@ -45,7 +45,7 @@ class Positive:
 class OneOf:
     """One of a few texts; of a tuple, each is."""
 
-    choices: Sequence[str]
+    choices: Collection[str]
     noun: str = "value"
 
     def fault(self, value: str | tuple[str, ...]) -> str | None:

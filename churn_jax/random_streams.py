@@ -17,6 +17,8 @@ from churn_jax.system.jax_settings import pinned
 
 # The numbers are part of every result: never renumber, only append.
 STREAMS = {"init": 0, "order": 1, "augmentation": 2, "sample": 3}
+# Within the stream of the augmentation, whose other numbers are epochs.
+_NOISE = 2**32 - 1
 
 
 @pinned
@@ -89,6 +91,26 @@ def epoch_order(
     if sample == "all":
         return order
     return bootstrap_sample(seed, run, vary, num_examples)[order]
+
+
+@pinned
+def noise_key(
+    seed: int,
+    run: jax.typing.ArrayLike,
+    member: jax.typing.ArrayLike,
+    step: jax.typing.ArrayLike,
+    place: jax.typing.ArrayLike,
+    vary: Collection[str],
+) -> jax.Array:
+    """What a network draws from (dropout) for one example of one step's batch.
+
+    It belongs to the stream of the augmentation, and follows the example's place in the batch, so
+    that it depends neither on the mesh nor on the other examples.
+    """
+    key = stream_key(seed, "augmentation", run, vary)
+    for number in (_NOISE, member, step, place):
+        key = jax.random.fold_in(key, number)
+    return key
 
 
 @pinned

@@ -48,9 +48,9 @@ def test_a_packed_step_counts_the_arithmetic_of_the_plain_one():
     """A packed kernel's zeros are work for the chip, and none that the mathematics needs."""
     config = make_config(model__name="resnet_v2_18", runs=1, batch_size=2)
     compiled = compiling.compile_step(config, compiling.slice_devices("v3:2x2x1"))
-    assert compiled.experiment.recipe.model.module.columns == 2
+    assert compiled.experiment.recipe.model.network.module.columns == 2
     on_cpu = make_experiment(config)
-    assert on_cpu.recipe.model.module.columns == 1
+    assert on_cpu.recipe.model.network.module.columns == 1
     traced = on_cpu.resident_step.trace(on_cpu.abstract_state(), on_cpu.abstract_source())
     assert compiled.flops == arithmetic.flops(traced.jaxpr.jaxpr)
 

@@ -5,8 +5,9 @@ A config file hands over an `ml_collections.ConfigDict`; `check` turns it into t
 it and the nearest right thing.
 """
 
-from churn_jax.config.checking import check, check_values, default, read
+from churn_jax.config.checking import check, check_values, default
 from churn_jax.config.identity import config_hash, differences, flatten, varied
+from churn_jax.config.registered import changed_files, read, registered, write
 from churn_jax.config.schema import (
     DURATIONS,
     MAX_BATCH,
@@ -32,6 +33,7 @@ __all__ = [
     "OptimizerConfig",
     "PreviousConfig",
     "RandomnessConfig",
+    "changed_files",
     "check",
     "check_values",
     "config_hash",
@@ -39,6 +41,8 @@ __all__ = [
     "differences",
     "flatten",
     "read",
+    "registered",
     "to_dict",
     "varied",
+    "write",
 ]

@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
-from etils import epath
 
 from churn_jax import bounds
 from churn_jax.config.schema import DURATIONS, Config, to_dict
 from churn_jax.errors import UserError, suggest
-from churn_jax.storage import workdir as workdir_files
 
 _LARGEST = 3e38  # about the largest float32, which numbers become
 
@@ -76,15 +74,6 @@ def _check_units(config: Config) -> None:
                 f"config.{group}.{name}_percent: config.{group}.{name}_epochs says it too; set one "
                 "of them to nothing"
             )
-
-
-def read(workdir: epath.PathLike) -> Config:
-    """The config that a workdir was made by.
-
-    Raises:
-      UserError: there is none, or it is damaged.
-    """
-    return check(workdir_files.read_config(workdir))
 
 
 def _build(cls: type, values: Mapping[str, Any], prefix: str) -> Any:

@@ -25,31 +25,34 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from churn_jax.errors import UserError, suggest
 from churn_jax.methods.objectives import Objective
+from churn_jax.system.registry import Registry
 
 RAMP_FRACTION = 0.3
 
 _PAIR = Objective(members=2, agreement="symmetric_kl")
 
-METHODS: dict[str, Objective] = {
-    "baseline": Objective(),
-    "entropy": Objective(regularizer="entropy"),
-    "skl": Objective(regularizer="skl_to_uniform"),
-    "ensemble": Objective(members=2, prediction="mean"),
-    "ensemble_distill": Objective(teacher_weight=0.9),
-    "codistill_ce": dataclasses.replace(
-        _PAIR, agreement="cross_entropy", update="stale", beta_ramp="step"
-    ),
-    "codistill_l1": dataclasses.replace(_PAIR, agreement="l1"),
-    "codistill_skl": _PAIR,
-    "codistill_skl_entropy": dataclasses.replace(
-        _PAIR, regularizer="entropy", convex=False, alpha_ramp="linear"
-    ),
-    "codistill_skl_skl": dataclasses.replace(
-        _PAIR, regularizer="skl_to_uniform", convex=False, alpha_ramp="linear"
-    ),
-}
+METHODS: Registry[Objective] = Registry(
+    "method",
+    {
+        "baseline": Objective(),
+        "entropy": Objective(regularizer="entropy"),
+        "skl": Objective(regularizer="skl_to_uniform"),
+        "ensemble": Objective(members=2, prediction="mean"),
+        "ensemble_distill": Objective(teacher_weight=0.9),
+        "codistill_ce": dataclasses.replace(
+            _PAIR, agreement="cross_entropy", update="stale", beta_ramp="step"
+        ),
+        "codistill_l1": dataclasses.replace(_PAIR, agreement="l1"),
+        "codistill_skl": _PAIR,
+        "codistill_skl_entropy": dataclasses.replace(
+            _PAIR, regularizer="entropy", convex=False, alpha_ramp="linear"
+        ),
+        "codistill_skl_skl": dataclasses.replace(
+            _PAIR, regularizer="skl_to_uniform", convex=False, alpha_ramp="linear"
+        ),
+    },
+)
 
 
 # Updates of the model that `config.previous` names: see `methods.anchors`.
@@ -76,10 +79,10 @@ def method(
     Raises:
       UserError: no such method.
     """
-    known = METHODS | UPDATES
-    if name not in known:
+    known = {**METHODS, **UPDATES}
+    if name not in known and name not in METHODS:
         raise UserError(f"unknown method {name!r}{suggest(name, known)}")
-    template = known[name]
+    template = UPDATES.get(name) or METHODS[name]
     ramp_epochs = RAMP_FRACTION * epochs
     return dataclasses.replace(
         template,

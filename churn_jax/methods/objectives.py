@@ -6,6 +6,7 @@ networks never see each other, only their logits meet.
 """
 
 import dataclasses
+import inspect
 import itertools
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ from churn_jax.bounds import Name, OneOf, Positive, Within
 from churn_jax.errors import UserError
 from churn_jax.methods import anchors, schedules
 from churn_jax.methods.schedules import Length
+from churn_jax.system.registry import Registry
 
 UPDATES = ("joint", "stale")
 AGREE_WITH = ("pairs", "mean")
@@ -36,18 +38,24 @@ def _closeness_to_uniform(logits: jax.Array, **options: Any) -> jax.Array:
     return -losses.skl_to_uniform(logits, **options)
 
 
-# Each takes logits, [..., class], `top_k` and `renormalise`, and is per example.
-REGULARIZERS: dict[str, Callable[..., jax.Array]] = {
-    "entropy": losses.entropy,
-    "skl_to_uniform": _closeness_to_uniform,
-}
+# Each takes logits, [..., class], and is per example; it may take `top_k` and `renormalise`.
+REGULARIZERS: Registry[Callable[..., jax.Array]] = Registry(
+    "regulariser",
+    {
+        "entropy": losses.entropy,
+        "skl_to_uniform": _closeness_to_uniform,
+    },
+)
 
 # Each takes (own logits, peer logits), [example, class], and is per example.
-DISTANCES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
-    "symmetric_kl": losses.symmetric_kl,
-    "l1": losses.l1_distance,
-    "cross_entropy": _peer_cross_entropy,
-}
+DISTANCES: Registry[Callable[[jax.Array, jax.Array], jax.Array]] = Registry(
+    "agreement term",
+    {
+        "symmetric_kl": losses.symmetric_kl,
+        "l1": losses.l1_distance,
+        "cross_entropy": _peer_cross_entropy,
+    },
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +82,7 @@ class Objective:
     prediction: Annotated[str, OneOf(PREDICTIONS)] = "first"  # which model counts
     label_smoothing: Annotated[float, Within(0, 0.99)] = 0.0
 
-    regularizer: Annotated[str, OneOf(("none", *REGULARIZERS))] = "none"
+    regularizer: Annotated[str, OneOf(REGULARIZERS.or_none)] = "none"
     alpha: float = 0.0  # at least 0, and below 1 where convex
     alpha_ramp: Annotated[str, OneOf(schedules.RAMPS)] = "constant"
     alpha_ramp_epochs: Annotated[float, Within(0)] = 0.0
@@ -85,7 +93,7 @@ class Objective:
     top_k: Annotated[int, Within(0)] = 0
     renormalise: bool = False  # whether those k probabilities are scaled to sum to one
 
-    agreement: Annotated[str, OneOf(("none", *DISTANCES))] = "none"
+    agreement: Annotated[str, OneOf(DISTANCES.or_none)] = "none"
     # pairs: each with each other member; mean: each with the mean of all.
     agree_with: Annotated[str, OneOf(AGREE_WITH)] = "pairs"
     beta: Annotated[float, Within(0)] = 0.0
@@ -251,15 +259,38 @@ def _cross_entropy(objective: Objective, logits: jax.Array, labels: jax.Array) -
 
 
 def _regularizer(objective: Objective, logits: jax.Array) -> jax.Array:
-    regularizer = REGULARIZERS[objective.regularizer]
-    return regularizer(logits, top_k=objective.top_k or None, renormalise=objective.renormalise)
+    name = objective.regularizer
+    regularizer = REGULARIZERS[name]
+    options = {"top_k": objective.top_k or None, "renormalise": objective.renormalise}
+    taken = inspect.signature(regularizer).parameters.values()
+    if not any(each.kind == each.VAR_KEYWORD for each in taken):
+        options = {key: value for key, value in options.items() if key in {t.name for t in taken}}
+    if objective.top_k and "top_k" not in options:
+        raise UserError(f"config.method.top_k: {objective.top_k}, but {name!r} takes no top_k")
+    return _per_example(f"regularizer: {name!r}", regularizer(logits, **options), logits)
+
+
+def _per_example(which: str, value: Any, logits: jax.Array) -> jax.Array:
+    """A term's value, or a `UserError` unless it is one number an example of `logits`."""
+    expected = logits.shape[:-1]
+    if jnp.shape(value) != expected or not jnp.issubdtype(jnp.result_type(value), jnp.floating):
+        found = f"{jnp.result_type(value)}{list(jnp.shape(value))}"
+        raise UserError(
+            f"config.method.{which} gives {found} for logits {list(logits.shape)}, not one number "
+            f"an example, {list(expected)}"
+        )
+    return value
 
 
 def _agreement(
     objective: Objective, logits: jax.Array, stale_logits: jax.Array | None
 ) -> jax.Array:
     """[member, example]; a joint pair's value is split evenly between its two members."""
-    distance = DISTANCES[objective.agreement]
+
+    def distance(own: jax.Array, peer: jax.Array) -> jax.Array:
+        value = DISTANCES[objective.agreement](own, peer)
+        return _per_example(f"agreement: {objective.agreement!r}", value, own)
+
     members = logits.shape[0]
     per_member = [
         jnp.zeros(logits.shape[1], jnp.promote_types(logits.dtype, jnp.float32))

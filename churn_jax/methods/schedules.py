@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from churn_jax.system.registry import Registry
+
 
 @dataclasses.dataclass(frozen=True)
 class Length:
@@ -26,21 +28,39 @@ class Length:
 
 
 RAMPS = ("constant", "linear", "step")
-SCHEDULES = ("stepped", "cosine", "cycles", "constant")
 
 
-def learning_rate(
-    kind: str,
-    peak: float,
-    *,
-    total_steps: int,
-    warmup_steps: int = 0,
-    decay_steps: Sequence[int] = (),
-    decay_factor: float = 0.1,
-    cycles: int = 1,
-    tail_steps: int = 0,
-) -> optax.Schedule:
-    """Linear warm-up from 0 to `peak`, and what comes after it.
+@dataclasses.dataclass(frozen=True)
+class Course:
+    """What a schedule of the learning rate is made for.
+
+    Attributes:
+      peak: the rate that warm-up ends at, `config.optimizer.learning_rate`.
+      total_steps: of training, the warm-up among them.
+      warmup_steps: in which the rate rises in a straight line; a schedule begins after them.
+      decay_steps, decay_factor: of `stepped`; steps count from the start of training.
+      cycles: of `cycles`.
+      tail_steps: of `constant`.
+    """
+
+    peak: float
+    total_steps: int
+    warmup_steps: int = 0
+    decay_steps: Sequence[int] = ()
+    decay_factor: float = 0.1
+    cycles: int = 1
+    tail_steps: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Those after the warm-up."""
+        return max(self.total_steps - self.warmup_steps, 1)
+
+
+def learning_rate(kind: str, course: Course) -> optax.Schedule:
+    """Linear warm-up from 0 to the peak, and what comes after it.
+
+    `kind` is one of `SCHEDULES`:
 
     - `stepped`: multiplied by `decay_factor` at each of `decay_steps`, twice where two of them fall
       together. The schedule of Appendix A: CIFAR warms up for 15 epochs and decays at 200, 300 and
@@ -50,30 +70,25 @@ def learning_rate(
       peak (Huang et al. 2017).
     - `constant`: at the peak until the last `tail_steps`, which go to 0 in a straight line.
 
-    Steps count from the start of training.
     """
-    after: dict[str, Callable[[], optax.Schedule]] = {
-        "stepped": lambda: _stepped(peak, decay_steps, decay_factor, warmup_steps),
-        "cosine": lambda: optax.cosine_decay_schedule(peak, max(total_steps - warmup_steps, 1)),
-        "cycles": lambda: _cycles(peak, total_steps, warmup_steps, cycles),
-        "constant": lambda: _with_tail(peak, total_steps - warmup_steps, tail_steps),
-    }
-    if kind not in after:
-        raise ValueError(f"schedule {kind!r} is none of {SCHEDULES}")
+    after, peak, warmup_steps = SCHEDULES[kind](course), course.peak, course.warmup_steps
     if warmup_steps == 0:
-        return after[kind]()
+        return after
     # Step 0 takes a step, so warm-up starts one increment above 0 and ends at the peak.
     warmup = optax.linear_schedule(peak / warmup_steps, peak, max(warmup_steps - 1, 1))
-    return optax.join_schedules([warmup, after[kind]()], [warmup_steps])
+    return optax.join_schedules([warmup, after], [warmup_steps])
 
 
-def _stepped(
-    peak: float, decay_steps: Sequence[int], factor: float, warmup_steps: int
-) -> optax.Schedule:
-    together = collections.Counter(max(step - warmup_steps, 0) for step in decay_steps)
+def _stepped(course: Course) -> optax.Schedule:
+    steps = (max(step - course.warmup_steps, 0) for step in course.decay_steps)
     return optax.piecewise_constant_schedule(
-        peak, {step: factor**times for step, times in together.items()}
+        course.peak,
+        {step: course.decay_factor**times for step, times in collections.Counter(steps).items()},
     )
+
+
+def _cosine(course: Course) -> optax.Schedule:
+    return optax.cosine_decay_schedule(course.peak, course.steps)
 
 
 def cycle_end(cycle: int, cycles: int, total_steps: int) -> int:
@@ -81,8 +96,9 @@ def cycle_end(cycle: int, cycles: int, total_steps: int) -> int:
     return (cycle + 1) * total_steps // cycles
 
 
-def _cycles(peak: float, total_steps: int, warmup_steps: int, cycles: int) -> optax.Schedule:
-    ends = [cycle_end(i, cycles, total_steps) for i in range(cycles)]
+def _cycles(course: Course) -> optax.Schedule:
+    peak, warmup_steps, cycles = course.peak, course.warmup_steps, course.cycles
+    ends = [cycle_end(i, cycles, course.total_steps) for i in range(cycles)]
     starts = [warmup_steps, *ends[:-1]]
 
     def rate(step: jax.typing.ArrayLike) -> jax.Array:
@@ -95,13 +111,21 @@ def _cycles(peak: float, total_steps: int, warmup_steps: int, cycles: int) -> op
     return rate
 
 
-def _with_tail(peak: float, steps: int, tail_steps: int) -> optax.Schedule:
-    tail = min(tail_steps, steps)
+def _with_tail(course: Course) -> optax.Schedule:
+    peak, steps = course.peak, course.total_steps - course.warmup_steps
+    tail = min(course.tail_steps, steps)
     if tail <= 0:
         return optax.constant_schedule(peak)
     return optax.join_schedules(
         [optax.constant_schedule(peak), optax.linear_schedule(peak, 0.0, tail)], [steps - tail]
     )
+
+
+# Each gives the rate of the steps after warm-up, counted from 0.
+SCHEDULES: Registry[Callable[[Course], optax.Schedule]] = Registry(
+    "schedule",
+    {"stepped": _stepped, "cosine": _cosine, "cycles": _cycles, "constant": _with_tail},
+)
 
 
 def ramp(kind: str, value: float, ramp_steps: int) -> optax.Schedule:

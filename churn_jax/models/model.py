@@ -1,7 +1,7 @@
-"""A network for one data set, behind two functions, and what is asked of anybody's Flax module.
+"""A network for one data set, behind two functions, and what is asked of anybody's network.
 
-Whatever a module gets wrong is refused while its programs are made, which costs nothing: shapes and
-types are known before anything is computed.
+Whatever a network gets wrong is refused while its programs are made, which costs nothing: shapes
+and types are known before anything is computed.
 """
 
 import contextlib
@@ -12,15 +12,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import flax.errors
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from churn_jax.errors import UserError
-
-Variables = dict[str, Any]
-
-_KEPT = ("params", "batch_stats")
+from churn_jax.models.networks import KEPT, Network, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,62 +25,76 @@ class Model:
 
     Attributes:
       name: what the config calls it.
-      module: maps images [example, height, width, channel] to logits; may take `train` beside them.
-      image_shape: (height, width, channels).
+      network: maps inputs [example, …] to logits.
+      image_shape: of one input, whatever it is: (height, width, channels), (features,), (tokens,).
       num_classes: length of the logits.
+      input_dtype: of what the network is given: float32, or int32 for tokens.
       unheard: settings that the config or the mesh needs heeded where there is a batch norm, and
-        that the module does not take.
+        that the network does not take.
     """
 
     name: str
-    module: nn.Module
-    image_shape: tuple[int, int, int]
+    network: Network
+    image_shape: tuple[int, ...]
     num_classes: int
+    input_dtype: str = "float32"
     unheard: tuple[str, ...] = ()
 
     def init(self, key: jax.Array) -> Variables:
         """Fresh variables: {'params', 'batch_stats'}, all float32.
 
         Raises:
-          UserError: the module's logits or variables are not what training needs.
+          UserError: the network's logits or variables are not what training needs.
         """
-        images = jnp.zeros((1, *self.image_shape))
-        with self._drawing_nothing():
-            logits, variables = self.module.init_with_output(key, images, **self._mode(False))
-        self._check_logits(logits, images)
+        inputs = jnp.zeros((1, *self.image_shape), self.input_dtype)
+        with self._named():
+            logits, variables = self.network.init(key, inputs)
+        self._check_logits(logits, inputs)
         self._check_variables(variables)
         return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
+    @functools.cached_property
+    def draws(self) -> bool:
+        """Whether the network draws random numbers in training, as dropout does."""
+        variables = jax.eval_shape(self.init, jax.random.key(0))
+        inputs = jax.ShapeDtypeStruct((1, *self.image_shape), self.input_dtype)
+        with self._named():
+            return self.network.draws(inputs, variables)
+
     def apply(
-        self, variables: Variables, images: jax.Array, train: bool
+        self,
+        variables: Variables,
+        images: jax.Array,
+        train: bool,
+        keys: jax.Array | None = None,
     ) -> tuple[jax.Array, Variables]:
         """Logits, float32 [example, class], and the batch statistics after this batch.
 
         With `train`, batch norm uses the batch's statistics and updates the running ones; without,
         it uses the running ones, which come back unchanged.
-        """
-        if not train:
-            logits = self.module.apply(variables, images, **self._mode(False))
-            return self._check_logits(logits, images), variables["batch_stats"]
-        with self._drawing_nothing():
-            logits, updated = self.module.apply(
-                variables, images, **self._mode(True), mutable=["batch_stats"]
-            )
-        return self._check_logits(logits, images), updated.get("batch_stats", {})
 
-    def _mode(self, train: bool) -> dict[str, Any]:
-        """What `__call__` takes beside images: `train`, or nothing."""
-        more = list(inspect.signature(type(self.module).__call__).parameters.values())[2:]
-        for each in more:
-            optional = (
-                each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
-                or each.default is not each.empty
-            )
-            if each.name != "train" and not optional:
-                raise self._refusal(
-                    f"wants {each.name!r} beside images: it may take `train`, no more"
-                )
-        return {"train": train} if "train" in [each.name for each in more] else {}
+        Args:
+          variables: of `init`.
+          images: float32 or int32 [example, …], normalised.
+          train: whether this is training.
+          keys: [example], what each example's random numbers come from, for a network that `draws`.
+            So they depend on nothing beside it; but where there are batch statistics, which all
+            examples make, all are drawn from the first key.
+        """
+        stats = variables["batch_stats"]
+        with self._named():
+            if not train or keys is None:
+                logits, updated = self.network.apply(variables, images, train, None)
+            elif jax.tree.leaves(stats):
+                logits, updated = self.network.apply(variables, images, True, keys[0])
+            else:
+                alone = functools.partial(self._alone, variables)
+                logits, updated = jax.vmap(alone)(images, keys), stats
+        return self._check_logits(logits, images), updated
+
+    def _alone(self, variables: Variables, image: jax.Array, key: jax.Array) -> jax.Array:
+        logits, _ = self.network.apply(variables, image[None], True, key)
+        return self._check_logits(logits, image[None])[0]
 
     def _check_logits(self, logits: Any, images: jax.Array) -> jax.Array:
         expected = (images.shape[0], self.num_classes)
@@ -95,34 +105,40 @@ class Model:
                 return logits.astype(jnp.float32)
         found = jax.tree.map(lambda leaf: f"{jnp.result_type(leaf)}{list(jnp.shape(leaf))}", logits)
         raise self._refusal(
-            f"gives {found} for images {list(images.shape)}, not logits {list(expected)}, "
-            "[example, class]"
+            f"gives {found} for {'images' if images.ndim == 4 else 'inputs'} "
+            f"{list(images.shape)}, not logits {list(expected)}, [example, class]"
         )
 
     def _check_variables(self, variables: Any) -> None:
-        if more := sorted(variables.keys() - set(_KEPT)):
-            raise self._refusal(f"has the variables {more}; only {list(_KEPT)} are kept")
-        if not variables.get("params"):
+        if more := sorted(variables.keys() - set(KEPT)):
+            raise self._refusal(f"has the variables {more}; only {list(KEPT)} are kept")
+        if not jax.tree.leaves(variables.get("params")):
             raise self._refusal("has no parameters to train")
-        wrong = {str(leaf.dtype) for leaf in jax.tree.leaves(variables)} - {"float32"}
+        wrong = {str(jnp.result_type(leaf)) for leaf in jax.tree.leaves(variables)} - {"float32"}
         if wrong:
             raise self._refusal(
                 f"has parameters or batch statistics of type {min(wrong)}: they must be float32, "
                 "whatever it computes in"
             )
-        if "batch_stats" in variables and self.unheard:
+        if jax.tree.leaves(variables.get("batch_stats")) and self.unheard:
             raise self._refusal(
                 f"has batch statistics, but does not take {self.unheard[0]}, which this config "
                 "needs: take it, and use churn_jax.models.layers.BatchNorm(norm_group, norm_axis)"
             )
 
     @contextlib.contextmanager
-    def _drawing_nothing(self) -> Iterator[None]:
-        """One line for a module that wants random numbers, as dropout does."""
+    def _named(self) -> Iterator[None]:
+        """Adds the model's name to what its network is refused for."""
         try:
             yield
         except flax.errors.InvalidRngError:
-            raise self._refusal("draws random numbers (dropout?): a step gives it none") from None
+            raise self._refusal(
+                "draws random numbers to predict: it may in training alone (take `train`)"
+            ) from None
+        except UserError as error:
+            if str(error).startswith("config."):
+                raise
+            raise self._refusal(str(error)) from None
 
     def _refusal(self, what: str) -> UserError:
         return UserError(f"config.model.name: {self.name!r} {what}")

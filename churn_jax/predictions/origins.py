@@ -12,7 +12,7 @@ Origin = Mapping[str, Any]
 # What may differ between runs that are compared, but should be known. `train_fingerprint` is of the
 # training data; that of the data predicted on must agree.
 WATCHED = (
-    *("train_fingerprint", "step", "code_version", "versions"),
+    *("train_fingerprint", "step", "registered", "code_version", "versions"),
     *("platform", "topology", "machine", "settings"),
 )
 _SHOWN = 4  # values that one line has room for

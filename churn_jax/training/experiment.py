@@ -98,6 +98,9 @@ class Experiment:
             batch_size=config.batch_size,
             layout=stacking.choose(self.platform),
             sam_radius=config.optimizer.sam_radius,
+            seed=config.seed,
+            first_run=config.first_run,
+            vary=config.randomness.vary,
             **self._averages(),
         )
 

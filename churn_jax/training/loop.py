@@ -74,9 +74,11 @@ def claim(workdir: epath.Path, config: Config) -> None:
     if workdir_files.has_config(workdir):
         if changed := config_lib.differences(config, config_lib.read(workdir)):
             raise UserError(f"--workdir={workdir} was made by another config: {changed}")
+        if said := config_lib.changed_files(workdir):
+            raise UserError(f"--workdir={workdir} was begun with other code: {said}")
         return
     if is_first():
-        workdir_files.write_config(workdir, config_lib.to_dict(config))
+        config_lib.write(workdir, config)
 
 
 def _start(

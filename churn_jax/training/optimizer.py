@@ -14,13 +14,15 @@ def make_optimizer(config: Config, length: Length) -> optax.GradientTransformati
     decays += [length.steps(0, percent) for percent in settings.decay_percent]
     learning_rate = schedules.learning_rate(
         settings.schedule,
-        settings.learning_rate,
-        total_steps=length.total_steps,
-        warmup_steps=length.steps(settings.warmup_epochs, settings.warmup_percent),
-        decay_steps=decays,
-        decay_factor=settings.decay_factor,
-        cycles=settings.cycles,
-        tail_steps=length.steps(0, settings.tail_percent),
+        schedules.Course(
+            peak=settings.learning_rate,
+            total_steps=length.total_steps,
+            warmup_steps=length.steps(settings.warmup_epochs, settings.warmup_percent),
+            decay_steps=decays,
+            decay_factor=settings.decay_factor,
+            cycles=settings.cycles,
+            tail_steps=length.steps(0, settings.tail_percent),
+        ),
     )
     clip = optax.clip_by_global_norm(settings.clip_norm) if settings.clip_norm else optax.identity()
     return optax.chain(

@@ -28,6 +28,7 @@ def describe(config: Config, mesh: Mesh, dataset: Dataset) -> dict[str, Any]:
     return {
         "config": config_lib.to_dict(config),
         "config_hash": config_lib.config_hash(config),
+        **_registered(config),
         "seed": config.seed,
         "vary": list(config_lib.varied(config)),
         "data_fingerprint": fingerprint(dataset.info, dataset.test),
@@ -39,6 +40,12 @@ def describe(config: Config, mesh: Mesh, dataset: Dataset) -> dict[str, Any]:
         "machine": machine(device.platform),
         "settings": jax_settings.recorded(),
     }
+
+
+def _registered(config: Config) -> dict[str, Any]:
+    """{'registered': {file: its hash}}, where the config names what the package doesn't have."""
+    files = {Path(s.file).name: s.sha256[:16] for s in config_lib.registered(config)}
+    return {"registered": files} if files else {}
 
 
 def machine(platform: str) -> dict[str, str | int]:

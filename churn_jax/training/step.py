@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from churn_jax import random_streams
 from churn_jax.data.batch import Batch, Leaf
 from churn_jax.methods import averages, objectives, sharpness
 from churn_jax.methods.objectives import Objective
@@ -81,6 +82,9 @@ class Recipe:
     num_averages: int = 0
     average_shares: averages.Shares | None = None  # of each average, where there is any
     sam_radius: float = 0.0  # 0 is no sharpness-aware step
+    seed: int = 0
+    first_run: int = 0
+    vary: tuple[str, ...] = ()
 
 
 @partial(
@@ -144,12 +148,13 @@ def train_step(
     the whole batch.
     """
     peers = _refreshed_peers(state, recipe)
+    keys = _noise_keys(state, batch, recipe)
     coefficients = objectives.coefficients(recipe.objective, state.step, recipe.length)
     run_step = partial(_gradients, coefficients=coefficients, recipe=recipe)
 
     def gradients(params: Tree) -> tuple[Tree, Tree, dict[str, jax.Array], jax.Array]:
         found = over_models(run_step, recipe.layout)(
-            params, state.batch_stats, peers, state.teachers, batch
+            params, state.batch_stats, peers, state.teachers, batch, keys
         )
         grads, batch_stats, metrics, wrong = found
         grads, metrics, wrong = jax.lax.psum((grads, metrics, wrong), "data")
@@ -208,19 +213,21 @@ def statistics_step(
     by the derivative of the update, so that a model need not say which m it has.
     """
 
-    def of_run(params: Tree, running: Tree, images: jax.Array) -> Tree:
-        def of_member(params: Tree, running: Tree) -> Tree:
+    keys = _noise_keys(state, batch, recipe)
+
+    def of_run(params: Tree, running: Tree, images: jax.Array, keys: jax.Array | None) -> Tree:
+        def of_member(params: Tree, running: Tree, keys: jax.Array | None) -> Tree:
             def update(before: Tree) -> Tree:
                 variables = {"params": params, "batch_stats": before}
-                return recipe.model.apply(variables, images, train=True)[1]
+                return recipe.model.apply(variables, images, True, keys)[1]
 
             zeros, ones = (jax.tree.map(fill, running) for fill in (jnp.zeros_like, jnp.ones_like))
             added, kept = jax.jvp(update, (zeros,), (ones,))
             return jax.tree.map(lambda b, m: b / (1 - m), added, kept)
 
-        return over_models(of_member, recipe.layout)(params, running)
+        return over_models(of_member, recipe.layout)(params, running, keys)
 
-    found = over_models(of_run, recipe.layout)(state.params, state.batch_stats, batch.images)
+    found = over_models(of_run, recipe.layout)(state.params, state.batch_stats, batch.images, keys)
     seen = state.seen + 1
 
     def mean(before: jax.Array, new: jax.Array) -> jax.Array:
@@ -267,6 +274,7 @@ def _gradients(
     peers: Tree,
     teachers: Tree,
     batch: Batch,
+    keys: jax.Array | None,
     *,
     coefficients: dict,
     recipe: Recipe,
@@ -278,11 +286,13 @@ def _gradients(
     """
 
     def network(params: Tree) -> tuple[jax.Array, Tree]:
-        def one_member(params: Tree, batch_stats: Tree) -> tuple[jax.Array, Tree]:
+        def one_member(
+            params: Tree, batch_stats: Tree, keys: jax.Array | None
+        ) -> tuple[jax.Array, Tree]:
             variables = {"params": params, "batch_stats": batch_stats}
-            return recipe.model.apply(variables, batch.images, train=True)
+            return recipe.model.apply(variables, batch.images, True, keys)
 
-        return over_models(one_member, recipe.layout)(params, batch_stats)
+        return over_models(one_member, recipe.layout)(params, batch_stats, keys)
 
     logits, pull_back, batch_stats = jax.vjp(network, params, has_aux=True)
     everyone = jax.lax.all_gather(logits, "member", tiled=True)
@@ -313,6 +323,28 @@ def _gradients(
     (grads,) = pull_back(mine(grad_everyone))
     metrics = {name: mine(value).sum(-1) / recipe.batch_size for name, value in parts.items()}
     return grads, batch_stats, metrics, jnp.where(finite, 0.0, 1.0)
+
+
+def _noise_keys(state: Any, batch: Batch, recipe: Recipe) -> jax.Array | None:
+    """What networks draw from in this step, [run, member, example] of this device; or None."""
+    if not recipe.model.draws:
+        return None
+    runs, members = jax.tree.leaves(state.params)[0].shape[:2]
+    examples = batch.labels.shape[1]
+
+    def numbers(axis: str, count: int) -> jax.Array:
+        return jax.lax.axis_index(axis) * count + jnp.arange(count)
+
+    def key(run: jax.Array, member: jax.Array, place: jax.Array) -> jax.Array:
+        return random_streams.noise_key(recipe.seed, run, member, state.step, place, recipe.vary)
+
+    of_member = jax.vmap(key, (None, None, 0))
+    of_run = jax.vmap(of_member, (None, 0, None))
+    return jax.vmap(of_run, (0, None, None))(
+        recipe.first_run + numbers("run", runs),
+        numbers("member", members),
+        numbers("data", examples),
+    )
 
 
 def _refreshed_peers(state: TrainState, recipe: Recipe) -> Tree:

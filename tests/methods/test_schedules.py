@@ -8,7 +8,7 @@ from churn_jax.methods import schedules
 
 
 def stepped(peak, **settings):
-    return schedules.learning_rate("stepped", peak, total_steps=1000, **settings)
+    return schedules.learning_rate("stepped", schedules.Course(peak, total_steps=1000, **settings))
 
 
 def test_the_cifar_schedule_of_appendix_a():
@@ -40,14 +40,18 @@ def test_two_decays_that_fall_on_one_step_multiply():
 
 
 def test_cosine_falls_from_the_peak_to_zero():
-    rate = schedules.learning_rate("cosine", 2.0, total_steps=110, warmup_steps=10)
+    rate = schedules.learning_rate(
+        "cosine", schedules.Course(2.0, total_steps=110, warmup_steps=10)
+    )
     expected = [0.2, 2.0, 2.0, 1 + math.cos(math.pi / 4), 1.0, 0.0]
     found = [float(rate(t)) for t in (0, 9, 10, 35, 60, 110)]
     assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_each_cycle_is_a_cosine_from_the_peak():
-    rate = schedules.learning_rate("cycles", 1.0, total_steps=60, warmup_steps=4, cycles=3)
+    rate = schedules.learning_rate(
+        "cycles", schedules.Course(1.0, total_steps=60, warmup_steps=4, cycles=3)
+    )
 
     def cosine(passed):
         return 0.5 * (1 + math.cos(math.pi * passed))
@@ -58,7 +62,9 @@ def test_each_cycle_is_a_cosine_from_the_peak():
 
 
 def test_a_constant_rate_ends_in_its_tail():
-    rate = schedules.learning_rate("constant", 1.0, total_steps=100, warmup_steps=5, tail_steps=20)
+    rate = schedules.learning_rate(
+        "constant", schedules.Course(1.0, total_steps=100, warmup_steps=5, tail_steps=20)
+    )
     assert [float(rate(t)) for t in (5, 80, 90, 100)] == pytest.approx([1, 1, 0.5, 0], abs=1e-6)
 
 

@@ -53,6 +53,6 @@ def test_a_network_without_a_choice_is_refused(monkeypatch):
     def own(num_classes):
         raise AssertionError
 
-    monkeypatch.setitem(models.MODELS, "own", own)
+    models.register("own", own)
     with pytest.raises(UserError, match=r"config\.model\.activation: 'smelu', but own"):
         models.build("own", num_classes=3, image_shape=(8, 8, 1), activation="smelu")

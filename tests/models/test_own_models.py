@@ -127,9 +127,9 @@ class Two(nn.Module):
 
 
 @pytest.fixture
-def build(monkeypatch):
+def build():
     def build(module, **settings):
-        monkeypatch.setitem(models.MODELS, "mine", module)
+        models.register("mine", module)
         return models.build("mine", **{"num_classes": 3, "image_shape": SHAPE} | settings)
 
     return build
@@ -158,9 +158,10 @@ def test_a_module_takes_what_it_wants(build, module, train):
 
 def test_settings_arrive(build):
     model = build(Normalised, norm_group=2, norm_axis="data")
-    assert (model.module.norm_group, model.module.norm_axis) == (2, "data")
-    assert build(OfTheShape, columns=2).module.columns == 2
-    assert build(functools.partial(Normalised, norm_group=2), norm_group=4).module.norm_group == 2
+    assert (model.network.module.norm_group, model.network.module.norm_axis) == (2, "data")
+    assert build(OfTheShape, columns=2).network.module.columns == 2
+    fixed = build(functools.partial(Normalised, norm_group=2), norm_group=4)
+    assert fixed.network.module.norm_group == 2
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from churn_jax.config import DataConfig
 from churn_jax.data.examples import Dataset
+from churn_jax.system.registry import Registry
 
 
 def _source(module: str, function: str = "load") -> Callable[[DataConfig], Dataset]:
@@ -16,13 +17,16 @@ def _source(module: str, function: str = "load") -> Callable[[DataConfig], Datas
     return load
 
 
-SOURCES: dict[str, Callable[[DataConfig], Dataset]] = {
-    "digits": _source("digits"),
-    "fashion_mnist": _source("fashion_mnist"),
-    "cifar10": _source("tfds_sets", "cifar10"),
-    "cifar100": _source("tfds_sets", "cifar100"),
-    "svhn": _source("tfds_sets", "svhn"),
-    "imagenet": _source("tfds_sets", "imagenet"),
-    "inaturalist": _source("tfds_sets", "inaturalist"),
-    "image_folder": _source("image_folder"),
-}
+SOURCES: Registry[Callable[[DataConfig], Dataset]] = Registry(
+    "data set",
+    {
+        "digits": _source("digits"),
+        "fashion_mnist": _source("fashion_mnist"),
+        "cifar10": _source("tfds_sets", "cifar10"),
+        "cifar100": _source("tfds_sets", "cifar100"),
+        "svhn": _source("tfds_sets", "svhn"),
+        "imagenet": _source("tfds_sets", "imagenet"),
+        "inaturalist": _source("tfds_sets", "inaturalist"),
+        "image_folder": _source("image_folder"),
+    },
+)
