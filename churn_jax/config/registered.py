@@ -36,10 +36,10 @@ def write(workdir: epath.PathLike, config: Config) -> None:
     workdir_files.write_config(workdir, values)
 
 
-def read(workdir: epath.PathLike) -> Config:
+def read(workdir: epath.PathLike, *, warn: bool = True) -> Config:
     """The config that a workdir was made by; runs the files that registered what it names.
 
-    A file that is not what it was when the workdir was made is said.
+    A file that is not what it was when the workdir was made is said, if it is to `warn`.
 
     Raises:
       UserError: there is none, it is damaged, or such a file is not there.
@@ -47,7 +47,7 @@ def read(workdir: epath.PathLike) -> Config:
     values = workdir_files.read_config(workdir)
     for source in registry.read_sources(values.pop("registered", [])):
         registry.recall(source, str(workdir))
-        if said := registry.changed(source):
+        if warn and (said := registry.changed(source)):
             say(f"warning: {workdir}: {said}")
     return check(values)
 

@@ -25,6 +25,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from churn_jax.errors import UserError, suggest
 from churn_jax.methods.objectives import Objective
 from churn_jax.system.registry import Registry
 

@@ -53,11 +53,13 @@ class Model:
         self._check_variables(variables)
         return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
-    @functools.cached_property
-    def draws(self) -> bool:
-        """Whether the network draws random numbers in training, as dropout does."""
+    def draws(self, examples: int) -> bool:
+        """Whether the network draws random numbers in training, as dropout does.
+
+        `examples` are a device's of each batch. Asked inside `shard_map`, as `apply` is.
+        """
         variables = jax.eval_shape(self.init, jax.random.key(0))
-        inputs = jax.ShapeDtypeStruct((1, *self.image_shape), self.input_dtype)
+        inputs = jax.ShapeDtypeStruct((examples, *self.image_shape), self.input_dtype)
         with self._named():
             return self.network.draws(inputs, variables)
 
@@ -149,7 +151,9 @@ def takes(function: Callable[..., Any], name: str) -> bool:
 
     What a `functools.partial` has fixed is taken no more.
     """
-    if isinstance(function, functools.partial) and name in function.keywords:
-        return False
-    parameters = inspect.signature(function).parameters.values()
+    if isinstance(function, functools.partial):
+        return name not in function.keywords and takes(function.func, name)
+    # Not of the class itself: NNX's metaclass says that it takes anything.
+    made_by = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
+    parameters = inspect.signature(made_by).parameters.values()
     return any(each.name == name or each.kind == each.VAR_KEYWORD for each in parameters)

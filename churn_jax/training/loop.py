@@ -72,7 +72,7 @@ def train(config: Config, workdir: epath.PathLike) -> None:
 def claim(workdir: epath.Path, config: Config) -> None:
     """Marks a workdir as this config's, or raises a `UserError` that says how its own differs."""
     if workdir_files.has_config(workdir):
-        if changed := config_lib.differences(config, config_lib.read(workdir)):
+        if changed := config_lib.differences(config, config_lib.read(workdir, warn=False)):
             raise UserError(f"--workdir={workdir} was made by another config: {changed}")
         if said := config_lib.changed_files(workdir):
             raise UserError(f"--workdir={workdir} was begun with other code: {said}")

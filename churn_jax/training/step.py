@@ -327,10 +327,10 @@ def _gradients(
 
 def _noise_keys(state: Any, batch: Batch, recipe: Recipe) -> jax.Array | None:
     """What networks draw from in this step, [run, member, example] of this device; or None."""
-    if not recipe.model.draws:
+    examples = batch.labels.shape[1]
+    if not recipe.model.draws(examples):
         return None
     runs, members = jax.tree.leaves(state.params)[0].shape[:2]
-    examples = batch.labels.shape[1]
 
     def numbers(axis: str, count: int) -> jax.Array:
         return jax.lax.axis_index(axis) * count + jnp.arange(count)
