@@ -122,6 +122,8 @@ def _compare(options: argparse.Namespace) -> Comparison:
         confident=options.confident,
         pass_undecided=options.undecided == "pass",
         paired=options.paired,
+        score=options.score,
+        filter=options.filter,
     )
 
 
@@ -149,6 +151,8 @@ def _parser() -> Parser:
         metavar="A,B,…",
         help="those with the classes' values; what else a table has is left out",
     )
+    parser.add_argument("--score", help="of a harness's log, the score that says right or wrong")
+    parser.add_argument("--filter", help="of lm-evaluation-harness's samples, whose filter counts")
     parser.add_argument(
         "--missing",
         choices=("refuse", "drop"),

@@ -131,6 +131,8 @@ def compare(
     confident: bool = False,
     pass_undecided: bool = False,
     paired: bool = False,
+    score: str | None = None,
+    filter: str | None = None,
 ) -> Comparison:
     """Compares the predictions of groups of runs: within each group and from group to group.
 
@@ -162,13 +164,15 @@ def compare(
       pass_undecided: whether the gate passes where it can't be decided.
       paired: whether run r of each group belongs to run r of the first, as an update to the model
         that it updates: then only these are compared.
+      score, filter: of a language model's answers, which of several scores says whether an answer
+        is right, and which of several filters' answers count.
 
     Raises:
       UserError: files are damaged or do not belong together, or a condition can't be read.
     """
     timing = Timing.begin()
     groups, labels = inputs.groups_and_labels(models, labels)
-    options = ReadOptions(kind, id, label, prediction, tuple(columns), missing)
+    options = ReadOptions(kind, id, label, prediction, tuple(columns), missing, score, filter)
     sources = {name: inputs.sources(name, runs, options) for name, runs in groups.items()}
     if sum(len(runs) for runs in sources.values()) < 2:
         raise UserError("churn is between models: give at least 2 runs")

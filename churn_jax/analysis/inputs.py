@@ -24,7 +24,19 @@ from churn_jax.predictions.readers.slices import read_slices
 from churn_jax.predictions.readers.source import Raw
 from churn_jax.storage.files import reach
 
-_ENDINGS = (".npz", ".npy", ".safetensors", ".csv", ".tsv", ".txt", ".parquet", ".gz")
+_ENDINGS = (
+    ".npz",
+    ".npy",
+    ".safetensors",
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".parquet",
+    ".gz",
+    ".jsonl",
+    ".json",
+    ".eval",
+)
 
 
 def groups_and_labels(given: Sequence[Any], labels: Any) -> tuple[Mapping[str, Any], Any]:

@@ -13,7 +13,7 @@ from etils import epath
 from numpy.typing import ArrayLike
 
 from churn_jax.errors import UserError
-from churn_jax.predictions.readers import run_folders
+from churn_jax.predictions.readers import answers, json_records, run_folders
 from churn_jax.predictions.readers.columns import Columns, from_mapping
 from churn_jax.predictions.readers.containers import open_file
 from churn_jax.predictions.readers.interpret import interpret, texts_of
@@ -40,8 +40,8 @@ def read(path: epath.PathLike, options: ReadOptions = _NO_OPTIONS) -> list[Sourc
     """The predictions in a file, or of every run in a run folder.
 
     Args:
-      path: a .npz, .npy, .safetensors, .csv, .tsv (also .gz) or .parquet file, or a workdir of a
-        training.
+      path: a .npz, .npy, .safetensors, .csv, .tsv (also .gz), .parquet or .jsonl file, a log of an
+        evaluation harness, or a workdir of a training.
       options: what the owner says of the file; otherwise names in it say it, or it is detected.
 
     Raises:
@@ -50,8 +50,25 @@ def read(path: epath.PathLike, options: ReadOptions = _NO_OPTIONS) -> list[Sourc
     path = reach(path, "file")
     if path.is_dir():
         return [settle(raw, options) for raw in run_folders.read_run_folder(path)]
+    if json_records.is_json(path):
+        return _of_records(str(path), json_records.read_records(path), options)
     found = _open(path, options)
     return [settle(_interpreted(found, options), options)]
+
+
+def _of_records(
+    name: str, records: list[json_records.Record], options: ReadOptions
+) -> list[Source]:
+    """Answers of a language model, or a table whose rows are records."""
+    if answers.are_answers(records):
+        return [settle(raw, options) for raw in answers.read_answers(name, records, options)]
+    columns = list(dict.fromkeys(key for record in records for key in record))
+    lists = {key for key in columns if isinstance(records[0].get(key), list)}
+    arrays = {
+        key: np.array([record.get(key) for record in records], None if key in lists else object)
+        for key in columns
+    }
+    return [read_columns(name, arrays, options, table=not lists)]
 
 
 def read_columns(

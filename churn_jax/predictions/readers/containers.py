@@ -5,7 +5,13 @@ from collections.abc import Callable
 from etils import epath
 
 from churn_jax.errors import UserError
-from churn_jax.predictions.readers import csv_files, numpy_files, parquet_files, tensor_files
+from churn_jax.predictions.readers import (
+    csv_files,
+    json_records,
+    numpy_files,
+    parquet_files,
+    tensor_files,
+)
 from churn_jax.predictions.readers.columns import Columns
 from churn_jax.predictions.readers.csv_files import IsText
 from churn_jax.predictions.readers.source import Raw
@@ -42,7 +48,7 @@ def open_file(path: epath.Path, texts: IsText) -> Columns | Raw:
         hint = "; pickles are never opened" if suffix in _PICKLES else ""
         raise UserError(
             f"{path}: cannot read {suffix or 'files without a suffix'}{hint}; "
-            f"give one of {', '.join([*_ARRAYS, *_TABLES])} or a run folder"
+            f"give one of {', '.join([*_ARRAYS, *_TABLES, *json_records.SUFFIXES])} or a run folder"
         )
     if not path.exists():
         raise UserError(f"{path}: no such file")

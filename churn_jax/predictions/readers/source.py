@@ -32,6 +32,7 @@ class ReadOptions:
         the predicted classes.
       columns: those with the classes' values; any other is then left out.
       missing: what becomes of an example without a value: 'refuse' the file, or 'drop' it.
+      score, filter: of a language model's answers, which score says right, and whose filter.
     """
 
     kind: Kind | None = None
@@ -40,6 +41,8 @@ class ReadOptions:
     prediction: str | None = None
     columns: tuple[str, ...] = ()
     missing: Literal["refuse", "drop"] = "refuse"
+    score: str | None = None
+    filter: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
