@@ -229,6 +229,7 @@ def _subject(
         origins=aligned.origins,
         notes=[*aligned.notes, *notes],
         failed=failed,
+        open_ended=aligned.open_ended,
     )
 
 

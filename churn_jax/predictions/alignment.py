@@ -37,6 +37,7 @@ class Aligned:
       notes: what a reader must know: positions instead of ids, what was read as what, which
         examples were left out.
       origins: the provenance of each run; {} where its file has none.
+      open_ended: whether some are answers: then nothing is said of chance.
     """
 
     runs: list[Run]
@@ -47,6 +48,7 @@ class Aligned:
     class_names: tuple[str, ...]
     notes: list[str]
     origins: list[dict]
+    open_ended: bool = False
 
     @property
     def provenance(self) -> dict:
@@ -92,6 +94,7 @@ def align(
         class_names=classes.names,
         notes=notes,
         origins=[source.provenance or {} for source in sources],
+        open_ended=any(source.open_ended for source in sources),
     )
 
 

@@ -228,6 +228,7 @@ def _raw(name: str, items: Sequence[_Item], said: str) -> Raw:
         predicted=np.array(predicted, object),
         labels=np.array(labels, object),
         ids=np.array([item.id for item in items], object),
+        open_ended=True,
         roles=(said if answered else f"{said}; no answers, so churn is that of being right",),
     )
 

@@ -59,6 +59,7 @@ class Raw:
       class_names: in the order of the columns, or None.
       roles: what was read as what, for the report.
       table: whether a missing value can be told from one that is no number.
+      open_ended: whether they are answers, which no guesser gets right by knowing the classes.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Raw:
     table: bool = False
     group: str | None = None
     provenance: dict[str, Any] | None = None
+    open_ended: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Source:
       group: the method the predictions are of, where the file knows it.
       notes: what was read as what, for the report.
       provenance: what made the predictions, where the file says it.
+      open_ended: as of `Raw`.
     """
 
     name: str
@@ -108,6 +111,7 @@ class Source:
     group: str | None = None
     notes: tuple[str, ...] = ()
     provenance: dict[str, Any] | None = None
+    open_ended: bool = False
 
     def replace(self, **changes: Any) -> "Source":
         return dataclasses.replace(self, **changes)

@@ -58,6 +58,7 @@ def settle(raw: Raw, options: ReadOptions) -> Source:
         group=raw.group,
         notes=tuple(said),
         provenance=raw.provenance,
+        open_ended=raw.open_ended,
     )
     _check_names(source)
     return _with_gaps(source, gaps, options)
