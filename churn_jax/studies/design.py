@@ -225,7 +225,7 @@ class Selection:
     """A method's setting to be chosen, among `points`, by smallest churn or another measure `by`.
 
     Where `reference` names a cell, only among those whose accuracy is at most `slack` below its
-    accuracy, if there are any.
+    accuracy; where none is, the most accurate.
     """
 
     method: str

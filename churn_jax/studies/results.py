@@ -16,6 +16,7 @@ from churn_jax.analysis.one_pass import measure
 from churn_jax.analysis.samples import Samples
 from churn_jax.analysis.summaries import CONTRASTED
 from churn_jax.errors import UserError
+from churn_jax.metrics.definitions import definition
 from churn_jax.predictions import unequal, workdirs
 from churn_jax.predictions.origins import Origin
 from churn_jax.predictions.run import Run
@@ -164,9 +165,11 @@ def _olds(plans: Sequence[Plan]) -> dict[int, int]:
 
 
 def _origins(plans: Sequence[Plan], runs: Sequence[workdirs.Predictions]) -> list[Origin]:
-    """What made the runs; without the last step where the study itself makes it differ."""
+    """What made the runs; without what the study itself makes differ: steps, versions of data."""
     by_design = len({plan.training.cell.length for plan in plans}) > 1
     left_out = {"step"} if by_design else set()
+    if _olds(plans):
+        left_out.add("train_fingerprint")  # versions of a data set
     return [
         {key: value for key, value in run.provenance.items() if key not in left_out} for run in runs
     ]
@@ -329,11 +332,13 @@ def _select(
         churns = {point: _mean(source, point[1], selection.by) for point in selection.points}
         if selection.reference:
             least = _mean(source, selection.reference, "accuracy") - selection.slack
-            accurate = {p: c for p, c in churns.items() if _mean(source, p[1], "accuracy") >= least}
-            churns = accurate or churns
+            accuracies = {point: _mean(source, point[1], "accuracy") for point in churns}
+            # Where none keeps accuracy, what comes nearest to it.
+            least = min(least, max(accuracies.values()))
+            churns = {point: c for point, c in churns.items() if accuracies[point] >= least}
         value, cell = min(churns, key=churns.__getitem__)
         by = None if selection.by == "churn" else selection.by
-        said = rule if by is None else rule.replace("churn, as the paper", "split")
+        said = rule if by is None else f"{rule.split()[0]} {definition(by).title}"
         least_of_all = churns[value, cell]
         chosen.append(
             Choice(selection.method, selection.coefficient, said, value, cell, least_of_all, by)
