@@ -35,9 +35,12 @@ class Progress:
         self._counted_from = step
         self._seconds = 0.0
         self._resumed_at: float | None = None
+        self._begun_at = time.monotonic()
+        say("compiling the step …")
 
     def start(self, step: int) -> None:
         """Begins counting; call after the first step, whose time is compilation's."""
+        say(f"the first step took {time.monotonic() - self._begun_at:.1f} s with its compilation")
         self._counted_from = step
         self._waited_before = self._waited()
         self._resumed_at = time.monotonic()
