@@ -98,7 +98,7 @@ def report(
             "one before it."
         )
     labels = samples.measured.labels
-    if labels is not None:
+    if labels is not None and not subject.open_ended:  # of answers, most have one item
         classes = slicing.by_class(labels, class_names)
         most = slicing.most_slices(len(samples.names), len(compared))
         if len(classes.names) <= most:
@@ -154,6 +154,7 @@ def without_breakdowns(
         chance=chance,
         warnings=validity.warnings(groups, made_by, failed),
         over_training=subject.over_training,
+        runs_are="repeats" if subject.open_ended else None,
     )
 
 

@@ -81,6 +81,7 @@ class Report(Mapping[str, Any]):
       warnings: one line each, the gravest first.
       over_training: each group at every step of its training.
       gate: None where there can be none.
+      runs_are: 'repeats' where the runs are of one model that answers anew; None of trainings.
     """
 
     schema: int = SCHEMA
@@ -100,6 +101,7 @@ class Report(Mapping[str, Any]):
         default=None, metadata=LEFT_OUT
     )
     gate: Gate | None = dataclasses.field(default=None, metadata=LEFT_OUT)
+    runs_are: str | None = dataclasses.field(default=None, metadata=LEFT_OUT)
 
     @classmethod
     def from_json(cls, text: str | bytes, name: str = "report.json") -> Self:

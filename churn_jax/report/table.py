@@ -133,16 +133,21 @@ def headline(report: Report) -> str:
     lines = []
     if len(parts) == 1:
         interval = short_range(retrained[0][1])
-        lines.append(f"Retraining changes {parts[0]} predictions ({interval}).")
+        lines.append(f"{_again(report).capitalize()} changes {parts[0]} predictions ({interval}).")
     elif parts:
         listed = ", ".join(parts[:-1]) + f" and {parts[-1]}"
-        lines.append(f"Retraining alone changes {listed} predictions.")
+        lines.append(f"{_again(report).capitalize()} alone changes {listed} predictions.")
     if report.between:
-        lines.append(_change_headline(report.first_to_last))
+        lines.append(_change_headline(report.first_to_last, _again(report)))
     return " ".join(lines)
 
 
-def _change_headline(change: Change) -> str:
+def _again(report: Report) -> str:
+    """What makes runs of one thing differ."""
+    return "repeating" if report.runs_are == "repeats" else "retraining"
+
+
+def _change_headline(change: Change, again: str) -> str:
     measures = {key: found for key, found in change.measures.items() if found}
     churn = measures["churn"]
     text = (
@@ -153,20 +158,20 @@ def _change_headline(change: Change) -> str:
         good, bad = measures["positive_flip_rate"].mean, measures["negative_flip_rate"].mean
         text += f": {short_percent(good)} for the better, {short_percent(bad)} for the worse"
     if change.excess_churn_test:
-        text += _excess(change.excess_churn_test.claim)
+        text += _excess(change.excess_churn_test.claim, again)
     return text + "."
 
 
-def _excess(claim: str) -> str:
+def _excess(claim: str, again: str) -> str:
     match claim:
         case "worse":
-            return ". That is more than retraining alone changes"
+            return f". That is more than {again} alone changes"
         case "better":
-            return ". That is less than retraining alone changes"
+            return f". That is less than {again} alone changes"
         case "withheld":
             return ""
         case _:
-            return ". It is not shown to be more than retraining alone changes"
+            return f". It is not shown to be more than {again} alone changes"
 
 
 def verdict(report: Report) -> str:

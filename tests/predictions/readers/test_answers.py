@@ -125,8 +125,10 @@ def test_epochs_of_inspect_are_runs(tmp_path, ending):
         tmp_path / f"new.{ending}",
         [["C", "C", "C"], ["C", "C", "I"]], [["18", "3", "70000"], ["18", "3", "2"]], epochs=2,
     )  # fmt: skip
-    found = compare(old, new).report
+    result = compare(old, new)
+    found = result.report
     assert [group["num_runs"] for group in found["groups"]] == [2, 2]
+    assert "Repeating alone changes" in result.verdict()
     assert found["groups"][0]["churn"]["mean"] == pytest.approx(2 / 3)  # 3/5, and 1/2
     assert found["groups"][0]["accuracy"]["mean"] == pytest.approx((2 / 3 + 1 / 3) / 2)
     # Pairs of an old and a new epoch, over the items: 1 | 2 | 1 | 1 differ of 3.
