@@ -13,13 +13,19 @@ from churn_jax import config as config_lib
 from churn_jax.errors import UserError, suggest
 from churn_jax.methods import catalogue
 
+_FOR_PICTURES = ("lenet", "resnet")
 OPTIONS = ("tiny",)
 
 
-def start(name: str) -> ml_collections.ConfigDict:
-    """The defaults, for a data set; config files change what their recipe needs."""
+def start(name: str, *, pictures: bool = True) -> ml_collections.ConfigDict:
+    """The defaults, for a data set; config files change what their recipe needs.
+
+    Without `pictures` nothing is cropped or flipped, and the network is an MLP.
+    """
     config = config_lib.default()
     config.data.name = name
+    if not pictures:
+        config.data.crop, config.data.flip, config.model.name = "none", False, "mlp"
     return config
 
 
@@ -56,7 +62,8 @@ def finish(
 
 def make_tiny(config: ml_collections.ConfigDict) -> None:
     """Shrinks any config to two runs of a small network for two epochs of few examples."""
-    config.model.name = "resnet_v2_18" if config.data.image_size else "lenet5"
+    if config.model.name.startswith(_FOR_PICTURES):
+        config.model.name = "resnet_v2_18" if config.data.image_size else "lenet5"
     config.model.dtype = "float32"
     config.model.norm_group = 0
     if config.data.image_size:

@@ -19,6 +19,7 @@ from churn_jax import config as config_lib
 from churn_jax import data
 from churn_jax.config import Config, MeshConfig
 from churn_jax.data import DatasetInfo
+from churn_jax.data.inputs import check_values
 from churn_jax.data.outline import outline
 from churn_jax.data.resident import normalise
 from churn_jax.errors import UserError
@@ -39,7 +40,7 @@ class TrainedModel:
     Attributes:
       config: what trained it.
       class_names: one for each class, in the order of the outputs.
-      image_shape: (height, width, channels) that it takes.
+      image_shape: of one input that it takes: (height, width, channels) of a picture.
       variables: {'params', 'batch_stats'} as NumPy arrays of each network whose mean predicts; of
         a baseline there is one.
       step: of training.
@@ -55,7 +56,7 @@ class TrainedModel:
     ):
         """Made by `load`."""
         self.config, self.variables, self.step = config, variables, step
-        self.class_names, self.image_shape = info.class_names, info.image_shape
+        self.class_names, self.image_shape, self._info = info.class_names, info.image_shape, info
         model = experiment.recipe.model
 
         def log_probs(variables: list[dict[str, Any]], images: jax.Array) -> jax.Array:
@@ -70,9 +71,10 @@ class TrainedModel:
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.image_shape))
+        kind = "uint8 images" if self._info.pictures else f"{self._info.dtype} inputs"
         return (
             f"<{self.config.model.name} of {self.config.method.label}, step {self.step}: "
-            f"uint8 images {shape} to {len(self.class_names)} classes>"
+            f"{kind} {shape} to {len(self.class_names)} classes>"
         )
 
     def logits(self, images: np.ndarray) -> np.ndarray:
@@ -81,28 +83,32 @@ class TrainedModel:
         Where the mean of several networks predicts, the logarithms of their mean probabilities.
 
         Args:
-          images: uint8 [example, height, width, channel], any number of them; they are normalised
-            as in training.
+          images: as the data set has them, uint8 [example, height, width, channel], float32 or
+            int32 [example, …], any number of them; they are normalised as in training.
 
         Raises:
-          UserError: they have another type or shape.
+          UserError: they have another type or shape, or hold what is no number or no token.
         """
         images = np.asarray(images)
-        expected = f"uint8 [example, {', '.join(map(str, self.image_shape))}]"
-        if images.dtype != np.uint8 or images.shape[1:] != self.image_shape:
+        dtype, what = self._info.dtype, "images" if self._info.pictures else "inputs"
+        expected = f"{dtype} [example, {', '.join(map(str, self.image_shape))}]"
+        if images.dtype != np.dtype(dtype) or images.shape[1:] != self.image_shape:
             hint = ""
             if images.shape == self.image_shape:
-                hint = "; one image alone is images[None]"
-            elif images.dtype.kind == "f":
+                hint = f"; one alone is {what}[None]"
+            elif dtype == "float32" and images.dtype.kind in "iuf":
+                hint = "; give it by .astype('float32')"
+            elif dtype == "uint8" and images.dtype.kind == "f":
                 hint = "; give pixels from 0 to 255 as they are stored, they are normalised here"
             raise UserError(
-                f"images must be {expected}, not {images.dtype} {list(images.shape)}{hint}"
+                f"{what} must be {expected}, not {images.dtype} {list(images.shape)}{hint}"
             )
+        check_values(self._info, what, images, range(len(images)))
         found = [np.zeros((0, len(self.class_names)), np.float32)]
         size = min(_BATCH, max(len(images), 1))
         for start in range(0, len(images), size):
             part = images[start : start + size]
-            padded = np.pad(part, [(0, size - len(part))] + [(0, 0)] * 3)
+            padded = np.pad(part, [(0, size - len(part))] + [(0, 0)] * (part.ndim - 1))
             found.append(np.asarray(self._log_probs(self.variables, padded))[: len(part)])
         return np.concatenate(found)
 

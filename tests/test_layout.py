@@ -55,7 +55,7 @@ def test_every_import_runs_downward_and_what_compares_needs_nothing_of_what_trai
             "churn_jax.analysis.gate -> churn_jax.training.loop",
         ),
         ("metrics/churn.py", "import optax", "churn_jax.metrics.churn -> optax"),
-        ("data/examples.py", "from churn_jax.data import loading", ".loading -> .examples"),
+        ("data/inputs.py", "from churn_jax.data import loading", ".inputs -> .loading"),
     ],
     ids=lambda value: value if value.endswith(".py") else "",
 )

@@ -91,7 +91,7 @@ def test_other_inputs_are_refused(pairs):
     images = digits(64).test.images
     for wrong, message in (
         (images / 255, "must be uint8 .* not float64 .*; give pixels from 0 to 255"),
-        (images[0], r"one image alone is images\[None\]"),
+        (images[0], r"one alone is images\[None\]"),
         (images[:, :4], r"not uint8 \[1200, 4, 8, 1\]"),
     ):
         with pytest.raises(UserError, match=message):

@@ -12,6 +12,7 @@ from churn_jax.system.console import say
 # The keys that may name what somebody has registered, and what it then is.
 NAMING = {
     "data.name": "data set",
+    "data.augment": "augmentation",
     "model.name": "model",
     "method.agreement": "agreement term",
     "method.regularizer": "regulariser",

@@ -37,6 +37,8 @@ class DataConfig:
     flip: bool = True  # random left-right flip
     # Side of a square at a random place that is made black, in pixels; 0 is none.
     cutout: Annotated[int, Within(0, 4096)] = 0
+    # A registered function of a key and one input; none.
+    augment: str = "none"
     # bootstrap: each run trains on as many examples, drawn with return.
     sample: Annotated[str, OneOf(("all", "bootstrap"))] = "all"
     # auto: resident where the data fits in memory.
@@ -54,6 +56,10 @@ class ModelConfig:
     name: str = "lenet5"
     # Of activations.
     dtype: Annotated[str, OneOf(("float32", "bfloat16"))] = "float32"
+    # Of mlp, transformer and one's own: units a layer, layers; 0 is the network's own choice.
+    width: Annotated[int, Within(0, 65536)] = 0
+    depth: Annotated[int, Within(0, 1000)] = 0
+    dropout: Annotated[float, Within(0, 0.99)] = 0.0
     # Examples a batch-norm group; 0 normalises over the whole batch.
     norm_group: Annotated[int, Within(0)] = 0
     activation: Annotated[str, OneOf(("relu", "smelu"))] = "relu"  # see `models.activations`

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
+import jax
+
 from churn_jax.config import DataConfig
+from churn_jax.data.augmentation import AUGMENTATIONS
 from churn_jax.data.examples import (
     ArrayExamples,
     Dataset,
@@ -25,6 +28,7 @@ __all__ = [
     "fingerprint",
     "load",
     "register",
+    "register_augmentation",
     "training_fingerprint",
 ]
 
@@ -40,3 +44,14 @@ def register(name: str, source: Callable[[DataConfig], Dataset]) -> Callable[[Da
       UserError: the name is taken.
     """
     return SOURCES.register(name, source)
+
+
+def register_augmentation(
+    name: str, augmentation: Callable[[jax.Array, jax.Array], jax.Array]
+) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """Gives an augmentation a name for `config.data.augment`.
+
+    It takes a random key and one training input, as the data set has it, after crop, flip and
+    cutout, and gives one of the same type and shape. Nothing else may draw from that key.
+    """
+    return AUGMENTATIONS.register(name, augmentation)

@@ -12,6 +12,8 @@ import numpy as np
 from churn_jax.data.decoding import EncodedPicture
 
 SPLITS = ("train", "test")
+# Of 100 examples without a split of their own, as many are for testing.
+TEST_PERCENT = 20
 
 
 class Example(TypedDict):
@@ -66,7 +68,8 @@ class ArrayExamples:
     """A split held in memory.
 
     Attributes:
-      images: uint8 [example, height, width, channel].
+      images: uint8 [example, height, width, channel]; or other inputs, as the data set's
+        `DatasetInfo.dtype` says: float32 or int32 [example, …].
       labels: int32 [example].
       ids: str [example].
     """
@@ -153,20 +156,30 @@ class DatasetInfo:
     Attributes:
       name: the config's name of it.
       class_names: one per class, in label order.
-      image_shape: (height, width, channels) that the model sees.
-      mean: per channel, of pixel values scaled to [0, 1].
-      std: per channel, likewise.
+      image_shape: of one input that the model sees: (height, width, channels) of pictures, or any.
+      mean: per channel, of pixel values scaled to [0, 1]; of float inputs per entry of the last
+        axis, and fitted on the training split where it is left out. Tokens have none.
+      std: likewise.
+      dtype: of the inputs: uint8 (pictures), float32 or int32 (tokens).
+      vocabulary: of tokens, how many there are; 0 is the one that is padding.
     """
 
     name: str
     class_names: tuple[str, ...]
-    image_shape: tuple[int, int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    image_shape: tuple[int, ...]
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    dtype: str = "uint8"
+    vocabulary: int = 0
 
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
+
+    @property
+    def pictures(self) -> bool:
+        """Whether the inputs are pictures, which can be resized, cropped and shown."""
+        return self.dtype == "uint8" and len(self.image_shape) == 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +195,12 @@ class Dataset:
     validation: Examples | None = None
 
 
+def draw_split(name: str) -> str:
+    """train or test, the same for the same name, whatever other examples there are."""
+    drawn = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % 100
+    return "test" if drawn < TEST_PERCENT else "train"
+
+
 def position_ids(split: str, count: int) -> np.ndarray:
     """Ids for examples that are named by nothing but their place: `test/00012`."""
     width = max(5, len(str(count - 1)))
@@ -190,7 +209,7 @@ def position_ids(split: str, count: int) -> np.ndarray:
 
 def fingerprint(info: DatasetInfo, examples: Examples) -> str:
     """A short hash of ids, labels and preprocessing; predictions pair only where it agrees."""
-    digest = hashlib.sha256(json.dumps(dataclasses.asdict(info), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(_described(info), sort_keys=True).encode())
     digest.update(json.dumps(_strings(examples.ids)).encode())
     digest.update(np.ascontiguousarray(examples.labels, dtype="<i4").tobytes())
     return digest.hexdigest()[:16]
@@ -206,9 +225,20 @@ def training_fingerprint(info: DatasetInfo, examples: Examples) -> str:
         digest = hashlib.sha256(fingerprint(info, examples).encode())
         digest.update(np.ascontiguousarray(examples.images).data)
     else:
-        described = [dataclasses.asdict(info), len(examples)]
+        described = [_described(info), len(examples)]
         digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     return digest.hexdigest()[:16]
+
+
+def _described(info: DatasetInfo) -> dict[str, object]:
+    """What tells data sets apart; what pictures have no need of came later, and is left out.
+
+    So is how floats are normalised: it is fitted on the training split, and versions of that are
+    compared on the same test split.
+    """
+    left_out = {"uint8": ("dtype", "vocabulary"), "float32": ("mean", "std")}
+    fields = dataclasses.asdict(info)
+    return {k: v for k, v in fields.items() if k not in left_out.get(info.dtype, ())}
 
 
 def _strings(ids: np.ndarray) -> Sequence[str]:

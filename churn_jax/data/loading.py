@@ -6,6 +6,7 @@ from typing import cast
 import numpy as np
 
 from churn_jax.config import DataConfig
+from churn_jax.data import inputs
 from churn_jax.data.examples import (
     ArrayExamples,
     Dataset,
@@ -47,11 +48,16 @@ def load(data: DataConfig) -> Dataset:
     if data.dir:
         reach(data.dir, "config.data.dir")
     dataset = SOURCES[data.name](data)
+    inputs.check(dataset)
     if data.num_train or data.num_validation or data.skip_train or data.label_noise:
         dataset = _split(dataset, data)
     if data.image_size:
+        if not dataset.info.pictures:
+            raise UserError(
+                f"config.data.image_size: {data.name} holds no pictures; 0 is for those"
+            )
         dataset = _resize(dataset, data.image_size)
-    return dataset
+    return inputs.fitted(dataset)
 
 
 def check_name(data: DataConfig) -> None:

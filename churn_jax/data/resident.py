@@ -28,7 +28,8 @@ class ResidentSource:
     """The training split on every device, and the order of the current epoch.
 
     Attributes:
-      images: uint8 [example, height · width · channel]: rows, which a TPU gathers where they lie.
+      images: [example, height · width · channel] of the data set's type: rows, which a TPU gathers
+        where they lie.
       labels: int32 [example].
       runs: int32 [run], the index of each run.
       order: int32 [run, examples + batch size]: this epoch's permutation and the next one's start.
@@ -103,9 +104,15 @@ def take_batch(source: ResidentSource, step: jax.Array, plan: ResidentPlan) -> B
 
 
 def normalise(images: jax.Array | np.ndarray, info: DatasetInfo) -> jax.Array:
-    """uint8 pixels as float32: (x/255 − mean) / std, per channel."""
+    """What a network is given: (x − mean) / std, float32, per entry of the last axis.
+
+    x are pixels as parts of 255, or floats as they are; tokens stay int32.
+    """
+    if info.dtype == "int32":
+        return jnp.asarray(images)
     mean, std = np.array(info.mean, np.float32), np.array(info.std, np.float32)
-    return (jnp.asarray(images, jnp.float32) / 255 - mean) / std
+    values = jnp.asarray(images, jnp.float32)
+    return ((values / 255 if info.dtype == "uint8" else values) - mean) / std
 
 
 def position(step: int, plan: ResidentPlan) -> tuple[int, int]:

@@ -122,7 +122,9 @@ class _TrainingSource:
         shape = (len(self.runs), len(self.places))
         # Written in place: at this size every further copy would be of memory not yet mapped.
         batch: Batch = {
-            "image": np.empty((*shape, *_image_shape(self.examples, self.data)), np.uint8),
+            "image": np.empty(
+                (*shape, *_image_shape(self.examples, self.data)), _dtype(self.examples)
+            ),
             "label": np.empty(shape, np.int32),
             "index": np.empty(shape, np.int32),
             "key": np.empty((*shape, 2), np.uint32),
@@ -166,7 +168,7 @@ class _EvaluationSource:
         images = self._read(indices[indices < len(self.examples)])
         missing = len(indices) - len(images)
         return {
-            "image": np.pad(images, [(0, missing)] + [(0, 0)] * 3),
+            "image": np.pad(images, [(0, missing)] + [(0, 0)] * (images.ndim - 1)),
             "mask": start + np.arange(self.batch_size) < len(self.examples),
         }
 
@@ -259,6 +261,10 @@ def _image_shape(examples: Examples, data: DataConfig) -> tuple[int, ...]:
         return examples.images.shape[1:]
     size = data.image_size or DEFAULT_SIZE
     return size, size, 3
+
+
+def _dtype(examples: Examples) -> np.dtype:
+    return examples.images.dtype if isinstance(examples, ArrayExamples) else np.dtype(np.uint8)
 
 
 def _read_ahead(batches: grain.MapDataset, workers: int) -> Iterator[Batch]:

@@ -19,10 +19,12 @@ from flax import nnx
 from churn_jax.errors import UserError
 from churn_jax.models import activations
 from churn_jax.models.lenet import LeNet5
+from churn_jax.models.mlp import MLP
 from churn_jax.models.model import Model, takes
 from churn_jax.models.networks import Functions, Linen, Network, Nnx
 from churn_jax.models.resnet import CifarResNet
 from churn_jax.models.resnet_v2 import ResNetV2
+from churn_jax.models.transformer import TransformerEncoder
 from churn_jax.system.registry import Registry
 
 # What makes a module; or a pair of functions (init, apply).
@@ -32,6 +34,8 @@ Maker = Callable[..., Any] | tuple[Callable[..., Any], Callable[..., Any]]
 MODELS: Registry[Maker] = Registry(
     "model",
     {
+        "mlp": MLP,
+        "transformer": TransformerEncoder,
         "lenet5": LeNet5,
         "resnet8": functools.partial(CifarResNet, blocks_per_stage=1),
         "resnet20": functools.partial(CifarResNet, blocks_per_stage=3),
@@ -81,6 +85,11 @@ def build(
     batch_parts: int = 1,
     activation: str = "relu",
     activation_width: float = 1.0,
+    input_dtype: str = "uint8",
+    vocabulary: int = 0,
+    width: int = 0,
+    depth: int = 0,
+    dropout: float = 0.0,
 ) -> Model:
     """The network called `name`.
 
@@ -96,11 +105,15 @@ def build(
       batch_parts: how many devices the batch is split over.
       activation: one of `activations.ACTIVATIONS`.
       activation_width: β of SmeLU.
+      input_dtype: of the data set's inputs: uint8, float32, or int32 for tokens.
+      vocabulary: how many tokens there are.
+      width, depth, dropout: for who takes them; at 0 the network is left its own.
 
     Raises:
       UserError: no such model, or it does not take what the config asks for.
     """
     network = MODELS.find(name, "config.model.name")
+    _refuse_inputs(name, image_shape, input_dtype)
     if min(image_shape[:2]) < SMALLEST.get(name, 1):
         raise UserError(
             f"config.data.image_size: {name} halves images twice, so {image_shape[0]}×"
@@ -115,7 +128,10 @@ def build(
         "norm_axis": norm_axis,
         "columns": columns,
         "activation": activations.activation(activation, activation_width),
+        "vocabulary": vocabulary,
     }
+    chosen = {"width": width, "depth": depth, "dropout": dropout}
+    settings |= {key: value for key, value in chosen.items() if value}
     parts = network if isinstance(network, tuple) else (network,)
     heard = {
         key: value for key, value in settings.items() if any(takes(part, key) for part in parts)
@@ -126,6 +142,8 @@ def build(
         raise UserError(
             f"config.model.activation: {activation!r}, but {name} does not take an activation"
         )
+    for key in chosen.keys() & settings.keys() - heard.keys():
+        raise UserError(f"config.model.{key}: {chosen[key]!r}, but {name} does not take a {key}")
     needed = {"norm_group": norm_group > 0, "norm_axis": batch_parts > 1}
     unheard = tuple(key for key, wanted in needed.items() if wanted and key not in heard)
     try:
@@ -137,7 +155,23 @@ def build(
         ) from error
     if made is None:
         raise UserError(f"config.model.name: what {name!r} makes is no Flax module")
-    return Model(name, made, image_shape, num_classes, unheard=unheard)
+    given = "int32" if input_dtype == "int32" else "float32"
+    return Model(name, made, image_shape, num_classes, given, unheard)
+
+
+def _refuse_inputs(name: str, shape: tuple[int, ...], dtype: str) -> None:
+    """Raises a `UserError` where one of the package's networks is not for such inputs."""
+    if MODELS.file(name) is not None:
+        return
+    kinds = {"transformer": "tokens (int32, one axis)", "mlp": "pictures and floats of any shape"}
+    fits = {"transformer": dtype == "int32" and len(shape) == 1, "mlp": dtype != "int32"}
+    if fits.get(name, dtype != "int32" and len(shape) == 3):
+        return
+    nearest = "transformer" if dtype == "int32" else "mlp"
+    raise UserError(
+        f"config.model.name: {name!r} takes {kinds.get(name, 'pictures [height, width, channel]')},"
+        f" and the data set holds {dtype} {list(shape)}; {nearest!r} takes {kinds[nearest]}"
+    )
 
 
 def _network(network: Maker, settings: dict[str, Any]) -> Network | None:

@@ -31,8 +31,10 @@ def identity(origin: Origin) -> tuple[Any, ...] | None:
 def held(origin: Origin) -> bool:
     """Whether no random stream that matters differs between runs of this config."""
     varied = set(origin.get("vary", ("unknown",)))
-    data = origin.get("config", {}).get("data", {})
-    if data and data.get("crop") == "none" and not data.get("flip"):
+    config = origin.get("config", {})
+    data, own = config.get("data", {}), config.get("data", {}).get("augment", "none") != "none"
+    draws = own or data.get("cutout") or config.get("model", {}).get("dropout")
+    if data and data.get("crop") == "none" and not data.get("flip") and not draws:
         varied -= {"augmentation"}  # there is nothing to draw
     if data.get("sample", "all") == "all":
         varied -= {"sample"}

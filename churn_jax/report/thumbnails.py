@@ -30,9 +30,12 @@ def pictures(provenance: Mapping[str, Any], ids: Sequence[str]) -> dict[str, str
     from churn_jax.config import DataConfig
 
     try:
-        examples = data.load(DataConfig(**described)).test
+        dataset = data.load(DataConfig(**described))
     except (UserError, OSError, TypeError):
         return {}
+    if not dataset.info.pictures or dataset.info.image_shape[2] not in (1, 3):
+        return {}
+    examples = dataset.test
     places = {str(name): place for place, name in enumerate(examples.ids)}
     return {name: data_uri(examples[places[name]]["image"]) for name in ids if name in places}
 

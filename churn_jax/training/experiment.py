@@ -82,6 +82,8 @@ class Experiment:
             config.model.name,
             num_classes=self.info.num_classes,
             image_shape=self.info.image_shape,
+            input_dtype=self.info.dtype,
+            vocabulary=self.info.vocabulary,
             dtype=config.model.dtype,
             norm_group=config.model.norm_group,
             norm_axis="data",
@@ -89,6 +91,9 @@ class Experiment:
             batch_parts=self.mesh.shape["data"],
             activation=config.model.activation,
             activation_width=config.model.activation_width,
+            width=config.model.width,
+            depth=config.model.depth,
+            dropout=config.model.dropout,
         )
         return Recipe(
             model=model,
@@ -165,7 +170,7 @@ class Experiment:
         """Shapes and types of what `streaming_step` takes beside the state."""
         shape = (self.config.runs, self.config.batch_size)
         return Batch(
-            jax.ShapeDtypeStruct((*shape, *self.info.image_shape), jnp.uint8),
+            jax.ShapeDtypeStruct((*shape, *self.info.image_shape), self.info.dtype),
             jax.ShapeDtypeStruct(shape, jnp.int32),
             self._abstract_previous(self.config.batch_size),
         )
@@ -175,7 +180,9 @@ class Experiment:
         runs, examples = self.config.runs, self.num_train
         whole = jax.ShapeDtypeStruct((), jnp.int32)
         return ResidentSource(
-            images=jax.ShapeDtypeStruct((examples, math.prod(self.info.image_shape)), jnp.uint8),
+            images=jax.ShapeDtypeStruct(
+                (examples, math.prod(self.info.image_shape)), self.info.dtype
+            ),
             labels=jax.ShapeDtypeStruct((examples,), jnp.int32),
             runs=jax.ShapeDtypeStruct((runs,), jnp.int32),
             order=jax.ShapeDtypeStruct((runs, examples + self.config.batch_size), jnp.int32),

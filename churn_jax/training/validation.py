@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from churn_jax import config as config_lib
 from churn_jax.config import Config, DataConfig
 from churn_jax.data import DatasetInfo
+from churn_jax.data.augmentation import AUGMENTATIONS
 from churn_jax.errors import UserError
 from churn_jax.parallel import sharding
 from churn_jax.training.experiment import Experiment
@@ -61,11 +62,11 @@ def _refuse_for_data(config: Config, info: DatasetInfo, num_train: int) -> None:
             f"config.batch_size: {config.batch_size} is larger than the training set "
             f"({num_train} examples of {config.data.name})"
         )
-    height, width, _ = info.image_shape
-    if config.data.crop == "pad" and config.data.crop_padding > max(height, width):
+    _refuse_augmentation(config.data, info)
+    if config.data.crop == "pad" and config.data.crop_padding > max(info.image_shape[:2]):
         raise UserError(
             f"config.data.crop_padding: {config.data.crop_padding} is more than the side of "
-            f"the images ({height}×{width}): most crops would be black"
+            f"the images ({info.image_shape[0]}×{info.image_shape[1]}): most crops would be black"
         )
     if config.method.top_k > info.num_classes:
         raise UserError(
@@ -78,6 +79,22 @@ def _refuse_for_data(config: Config, info: DatasetInfo, num_train: int) -> None:
             raise UserError(
                 f"config.{key}: {epochs:g} epochs of {steps_per_epoch:g} steps are more "
                 f"than {LONGEST:,} steps"
+            )
+
+
+def _refuse_augmentation(data: DataConfig, info: DatasetInfo) -> None:
+    """Refuses what is for pictures where there are none, and augmentations that nobody has."""
+    if data.augment != "none":
+        AUGMENTATIONS.find(data.augment, "config.data.augment")
+    if info.pictures:
+        return
+    asked = {"crop": data.crop != "none", "flip": data.flip, "cutout": data.cutout > 0}
+    for key, asks in asked.items():
+        if asks:
+            raise UserError(
+                f"config.data.{key}: {getattr(data, key)!r} is for pictures, and {data.name} holds "
+                f"{info.dtype} {list(info.image_shape)}: set crop='none', flip=False and cutout=0, "
+                "as recipes.start(NAME, pictures=False) does"
             )
 
 

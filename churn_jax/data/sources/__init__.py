@@ -28,5 +28,6 @@ SOURCES: Registry[Callable[[DataConfig], Dataset]] = Registry(
         "imagenet": _source("tfds_sets", "imagenet"),
         "inaturalist": _source("tfds_sets", "inaturalist"),
         "image_folder": _source("image_folder"),
+        "arrays": _source("arrays"),
     },
 )

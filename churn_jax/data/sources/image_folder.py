@@ -9,7 +9,6 @@ Paths in a CSV file are relative to its folder. An example's id is its path.
 
 import csv
 import dataclasses
-import hashlib
 import os
 from collections.abc import Iterator
 
@@ -18,15 +17,13 @@ from etils import epath
 
 from churn_jax.config import DataConfig
 from churn_jax.data.decoding import EncodedPicture
-from churn_jax.data.examples import Dataset, DatasetInfo, EncodedExample, Example
+from churn_jax.data.examples import Dataset, DatasetInfo, EncodedExample, Example, draw_split
 from churn_jax.data.preprocessing import DEFAULT_SIZE
 from churn_jax.data.sources.tfds_sets import IMAGENET_STATISTICS
 from churn_jax.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 TEST_NAMES = ("test", "val", "validation")
-# Of 100 pictures without a split of their own, as many are for testing.
-TEST_PERCENT = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,11 +79,17 @@ def load(data: DataConfig) -> Dataset:
     if len(classes) < 2:
         raise UserError(f"{path}: {len(classes)} classes found, at least 2 are needed")
     size = data.image_size or DEFAULT_SIZE
-    info = DatasetInfo("image_folder", tuple(classes), (size, size, 3), **IMAGENET_STATISTICS)
+    info = DatasetInfo(
+        "image_folder",
+        tuple(classes),
+        (size, size, 3),
+        IMAGENET_STATISTICS["mean"],
+        IMAGENET_STATISTICS["std"],
+    )
     number = {name: index for index, name in enumerate(classes)}
     splits = {}
     for split in ("train", "test"):
-        chosen = sorted(row for row in rows if (row[2] or _draw_split(row[0])) == split)
+        chosen = sorted(row for row in rows if (row[2] or draw_split(row[0])) == split)
         if not chosen:
             raise UserError(f"{path}: no pictures to {split} on")
         labels = np.array([number[label] for _, label, _ in chosen], np.int32)
@@ -152,9 +155,3 @@ def _read_csv(path: epath.Path) -> list[_Row]:
             raise UserError(f"{path}, line {number}: {name} is there twice")
         seen.add(name)
     return [(name, label, names[split]) for name, label, split in rows]
-
-
-def _draw_split(name: str) -> str:
-    """The same split for the same path, whatever other pictures there are."""
-    drawn = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % 100
-    return "test" if drawn < TEST_PERCENT else "train"
