@@ -13,6 +13,7 @@ CORE = [
     "array-record",
     "clu",
     "etils[epath-gcs]",
+    "flatbuffers",  # how jax.export writes
     "flax",
     "google-cloud-storage",
     "grain",

@@ -4,9 +4,10 @@
     churn-jax evaluate --runs=W --out=DIR                         reports on runs that are there
     churn-jax compare old.npz new.npz --fail_if='churn>5%'        predictions of anything, a gate
     churn-jax study --study=table2 --dataset=digits --workdir=W   a table or figure of the paper
+    churn-jax export W --run=0 --out=DIR                          a trained model, to run elsewhere
     churn-jax plan --config=imagenet_codistill --topology=v3-32   what it would cost on a TPU slice
 
-Each has --help. They are the modules churn_jax.main, evaluate, compare, study and plan.
+Each has --help. They are the modules churn_jax.main, evaluate, compare, study, export and plan.
 """
 
 import runpy
@@ -16,7 +17,8 @@ import churn_jax
 from churn_jax.errors import UserError, suggest
 from churn_jax.system.commands import run_command
 
-COMMANDS = {"train": "main"} | {name: name for name in ("evaluate", "compare", "study", "plan")}
+_MODULES = ("evaluate", "compare", "study", "export", "plan")
+COMMANDS = {"train": "main"} | {name: name for name in _MODULES}
 
 
 def main() -> None:

@@ -44,6 +44,8 @@ class TrainedModel:
       variables: {'params', 'batch_stats'} as NumPy arrays of each network whose mean predicts; of
         a baseline there is one.
       step: of training.
+      info: of the data set: type and shape of the inputs, and how they are normalised.
+      function: (variables, inputs) to what `logits` gives, pure, for JAX to transform.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class TrainedModel:
     ):
         """Made by `load`."""
         self.config, self.variables, self.step = config, variables, step
-        self.class_names, self.image_shape, self._info = info.class_names, info.image_shape, info
+        self.class_names, self.image_shape, self.info = info.class_names, info.image_shape, info
         model = experiment.recipe.model
 
         def log_probs(variables: list[dict[str, Any]], images: jax.Array) -> jax.Array:
@@ -67,11 +69,12 @@ class TrainedModel:
             each = jax.numpy.stack([jax.nn.log_softmax(z) for z in logits])
             return jax.nn.logsumexp(each, axis=0) - np.float32(np.log(len(logits)))
 
-        self._log_probs = jax.jit(log_probs)
+        self.function = log_probs
+        self._compiled = jax.jit(log_probs)
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.image_shape))
-        kind = "uint8 images" if self._info.pictures else f"{self._info.dtype} inputs"
+        kind = "uint8 images" if self.info.pictures else f"{self.info.dtype} inputs"
         return (
             f"<{self.config.model.name} of {self.config.method.label}, step {self.step}: "
             f"{kind} {shape} to {len(self.class_names)} classes>"
@@ -90,7 +93,7 @@ class TrainedModel:
           UserError: they have another type or shape, or hold what is no number or no token.
         """
         images = np.asarray(images)
-        dtype, what = self._info.dtype, "images" if self._info.pictures else "inputs"
+        dtype, what = self.info.dtype, "images" if self.info.pictures else "inputs"
         expected = f"{dtype} [example, {', '.join(map(str, self.image_shape))}]"
         if images.dtype != np.dtype(dtype) or images.shape[1:] != self.image_shape:
             hint = ""
@@ -103,13 +106,13 @@ class TrainedModel:
             raise UserError(
                 f"{what} must be {expected}, not {images.dtype} {list(images.shape)}{hint}"
             )
-        check_values(self._info, what, images, range(len(images)))
+        check_values(self.info, what, images, range(len(images)))
         found = [np.zeros((0, len(self.class_names)), np.float32)]
         size = min(_BATCH, max(len(images), 1))
         for start in range(0, len(images), size):
             part = images[start : start + size]
             padded = np.pad(part, [(0, size - len(part))] + [(0, 0)] * (part.ndim - 1))
-            found.append(np.asarray(self._log_probs(self.variables, padded))[: len(part)])
+            found.append(np.asarray(self._compiled(self.variables, padded))[: len(part)])
         return np.concatenate(found)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
