@@ -120,8 +120,11 @@ def _choices(node: ast.expr) -> Iterator[str]:
         case ast.Dict():
             for key in filter(None, node.keys):
                 yield from _choices(key)
-        case ast.Call():  # tuple(NAMES)
-            yield from _choices(node.args[0])
+        case ast.Call():  # tuple(NAMES), Registry(NOUN, NAMES)
+            yield from _choices(node.args[-1])
+        case ast.Attribute(attr="or_none"):  # of a registry
+            yield "none"
+            yield from _choices(node.value)
         case ast.Name() | ast.Attribute():
             yield from _choices(_assigned()[ast.unparse(node).rpartition(".")[2]])
 
