@@ -35,6 +35,7 @@ DASHES = ("-", "--", "-.", ":", "-", "--", "-.")
 # Text stays text, and ids don't depend on when the figure was made.
 _STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "churn_jax", "font.size": 9}
 PANEL = (3.4, 2.8)  # inches
+_MOST_TOGETHER = 6  # curves that a small picture has room for
 
 
 def draw(figure: Figure, report: StudyReport) -> dict[str, bytes]:
@@ -89,7 +90,9 @@ def _sweep(figure: Sweep, report: StudyReport) -> Drawing:
 
 
 def _tradeoff(figure: Tradeoff, report: StudyReport) -> Drawing:
-    drawing = Drawing(figsize=(PANEL[0] * 1.5, PANEL[1] * 1.4), layout="constrained")
+    many = len(figure.series) > _MOST_TOGETHER
+    size = (PANEL[0] * 3, PANEL[1] * 1.9) if many else (PANEL[0] * 1.5, PANEL[1] * 1.4)
+    drawing = Drawing(figsize=size, layout="constrained")
     axes = drawing.subplots()
     series = {figure.reference: ((float("nan"), figure.reference),), **figure.series}
     for place, (label, points) in enumerate(series.items()):
@@ -103,6 +106,7 @@ def _tradeoff(figure: Tradeoff, report: StudyReport) -> Drawing:
             xerr=_arms("accuracy", accuracy),
             yerr=_arms(figure.measure, traded),
             label=label,
+            elinewidth=0.5 if many else None,
             **style,
         )
         # One curve's numbers above its points, the next one's below.
@@ -114,7 +118,10 @@ def _tradeoff(figure: Tradeoff, report: StudyReport) -> Drawing:
                     color=style["color"],
                 )  # fmt: skip
     axes.set(xlabel=_axis("accuracy"), ylabel=_axis(figure.measure))
-    axes.legend(fontsize=8)
+    if many:
+        drawing.legend(fontsize=8, loc="outside right upper")
+    else:
+        axes.legend(fontsize=8)
     return drawing
 
 
@@ -222,11 +229,13 @@ def _curve(
 
 
 def _style(place: int) -> dict[str, Any]:
-    place %= len(COLOURS)
+    colour = place % len(COLOURS)
+    # Once the colours begin again, each has another mark and dash than before.
+    form = (place + place // len(COLOURS)) % len(MARKS)
     return {
-        "color": COLOURS[place],
-        "marker": MARKS[place],
-        "linestyle": DASHES[place],
+        "color": COLOURS[colour],
+        "marker": MARKS[form],
+        "linestyle": DASHES[form],
         "markersize": 4,
         "linewidth": 1.2,
     }
