@@ -259,8 +259,10 @@ class Study:
         """The cell called `name`."""
         by_name = {cell.name: cell for cell in self.cells}
         if name not in by_name:
+            near = suggest(name, by_name)
+            near = near if "did you mean" in near else ""  # else it is the list that follows
             raise UserError(
-                f"--cell: study {self.name} has no cell {name!r}{suggest(name, by_name)}; "
+                f"--cell: study {self.name} has no cell {name!r}{near}; "
                 f"its cells are {', '.join(by_name) or 'none'}"
             )
         return by_name[name]

@@ -2,10 +2,11 @@
 
 import argparse
 import os
+import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from churn_jax.errors import UsageError, UserError
+from churn_jax.errors import UsageError, UserError, suggest
 from churn_jax.system import config_help, shipped
 
 if TYPE_CHECKING:
@@ -43,14 +44,35 @@ def parse_flags(
                 raise UserError(f"--{name} is missing")
         config: Any = known["config"].value  # a file that can't be loaded is an error only now
         return config.to_dict()
-    except UserError:
-        raise
-    except KeyError as error:  # str() would quote the message
-        raise UserError(error.args[0]) from None
-    except (flags.Error, AttributeError, TypeError, ValueError, OSError) as error:
-        raise UserError(str(error)) from None
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        _refuse_unknown_keys(arguments)
+        raise UserError(_said(error)) from None
 
 
+def _refuse_unknown_keys(arguments: Sequence[str]) -> None:
+    """Raises a `UserError` for a `--config.KEY` that no config has."""
+    keys = [key.name for key in config_help.described()]
+    for argument in arguments:
+        key = argument.partition("=")[0].removeprefix("--config.")
+        if argument.startswith("--config.") and key not in keys:
+            raise UserError(f"config.{key}: no such key{suggest(key, keys)}")
+
+
+def _said(error: BaseException) -> str:
+    """What went wrong first: what flags make of it has the whole traceback in its message."""
+    first = error
+    while (earlier := first.__cause__ or first.__context__) is not None:
+        first = earlier
+    if isinstance(first, UserError):
+        return str(first)
+    if _IN_CONFIG_FILE not in str(error):
+        return str(error)
+    frames = traceback.extract_tb(first.__traceback__)
+    place = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
+    return f"--config: {place}{type(first).__name__}: {first}"
+
+
+_IN_CONFIG_FILE = "Error whilst parsing config file"
 _HELP = {"-h", "--help", "-help", "--helpfull"}
 # Of its logging, which nobody who asks for help looks for.
 _OF_ABSL = {
