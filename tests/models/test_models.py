@@ -32,15 +32,18 @@ def test_resnet_v2_50_has_the_size_of_the_original():
     assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == 25_549_352
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", [*models.MODELS])
 @pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (33, 47, 3)])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_any_input_gives_float32_logits_and_keeps_float32_variables(name, shape, dtype):
-    model = build(name, shape, dtype=dtype)
+    tokens = {"input_dtype": "int32", "vocabulary": 7} if name == "transformer" else {}
+    shape = shape[:1] if tokens else shape
+    model = build(name, shape, dtype=dtype, **tokens)
 
     def run():
         variables = model.init(jax.random.key(0))
-        logits, stats = model.apply(variables, jnp.zeros((4, *shape)), train=True)
+        inputs = jnp.zeros((4, *shape), model.input_dtype)
+        logits, stats = model.apply(variables, inputs, train=True)
         return variables, logits, stats
 
     variables, logits, stats = jax.eval_shape(run)
