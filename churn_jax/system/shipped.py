@@ -31,7 +31,7 @@ def find(name: str, kind: str) -> str:
     if not path.isidentifier():
         return _elsewhere(path)
     for place in _PLACES:
-        if (file := place / kind / f"{path}.py").is_file():
+        if os.path.isfile(file := place / kind / f"{path}.py"):
             return str(file)
     raise UserError(f"{name!r} is no file, and no shipped one{suggest(name, names(kind))}")
 
