@@ -33,7 +33,9 @@ def find(name: str, kind: str) -> str:
     for place in _PLACES:
         if os.path.isfile(file := place / kind / f"{path}.py"):
             return str(file)
-    raise UserError(f"{name!r} is no file, and no shipped one{suggest(name, names(kind))}")
+    flag = "--study" if kind == STUDIES else "--config"
+    hint = suggest(name, names(kind))
+    raise UserError(f"{flag}={name}: no such file, and none of that name is shipped{hint}")
 
 
 def names(kind: str) -> list[str]:
@@ -45,6 +47,6 @@ def names(kind: str) -> list[str]:
 def _elsewhere(path: str) -> str:
     """`configs/digits.py` outside a checkout is the package's own."""
     parts = Path(path).parts
-    if parts[:1] == ("configs",) and (file := _PLACES[1].joinpath(*parts[1:])).is_file():
+    if parts[:1] == ("configs",) and os.path.isfile(file := _PLACES[1].joinpath(*parts[1:])):
         return str(file)
     return path

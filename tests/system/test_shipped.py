@@ -61,7 +61,7 @@ def test_configs_and_studies_are_found_by_name(tmp_path, monkeypatch):
     (tmp_path / "digits").touch()
     monkeypatch.chdir(tmp_path)
     assert shipped.find("digits", shipped.CONFIGS) == "digits"  # what exists is meant
-    with pytest.raises(UserError, match=r"'digit' is no file, .*did you mean 'digits'"):
+    with pytest.raises(UserError, match=r"--config=digit: no such file, .*did you mean 'digits'"):
         shipped.find("digit", shipped.CONFIGS)
 
 
