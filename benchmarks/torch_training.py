@@ -16,6 +16,7 @@ def make_step(
     members: int,
     how: str,
     threads: int | None,
+    dtype: str = "bfloat16",
 ) -> tuple[Callable[[], None], Callable[[], float]]:
     """(a step on the next batch, peak GiB on the GPU or 0).
 
@@ -27,10 +28,12 @@ def make_step(
       members: models trained together; two agree by the symmetric KL loss.
       how: contains `channels_last`, `compile` or neither.
       threads: of this process; None leaves PyTorch's default.
+      dtype: float32 or bfloat16, of a GPU's products; a CPU's are float32.
     """
     if threads:
         torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    mixed = device == "cuda" and dtype == "bfloat16"
     layout = torch.channels_last if "channels_last" in how else torch.contiguous_format
     images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).contiguous()
     labels = torch.from_numpy(numbers).to(device)
@@ -47,7 +50,7 @@ def make_step(
 
     def loss_of(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         x = ((images.float() / 255 - 0.5) / 0.25).contiguous(memory_format=layout)
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+        with torch.autocast(device, torch.bfloat16, enabled=mixed):
             logits = [network(x).float() for network in networks]
         loss = torch.stack([functional.cross_entropy(each, labels) for each in logits]).sum()
         if members > 1:

@@ -2,6 +2,7 @@
 
     python benchmarks/train.py --models=lenet5,resnet20,resnet56 --out=docs/benchmarks
     python benchmarks/train.py --models=resnet56 --batch=1024 --members=2   # on a GPU: bfloat16
+    python benchmarks/train.py --models=lenet5 --dtype=float32              # on a GPU: as on a CPU
 
 Forward, backward and SGD with Nesterov momentum and weight decay, on data that lies in memory, with
 the same networks on both sides; `--members=2` co-distils pairs with the symmetric KL loss.
@@ -79,6 +80,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--steps", type=int, default=2, help="a repeat")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="of accelerators")
     parser.add_argument("--contenders", default=",".join(("churn_jax", *TORCH)))
     parser.add_argument("--out", help="folder for train_PLATFORM[_MODEL][_pairs].json and .md")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
@@ -91,8 +93,8 @@ def _options() -> argparse.Namespace:
 
 
 def _in_process(options: argparse.Namespace, model: str, name: str) -> dict[str, Any]:
-    same = ("batch", "runs", "members", "repeats", "steps", "processes")
-    flags = [f"--{key}={getattr(options, key)}" for key in same]
+    same = ("batch", "runs", "members", "repeats", "steps", "processes", "dtype")
+    flags = [f"--{key}={getattr(options, key)}" for key in same if getattr(options, key)]
     command = [sys.executable, __file__, f"--models={model}", f"--worker={name}", *flags]
     environment = dict(os.environ)
     if name.startswith("churn_jax"):  # as the scripts of launch/ do
@@ -123,8 +125,9 @@ def _torch(options: argparse.Namespace, threads: int | None) -> dict[str, Any]:
 
     data = _data(options, *_shape(options.models))
     step, peak_gib = make_step(
-        options.models, *data, options.batch, options.members, options.worker, threads
-    )
+        options.models, *data, options.batch, options.members, options.worker, threads,
+        options.dtype or "bfloat16",
+    )  # fmt: skip
     result = _time(step, options, options.members)
     return result | {"peak_gib": peak_gib() or result["peak_gib"]}
 
@@ -171,7 +174,7 @@ def _ours(options: argparse.Namespace) -> dict[str, Any]:
         settings.method.update(config_lib.to_dict(pair))
     devices.start_devices(config_lib.check(settings))
     if jax.default_backend() != "cpu":
-        settings.model.dtype = "bfloat16"
+        settings.model.dtype = options.dtype or "bfloat16"
     if asked := options.worker.partition("-")[2]:
         stacking.BY_PLATFORM[jax.default_backend()] = asked
     config = config_lib.check(settings)
