@@ -177,6 +177,7 @@ def _ours(options: argparse.Namespace) -> dict[str, Any]:
         settings.model.dtype = options.dtype or "bfloat16"
     if asked := options.worker.partition("-")[2]:
         stacking.BY_PLATFORM[jax.default_backend()] = asked
+        stacking.OF_PRODUCTS.clear()
     config = config_lib.check(settings)
     names = tuple(map(str, range(classes)))
     info = DatasetInfo(

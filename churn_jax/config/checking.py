@@ -48,8 +48,10 @@ def check_values(config: Config) -> None:
 
 
 def _check_previous(config: Config) -> None:
-    """Refuses what needs a previous model where none is named."""
+    """Refuses what needs a previous model where none is named, and choices without a choice."""
     previous = config.previous
+    if previous.choose != "first":
+        _check_choice(config)
     if previous.source:
         return
     asking = {"method.anchor": config.method.anchored}
@@ -57,12 +59,27 @@ def _check_previous(config: Config) -> None:
         f"previous.{key}": getattr(previous, key) > 0
         for key in ("start_keep", "weights_share", "predictions_share")
     }
+    asking["previous.choose"] = previous.choose != "first"
     for key, asks in asking.items():
         if asks:
             raise UserError(
                 f"config.{key}: needs the model that is updated: set config.previous.source to its "
                 "workdir or to its predictions of the training examples"
             )
+
+
+def _check_choice(config: Config) -> None:
+    """Refuses a choice among members where there are none, or nothing to choose by."""
+    key, method = f"config.previous.choose={config.previous.choose!r}", config.method
+    if method.members < 2:
+        raise UserError(f"{key}: there is one member to choose from; set config.method.members")
+    if method.counts_mean:
+        raise UserError(
+            f"{key}: config.method.prediction={method.prediction!r} counts all members; "
+            "'first' counts the chosen one"
+        )
+    if not config.data.num_validation:
+        raise UserError(f"{key}: it is made on a validation split; set config.data.num_validation")
 
 
 def _check_units(config: Config) -> None:

@@ -48,6 +48,7 @@ HASHED_UNLESS: dict[str, Any] = {
     "previous.start_fresh": 1.0,
     "previous.weights_share": 0.0,
     "previous.predictions_share": 0.0,
+    "previous.choose": "first",
     "method.anchor": "none",
     "method.gamma": 0.0,
     "method.gamma_ramp": "constant",

@@ -118,11 +118,15 @@ class PreviousConfig:
     weights_share: Annotated[float, Within(0, 1)] = 0.0
     # Its share in the probabilities that are predicted after training.
     predictions_share: Annotated[float, Within(0, 1)] = 0.0
+    # Which member of each run predicts: the first, or the one that has the fewest negative flips
+    # against it on the validation split.
+    choose: Annotated[str, OneOf(("first", "fewest_flips"))] = "first"
 
     @property
     def needs_weights(self) -> bool:
         """Whether its predictions of training examples don't do."""
-        return self.start_keep > 0 or self.weights_share > 0 or self.predictions_share > 0
+        shares = (self.start_keep, self.weights_share, self.predictions_share)
+        return max(shares) > 0 or self.choose != "first"
 
 
 @dataclasses.dataclass(frozen=True)

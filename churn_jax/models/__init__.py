@@ -47,6 +47,9 @@ MODELS: Registry[Maker] = Registry(
 )
 
 
+# Those that compute by matrix products alone; LeNet5's convolutions are written as such.
+OF_PRODUCTS = {"mlp", "transformer", "lenet5"}
+
 # Side length of the smallest images, where not any will do.
 SMALLEST = {"lenet5": 4}
 

@@ -101,7 +101,7 @@ class Experiment:
             optimizer=make_optimizer(config, self.length),
             length=self.length,
             batch_size=config.batch_size,
-            layout=stacking.choose(self.platform),
+            layout=stacking.choose(self.platform, config.model.name in models.OF_PRODUCTS),
             sam_radius=config.optimizer.sam_radius,
             seed=config.seed,
             first_run=config.first_run,

@@ -20,7 +20,7 @@ from churn_jax.predictions import prediction_file
 from churn_jax.predictions.prediction_file import Predictions
 from churn_jax.storage.workdir import checkpoint_steps
 from churn_jax.system.console import is_first
-from churn_jax.training import averaging, devices, provenance
+from churn_jax.training import averaging, choice, devices, provenance
 from churn_jax.training.averaging import Weights
 from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.experiment import Experiment
@@ -101,7 +101,11 @@ def write_predictions(
         made_by |= {"previous": dict(origin)}
     models = _models(experiment, state, dataset, previous, config)
     failed, folder = failed_runs(experiment, state), epath.Path(workdir)
-    share = config.previous.predictions_share
+    share, chosen = config.previous.predictions_share, None
+    if config.previous.choose != "first":
+        assert previous is not None
+        assert dataset.validation is not None
+        chosen = choice.fewest_flips(experiment, models, previous, dataset.validation)
 
     def write(folder: epath.Path, split: str, examples: Examples) -> None:
         of_split = _of_split(config, dataset.info, split, examples)
@@ -113,7 +117,7 @@ def write_predictions(
         with _on_disk(experiment, models, examples, others, share) as log_probs:
             if log_probs is not None:
                 runs = experiment.runs
-                _write_runs(folder, runs, failed, log_probs, examples, made_by | of_split)
+                _write_runs(folder, runs, failed, log_probs, examples, made_by | of_split, chosen)
 
     write(folder, "test", dataset.test)
     if dataset.validation is not None:
@@ -165,11 +169,17 @@ def _write_runs(
     log_probs: np.ndarray,
     examples: Examples,
     made_by: dict[str, Any],
+    chosen: np.ndarray | None = None,
 ) -> None:
+    """A file for each run that has not failed; the `chosen` member [run] stands first in it."""
     labels = np.asarray(examples.labels, np.int32)
-    for run, run_log_probs in zip(runs, log_probs, strict=True):
+    for place, (run, run_log_probs) in enumerate(zip(runs, log_probs, strict=True)):
         if run in failed:
             continue
+        if chosen is not None:
+            made_by |= {"chosen_member": int(chosen[place])}
+            others = np.delete(np.arange(len(run_log_probs)), chosen[place])
+            run_log_probs = run_log_probs[[chosen[place], *others]]
         name = prediction_file.file_name(int(run))
         path = prediction_file.step_dir(folder, made_by["step"]) / name
         made = {"run": int(run), **made_by}
@@ -190,7 +200,8 @@ def predict_as(workdir: epath.PathLike, counted: Config, out: epath.PathLike) ->
 
     Args:
       workdir: of the training.
-      counted: its config, with another `method.prediction` or another share of the previous model.
+      counted: its config, with another `method.prediction`, another share of the previous model, or
+        a choice by it.
       out: the folder that gets `predictions/`.
 
     Raises:
@@ -218,7 +229,7 @@ def _predict_again(
         state = checkpoints.restore(step, experiment.abstract_state())
         origin = checkpoints.meta(step).get("provenance", {}).get("previous")
     asked = (counted or config).previous
-    shared = asked.weights_share or asked.predictions_share
+    shared = asked.weights_share or asked.predictions_share or asked.choose != "first"
     previous = load_previous(experiment, dataset) if shared else None
     write_predictions(
         out or workdir, experiment, dataset, state, step, previous, counted or config, origin

@@ -222,8 +222,8 @@ def _of_files(paths: Sequence[str], experiment: Experiment, dataset: Dataset) ->
     config = experiment.config
     if config.previous.needs_weights:
         raise UserError(
-            f"{_KEY}: predictions have no weights, which config.previous.start_keep, weights_share "
-            "and predictions_share ask for; give a workdir"
+            f"{_KEY}: predictions have no weights, which config.previous.start_keep, "
+            "weights_share, predictions_share and choose ask for; give a workdir"
         )
     files = [match for path in paths for match in (matches(path) or [path])]
     sources = [source for file in files for source in read(file)]

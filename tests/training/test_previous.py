@@ -11,6 +11,7 @@ import pyarrow.parquet
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from churn_jax import data
 from churn_jax.errors import UserError
 from churn_jax.predictions import prediction_file
 from churn_jax.training import loop, previous
@@ -172,6 +173,30 @@ def test_weights_are_interpolated_after_training(old, tmp_path):
     )
     for mixed, theirs in zip(predictions(tmp_path, 8), predictions(old, 6), strict=True):
         np.testing.assert_allclose(mixed.log_probs, theirs.log_probs, atol=1e-5)
+
+
+def test_the_member_that_breaks_least_predicts(old, tmp_path):
+    """Members are trained apart; the right choice is made here from all that they predict."""
+    members = {"method__members": 3, "data__num_validation": 40, "previous__source": str(old)}
+    loop.train(make_config(**members), tmp_path / "all")
+    loop.train(make_config(**members, previous__choose="fewest_flips"), tmp_path / "chosen")
+    held_out = predictions(tmp_path / "all/validation", 8)
+    trained = load(make_config(**members)).trained
+    validation = data.load(make_config(**members).data).validation
+    before = trained.predict(validation).argmax(-1) == validation.labels
+    both = zip(predictions(tmp_path / "all", 8), predictions(tmp_path / "chosen", 8), strict=True)
+    places = []
+    for run, (every, one) in enumerate(both):
+        after = held_out[run].log_probs.argmax(-1) == validation.labels
+        wrong = [(np.sum(before[run] & ~m), np.sum(~m), place) for place, m in enumerate(after)]
+        places.append(min(wrong)[2])
+        np.testing.assert_array_equal(one.log_probs[0], every.log_probs[places[-1]])
+        assert one.provenance["chosen_member"] == places[-1]
+    assert any(places)  # else the first would do
+    with pytest.raises(UserError, match="there is one member to choose from"):
+        make_config(previous__source=str(old), previous__choose="fewest_flips")
+    with pytest.raises(UserError, match="is made on a validation split; set config"):
+        make_config(**members | {"data__num_validation": 0}, previous__choose="fewest_flips")
 
 
 def test_what_the_workdir_lacks_is_refused(old, tmp_path):
