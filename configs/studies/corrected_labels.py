@@ -22,7 +22,7 @@ def corrected(examples: int, held_out: int) -> Versions:
 
 VERSIONS = {
     "digits": corrected(150, 400),
-    "fashion_mnist": corrected(20_000, 6_000),
+    "fashion_mnist": corrected(10_000, 6_000),
     "cifar10": corrected(45_000, 5_000),
     "cifar100": corrected(45_000, 5_000),
     "svhn": corrected(68_000, 5_000),

@@ -21,7 +21,7 @@ def more_data(first: int, held_out: int) -> Versions:
 
 VERSIONS = {
     "digits": more_data(75, 400),
-    "fashion_mnist": more_data(10_000, 6_000),
+    "fashion_mnist": more_data(5_000, 6_000),
     "cifar10": more_data(22_500, 5_000),
     "cifar100": more_data(22_500, 5_000),
     "svhn": more_data(34_000, 5_000),
