@@ -376,11 +376,12 @@ class Experiment:
 
     @property
     def _precision(self) -> str | None:
-        """Of products: a TPU multiplies float32 in bfloat16 unless told to do as the config says.
+        """Of products: unless told to do as the config says, a TPU multiplies float32 in bfloat16
+        and a GPU in TF32.
 
         Said in every program, so that no default precision that somebody has set counts.
         """
-        exact = self.platform == "tpu" and self.config.model.dtype == "float32"
+        exact = self.platform != "cpu" and self.config.model.dtype == "float32"
         return "highest" if exact else None
 
     @property
