@@ -12,6 +12,7 @@ import ml_collections
 from churn_jax import bounds
 from churn_jax.config.schema import DURATIONS, Config, to_dict
 from churn_jax.errors import UserError, suggest
+from churn_jax.methods import optimizers
 
 _LARGEST = 3e38  # about the largest float32, which numbers become
 
@@ -44,6 +45,7 @@ def check_values(config: Config) -> None:
             "config.data.cutout: works with config.data.crop='pad' and 'none', not with 'resized'"
         )
     config.method.check()
+    optimizers.check(config.optimizer.name, config.optimizer.arguments, config.optimizer.decayed)
     _check_previous(config)
 
 

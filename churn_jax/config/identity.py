@@ -10,7 +10,7 @@ from churn_jax.config.schema import Config, to_dict
 # What does not change the mathematics of a run: left out of the hash that makes runs one group.
 NOT_HASHED = {
     "mesh", "runs", "first_run", "eval_every", "checkpoint_every", "keep_checkpoints", "log_every",
-    "log_distances", "on_failed_run", "eval_batch_size",
+    "log_distances", "on_failed_run", "eval_batch_size", "model.remat",
     "data.dir", "data.pipeline", "data.workers", "data.undecodable",
     "method.teachers",  # a place; `teachers.load` sees to it that the config decides what is there
     "previous.source",  # a place; its fingerprint is in the provenance
@@ -30,6 +30,10 @@ HASHED_UNLESS: dict[str, Any] = {
     "model.dropout": 0.0,
     "data.skip_train": 0,
     "data.label_noise": 0.0,
+    "optimizer.name": "sgd",
+    "optimizer.arguments": "",
+    "optimizer.decayed": "all",
+    "optimizer.accumulate": 1,
     "optimizer.sam_radius": 0.0,
     "optimizer.schedule": "stepped",
     "optimizer.warmup_percent": 0.0,

@@ -17,6 +17,7 @@ NAMING = {
     "method.agreement": "agreement term",
     "method.regularizer": "regulariser",
     "optimizer.schedule": "schedule",
+    "optimizer.name": "optimiser",
 }
 
 

@@ -10,6 +10,7 @@ from churn_jax import random_streams
 from churn_jax.bounds import OneOf, Positive, Rising, Within
 from churn_jax.methods import averages as averages_lib
 from churn_jax.methods.objectives import PREDICTIONS, Objective
+from churn_jax.methods.optimizers import DECAYED, OPTIMIZERS
 from churn_jax.methods.schedules import SCHEDULES
 
 MAX_BATCH = 1 << 24
@@ -60,6 +61,9 @@ class ModelConfig:
     width: Annotated[int, Within(0, 65536)] = 0
     depth: Annotated[int, Within(0, 1000)] = 0
     dropout: Annotated[float, Within(0, 0.99)] = 0.0
+    # Whether a ResNet's or transformer's blocks are computed again in the backward pass: less
+    # memory, a third more arithmetic, the same numbers.
+    remat: bool = False
     # Examples a batch-norm group; 0 normalises over the whole batch.
     norm_group: Annotated[int, Within(0)] = 0
     activation: Annotated[str, OneOf(("relu", "smelu"))] = "relu"  # see `models.activations`
@@ -68,13 +72,20 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
-    """SGD with momentum and the step-wise schedule of Appendix A."""
+    """SGD with momentum and the step-wise schedule of Appendix A, or another of optax's."""
 
+    name: Annotated[str, OneOf(OPTIMIZERS, "optimiser")] = "sgd"  # see `methods.optimizers`
+    arguments: str = ""  # of optax's own, as b1=0.9,b2=0.98; the rest stays optax's default
     learning_rate: Annotated[float, Within(0)] = 0.1  # at the peak
-    momentum: Annotated[float, Within(0, 1)] = 0.9
+    momentum: Annotated[float, Within(0, 1)] = 0.9  # of sgd, as is nesterov
     nesterov: bool = True
-    # L2 penalty ½·λ·‖w‖², added to the gradient before momentum.
+    # λ: L2 penalty ½·λ·‖w‖², added to the gradient before momentum; or, of adamw, lamb, lion and
+    # others that decay by themselves, their decay.
     weight_decay: Annotated[float, Within(0)] = 1e-4
+    # Which weights decay: all, or kernels, so neither biases nor what batch norm scales and shifts.
+    decayed: Annotated[str, OneOf(DECAYED)] = "all"
+    # Parts that each batch is worked off in, one after another, to save memory.
+    accumulate: Annotated[int, Within(1, 4096)] = 1
     clip_norm: Annotated[float, Within(0)] = 0.0  # of each member's gradient; 0 does not clip
     # ρ of sharpness-aware steps, which cost a second gradient; 0 is none. See `methods.sharpness`.
     sam_radius: Annotated[float, Within(0)] = 0.0

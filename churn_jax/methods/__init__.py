@@ -11,6 +11,7 @@ import optax
 from churn_jax.errors import UserError
 from churn_jax.methods.catalogue import METHODS, UPDATES
 from churn_jax.methods.objectives import DISTANCES, REGULARIZERS, Objective
+from churn_jax.methods.optimizers import OPTIMIZERS
 from churn_jax.methods.schedules import SCHEDULES, Course
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Objective",
     "register",
     "register_agreement",
+    "register_optimizer",
     "register_regularizer",
     "register_schedule",
 ]
@@ -67,3 +69,14 @@ def register_schedule(
     It takes a `Course` and gives a function of the steps after warm-up, from 0.
     """
     return SCHEDULES.register(name, schedule)
+
+
+def register_optimizer(
+    name: str, optimizer: Callable[..., optax.GradientTransformation]
+) -> Callable[..., optax.GradientTransformation]:
+    """Gives an optimiser a name for `config.optimizer.name`.
+
+    It takes a function of the step as its first argument, the learning rate, and what
+    `config.optimizer.arguments` may say by name; if it takes `weight_decay`, it decays by itself.
+    """
+    return OPTIMIZERS.register(name, optimizer)

@@ -93,6 +93,7 @@ def build(
     width: int = 0,
     depth: int = 0,
     dropout: float = 0.0,
+    remat: bool = False,
 ) -> Model:
     """The network called `name`.
 
@@ -111,6 +112,7 @@ def build(
       input_dtype: of the data set's inputs: uint8, float32, or int32 for tokens.
       vocabulary: how many tokens there are.
       width, depth, dropout: for who takes them; at 0 the network is left its own.
+      remat: whether the network computes its blocks again in the backward pass, to save memory.
 
     Raises:
       UserError: no such model, or it does not take what the config asks for.
@@ -133,7 +135,7 @@ def build(
         "activation": activations.activation(activation, activation_width),
         "vocabulary": vocabulary,
     }
-    chosen = {"width": width, "depth": depth, "dropout": dropout}
+    chosen = {"width": width, "depth": depth, "dropout": dropout, "remat": remat}
     settings |= {key: value for key, value in chosen.items() if value}
     parts = network if isinstance(network, tuple) else (network,)
     heard = {

@@ -49,6 +49,7 @@ class CifarResNet(nn.Module):
     norm_group: int = 0
     norm_axis: str | None = None
     activation: Activation = nn.relu
+    remat: bool = False  # whether blocks are computed again in the backward pass
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -66,10 +67,11 @@ class CifarResNet(nn.Module):
                 x, train
             )
         )
+        make_block = nn.remat(Block, static_argnums=(2,)) if self.remat else Block  # 2 is `train`
         for stage, filters in enumerate((16, 32, 64)):
             for block in range(self.blocks_per_stage):
                 stride = 2 if stage > 0 and block == 0 else 1
-                x = Block(
+                x = make_block(
                     filters,
                     stride,
                     self.dtype,

@@ -75,6 +75,7 @@ class ResNetV2(nn.Module):
     norm_axis: str | None = None
     activation: Activation = nn.relu
     columns: int = 1  # by which images are packed while they have 64 channels or 4 · 64: 1 or 2
+    remat: bool = False  # whether blocks are computed again in the backward pass
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -91,11 +92,14 @@ class ResNetV2(nn.Module):
         x = nn.max_pool(x, (3, 3), (2, 2), padding="SAME")
         columns = self.columns if x.shape[2] % self.columns == 0 else 1
         x = pack(x, columns)
+        make_block = PreactivationBlock
+        if self.remat:
+            make_block = nn.remat(PreactivationBlock, static_argnums=(2,))  # 2 is `train`
         for stage, blocks in enumerate(self.stage_sizes):
             for block in range(blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
                 columns_out = max(columns // stride, 1)
-                x = PreactivationBlock(
+                x = make_block(
                     64 * 2**stage,
                     stride,
                     self.bottleneck,

@@ -20,6 +20,7 @@ class TransformerEncoder(nn.Module):
     heads: int = 4
     dtype: jnp.dtype = jnp.dtype("float32")
     activation: Activation = nn.relu
+    remat: bool = False  # whether blocks are computed again in the backward pass
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -28,13 +29,19 @@ class TransformerEncoder(nn.Module):
         places = self.param("places", nn.initializers.normal(0.02), (x.shape[1], self.width))
         y = nn.Embed(self.vocabulary, self.width, dtype=self.dtype, name="tokens")(x)
         y = y + places.astype(self.dtype)
+        block = TransformerEncoder._block
+        if self.remat:
+            block = nn.remat(block, static_argnums=(3, 4))  # `train` and `layer`
         for layer in range(self.depth):
-            y = y + self._attention(y, real, train, f"attention_{layer}")
-            y = y + self._dense(y, train, f"block_{layer}")
+            y = block(self, y, real, train, layer)
         y = nn.LayerNorm(name="norm")(y.astype(jnp.float32))
         count = jnp.maximum(real.sum(1, keepdims=True), 1)
         mean = jnp.where(real[..., None], y, 0).sum(1) / count
         return nn.Dense(self.num_classes, name="logits")(mean)
+
+    def _block(self, y: jax.Array, real: jax.Array, train: bool, layer: int) -> jax.Array:
+        y = y + self._attention(y, real, train, f"attention_{layer}")
+        return y + self._dense(y, train, f"block_{layer}")
 
     def _attention(self, y: jax.Array, real: jax.Array, train: bool, name: str) -> jax.Array:
         attention = nn.MultiHeadDotProductAttention(self.heads, dtype=self.dtype, name=name)

@@ -16,7 +16,8 @@ from typing import NamedTuple
 _PACKAGE = Path(__file__).parents[1]
 _ROOT = "Config"
 _SCHEMA = ("config/schema.py", "methods/objectives.py")
-_CHOICES = (*_SCHEMA, "methods/schedules.py", "methods/anchors.py", "random_streams.py")
+_OF_METHODS = ("schedules", "anchors", "optimizers")
+_CHOICES = (*_SCHEMA, *(f"methods/{name}.py" for name in _OF_METHODS), "random_streams.py")
 _WIDTH = 100
 
 
@@ -120,6 +121,8 @@ def _choices(node: ast.expr) -> Iterator[str]:
         case ast.Dict():
             for key in filter(None, node.keys):
                 yield from _choices(key)
+        case ast.DictComp():  # of the names that it goes through
+            yield from _choices(node.generators[0].iter)
         case ast.Call():  # tuple(NAMES), Registry(NOUN, NAMES)
             yield from _choices(node.args[-1])
         case ast.Attribute(attr="or_none"):  # of a registry

@@ -77,7 +77,8 @@ class Experiment:
     def recipe(self) -> Recipe:
         """What is static in a step."""
         config = self.config
-        examples = config.batch_size // self.mesh.shape["data"]  # a device
+        shards = self.mesh.shape["data"] * config.optimizer.accumulate
+        examples = config.batch_size // shards  # at a time, on a device
         model = models.build(
             config.model.name,
             num_classes=self.info.num_classes,
@@ -94,6 +95,7 @@ class Experiment:
             width=config.model.width,
             depth=config.model.depth,
             dropout=config.model.dropout,
+            remat=config.model.remat,
         )
         return Recipe(
             model=model,
@@ -103,6 +105,7 @@ class Experiment:
             batch_size=config.batch_size,
             layout=stacking.choose(self.platform, config.model.name in models.OF_PRODUCTS),
             sam_radius=config.optimizer.sam_radius,
+            parts=config.optimizer.accumulate,
             seed=config.seed,
             first_run=config.first_run,
             vary=config.randomness.vary,

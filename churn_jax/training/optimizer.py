@@ -3,12 +3,12 @@
 import optax
 
 from churn_jax.config import Config
-from churn_jax.methods import schedules
+from churn_jax.methods import optimizers, schedules
 from churn_jax.methods.schedules import Length
 
 
 def make_optimizer(config: Config, length: Length) -> optax.GradientTransformation:
-    """Clipping, the L2 penalty's gradient, then SGD with momentum; for one model's parameters."""
+    """Clipping, then the optimiser that is named; for one model's parameters."""
     settings = config.optimizer
     decays = [length.steps(epochs) for epochs in settings.decay_epochs]
     decays += [length.steps(0, percent) for percent in settings.decay_percent]
@@ -25,8 +25,13 @@ def make_optimizer(config: Config, length: Length) -> optax.GradientTransformati
         ),
     )
     clip = optax.clip_by_global_norm(settings.clip_norm) if settings.clip_norm else optax.identity()
-    return optax.chain(
-        clip,
-        optax.add_decayed_weights(settings.weight_decay),
-        optax.sgd(learning_rate, momentum=settings.momentum, nesterov=settings.nesterov),
+    steps = optimizers.steps(
+        settings.name,
+        learning_rate,
+        settings.arguments,
+        momentum=settings.momentum,
+        nesterov=settings.nesterov,
+        weight_decay=settings.weight_decay,
+        decayed=settings.decayed,
     )
+    return optax.chain(clip, *steps)

@@ -82,6 +82,7 @@ class Recipe:
     num_averages: int = 0
     average_shares: averages.Shares | None = None  # of each average, where there is any
     sam_radius: float = 0.0  # 0 is no sharpness-aware step
+    parts: int = 1  # of each batch, worked off one after another
     seed: int = 0
     first_run: int = 0
     vary: tuple[str, ...] = ()
@@ -152,12 +153,26 @@ def train_step(
     coefficients = objectives.coefficients(recipe.objective, state.step, recipe.length)
     run_step = partial(_gradients, coefficients=coefficients, recipe=recipe)
 
-    def gradients(params: Tree) -> tuple[Tree, Tree, dict[str, jax.Array], jax.Array]:
-        found = over_models(run_step, recipe.layout)(
-            params, state.batch_stats, peers, state.teachers, batch, keys
+    def of_part(
+        params: Tree, batch_stats: Tree, batch: Batch, keys: jax.Array | None
+    ) -> tuple[Tree, Tree]:
+        """(batch statistics, what is summed over parts and devices) of a part of the batch."""
+        grads, batch_stats, metrics, wrong = over_models(run_step, recipe.layout)(
+            params, batch_stats, peers, state.teachers, batch, keys
         )
-        grads, batch_stats, metrics, wrong = found
-        grads, metrics, wrong = jax.lax.psum((grads, metrics, wrong), "data")
+        return batch_stats, (grads, metrics, wrong)
+
+    def gradients(params: Tree) -> tuple[Tree, Tree, dict[str, jax.Array], jax.Array]:
+        if recipe.parts == 1:
+            batch_stats, sums = of_part(params, state.batch_stats, batch, keys)
+        else:
+            batch_stats, every = jax.lax.scan(
+                lambda stats, part: of_part(params, stats, *part),
+                state.batch_stats,
+                _parts((batch, keys), recipe.parts),
+            )
+            sums = jax.tree.map(lambda leaf: leaf.sum(0), every)
+        grads, metrics, wrong = jax.lax.psum(sums, "data")
         return grads, batch_stats, metrics, wrong
 
     grads, batch_stats, metrics, wrong = gradients(state.params)
@@ -196,6 +211,19 @@ def train_step(
     return made, metrics
 
 
+def _parts(of_batch: tuple[Batch, jax.Array | None], parts: int) -> Any:
+    """The batch and its keys as [part, …] of neighbouring examples, for a scan."""
+
+    def split(leaf: jax.Array, axis: int) -> jax.Array:
+        apart = leaf.reshape(*leaf.shape[:axis], parts, -1, *leaf.shape[axis + 1 :])
+        return jnp.moveaxis(apart, axis, 0)
+
+    batch, keys = of_batch
+    # Examples are the second axis of a batch, and the third of the keys: [run, member, example].
+    split_batch = jax.tree.map(lambda leaf: split(leaf, 1), batch)
+    return split_batch, None if keys is None else split(keys, 2)
+
+
 def _averages(state: TrainState, params: Tree, recipe: Recipe) -> Tree:
     """The averages after a step that made `params`."""
     if recipe.average_shares is None:
@@ -227,7 +255,16 @@ def statistics_step(
 
         return over_models(of_member, recipe.layout)(params, running, keys)
 
-    found = over_models(of_run, recipe.layout)(state.params, state.batch_stats, batch.images, keys)
+    def of_part(images: jax.Array, keys: jax.Array | None) -> Tree:
+        running = state.batch_stats
+        return over_models(of_run, recipe.layout)(state.params, running, images, keys)
+
+    if recipe.parts == 1:
+        found = of_part(batch.images, keys)
+    else:
+        parts, keys = _parts((batch, keys), recipe.parts)
+        every = jax.lax.map(lambda part: of_part(*part), (parts.images, keys))
+        found = jax.tree.map(lambda leaf: leaf.mean(0), every)
     seen = state.seen + 1
 
     def mean(before: jax.Array, new: jax.Array) -> jax.Array:

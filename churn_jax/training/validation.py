@@ -126,6 +126,12 @@ def _refuse_pipeline(data: DataConfig, in_memory: bool) -> None:
 
 def _refuse_for_mesh(config: Config, mesh: Mesh) -> None:
     share, group = config.batch_size // mesh.shape["data"], config.model.norm_group
+    if share % (parts := config.optimizer.accumulate):
+        raise UserError(
+            f"config.optimizer.accumulate: {parts} parts do not divide the {share} examples that a "
+            "device holds of each batch"
+        )
+    share //= parts
     if group and config.batch_size % group:
         raise UserError(
             f"config.model.norm_group: {group} does not divide the {config.batch_size} "
@@ -134,7 +140,7 @@ def _refuse_for_mesh(config: Config, mesh: Mesh) -> None:
     if not sharding.groups_fit(group, share):
         raise UserError(
             f"config.model.norm_group: {group} is neither a part nor a multiple of the {share} "
-            "examples that a device holds of each batch"
+            f"examples that a device holds of each {'batch' if parts == 1 else 'part of a batch'}"
         )
     method, split = config.method, mesh.shape["member"]
     if method.taught and method.num_teachers % split:

@@ -90,7 +90,8 @@ def test_what_is_held_is_the_same_for_all_runs(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_resumed_learns_and_is_loaded(kind, tmp_path, monkeypatch):
-    config = config_of(kind, epochs=8.0, optimizer__learning_rate=0.1)
+    adamw = {"optimizer__name": "adamw", "optimizer__decayed": "kernels"}
+    config = config_of(kind, epochs=8.0, optimizer__learning_rate=0.03, **adamw)
     loop.train(config, tmp_path / "whole")
     with monkeypatch.context() as patch:
         patch.setattr(loop, "make_feed", Stopping)

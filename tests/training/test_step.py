@@ -134,6 +134,41 @@ def test_weight_decay_is_added_after_clipping_and_before_momentum():
         params = optax.apply_updates(params, updates)
 
 
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"model__name": "lenet5"},
+        {"model__name": "resnet8", "model__norm_group": 4},  # whole groups in each part
+        {"model__name": "lenet5", "optimizer__sam_radius": 0.05, "mesh__data": 2},
+    ],
+    ids=lambda network: "-".join(map(str, network.values())),
+)
+def test_a_batch_in_parts_is_the_batch(network):
+    """To rounding, which batch norm of four examples makes larger with every step."""
+    steps, rtol = (3, 1e-5) if network["model__name"] == "lenet5" else (1, 2e-4)
+    whole, of_whole = train_steps(make_config(**PAIRS | network), steps)
+    parted, of_parts = train_steps(make_config(**PAIRS | network, optimizer__accumulate=4), steps)
+    assert_close(parted.params, whole.params, rtol=rtol)
+    assert_close(of_parts, of_whole, rtol=1e-5)
+
+
+def test_blocks_that_are_computed_again_give_the_same():
+    pair = PAIRS | {"model__name": "resnet8"}
+    kept, of_kept = train_steps(make_config(**pair), 2)
+    again, of_again = train_steps(make_config(**pair, model__remat=True), 2)
+    assert_close(again.params, kept.params, rtol=1e-5)
+    assert_close(of_again, of_kept, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["adamw", "lamb"])
+def test_other_optimisers_train_each_model_as_if_alone(name):
+    """Members that do not agree are baselines, whatever state their optimiser keeps."""
+    chosen = {"optimizer__name": name, "optimizer__learning_rate": 0.01}
+    pair, _ = train_steps(make_config(**PAIRS | {"method__beta": 0.0}, **chosen), 3)
+    single, _ = train_steps(make_config(**chosen), 3)
+    assert_close(jax.tree.map(lambda x: x[:, :1], pair.params), single.params, rtol=1e-6)
+
+
 def test_clipping_is_per_member():
     """Every member's first update is as long as the limit, whatever the other's gradient is."""
     limit, rate = 1e-3, 0.05
