@@ -169,7 +169,7 @@ def _origins(plans: Sequence[Plan], runs: Sequence[workdirs.Predictions]) -> lis
     by_design = len({plan.training.cell.length for plan in plans}) > 1
     left_out = {"step"} if by_design else set()
     if _olds(plans):
-        left_out.add("train_fingerprint")  # versions of a data set
+        left_out |= {"train_fingerprint", "step"}  # versions of a data set, and their sizes
     return [
         {key: value for key, value in run.provenance.items() if key not in left_out} for run in runs
     ]
