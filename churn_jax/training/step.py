@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import optax
 
 from churn_jax import random_streams
-from churn_jax.data.batch import Batch, Leaf
+from churn_jax.data.batch import Batch, Leaf, in_parts
 from churn_jax.methods import averages, objectives, sharpness
 from churn_jax.methods.objectives import Objective
 from churn_jax.methods.schedules import Length
@@ -169,7 +169,7 @@ def train_step(
             batch_stats, every = jax.lax.scan(
                 lambda stats, part: of_part(params, stats, *part),
                 state.batch_stats,
-                _parts((batch, keys), recipe.parts),
+                in_parts(batch, keys, recipe.parts),
             )
             sums = jax.tree.map(lambda leaf: leaf.sum(0), every)
         grads, metrics, wrong = jax.lax.psum(sums, "data")
@@ -211,19 +211,6 @@ def train_step(
     return made, metrics
 
 
-def _parts(of_batch: tuple[Batch, jax.Array | None], parts: int) -> Any:
-    """The batch and its keys as [part, …] of neighbouring examples, for a scan."""
-
-    def split(leaf: jax.Array, axis: int) -> jax.Array:
-        apart = leaf.reshape(*leaf.shape[:axis], parts, -1, *leaf.shape[axis + 1 :])
-        return jnp.moveaxis(apart, axis, 0)
-
-    batch, keys = of_batch
-    # Examples are the second axis of a batch, and the third of the keys: [run, member, example].
-    split_batch = jax.tree.map(lambda leaf: split(leaf, 1), batch)
-    return split_batch, None if keys is None else split(keys, 2)
-
-
 def _averages(state: TrainState, params: Tree, recipe: Recipe) -> Tree:
     """The averages after a step that made `params`."""
     if recipe.average_shares is None:
@@ -262,7 +249,7 @@ def statistics_step(
     if recipe.parts == 1:
         found = of_part(batch.images, keys)
     else:
-        parts, keys = _parts((batch, keys), recipe.parts)
+        parts, keys = in_parts(batch, keys, recipe.parts)
         every = jax.lax.map(lambda part: of_part(*part), (parts.images, keys))
         found = jax.tree.map(lambda leaf: leaf.mean(0), every)
     seen = state.seen + 1
