@@ -61,3 +61,16 @@ def test_texts(tmp_path):
     report = command(tmp_path, "churn_jax.main", *arguments)
     assert report["groups"][0]["accuracy"]["mean"] > 0.75
     assert (tmp_path / "texts/report.html").exists()
+
+
+def test_arrays_by_path_alone(tmp_path):
+    """The wine of docs/extending.md."""
+    text = (ROOT / "docs/extending.md").read_text()
+    code = text[text.index("import numpy as np\nfrom sklearn.datasets import load_wine") :]
+    subprocess.run([sys.executable, "-c", code[: code.index("```")]], cwd=tmp_path, check=True)
+    for method in ("baseline", "codistill_skl"):
+        config = (f"--config=arrays:{method}", "--config.data.dir=wine.npz", "--config.runs=3")
+        command(tmp_path, "churn_jax.main", *config, f"--workdir={method}")
+    both = command(tmp_path, "churn_jax.evaluate", "--runs=baseline,codistill_skl", "--out=report")
+    assert [group["accuracy"]["mean"] for group in both["groups"]] == [1, 1]
+    assert both["groups"][0]["churn"]["ci95"][1] > 0.1  # of 24 wines nothing is sure

@@ -23,7 +23,7 @@ def trained(tmp_path_factory):
         if name:
             (folder / name).write_text(code)
         else:
-            command = code
+            command = command or code  # the first; further ones are of other examples
     done = run(folder, command)
     assert done.returncode == 0, done.stderr
     return folder, command
