@@ -80,7 +80,7 @@ class OptimizerConfig:
     momentum: Annotated[float, Within(0, 1)] = 0.9  # of sgd, as is nesterov
     nesterov: bool = True
     # λ: L2 penalty ½·λ·‖w‖², added to the gradient before momentum; or, of adamw, lamb, lion and
-    # others that decay by themselves, their decay.
+    # others that have one, their own decay.
     weight_decay: Annotated[float, Within(0)] = 1e-4
     # Which weights decay: all, or kernels, so neither biases nor what batch norm scales and shifts.
     decayed: Annotated[str, OneOf(DECAYED)] = "all"

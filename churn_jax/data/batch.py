@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 # An array of a tree, or in its place a shape, a sharding or a partition.
 Leaf = Any
@@ -28,18 +27,3 @@ class Batch:
     images: Leaf
     labels: Leaf
     previous: Leaf = None
-
-
-def in_parts(batch: Batch, keys: jax.Array | None, parts: int) -> tuple[Batch, jax.Array | None]:
-    """A batch and its keys as [part, …] of neighbouring examples, to be worked off one by one.
-
-    Examples are the second axis of a batch's arrays and the third of `keys`, [run, member,
-    example]. Their number must be a multiple of `parts`.
-    """
-
-    def split(leaf: jax.Array, axis: int) -> jax.Array:
-        apart = leaf.reshape(*leaf.shape[:axis], parts, -1, *leaf.shape[axis + 1 :])
-        return jnp.moveaxis(apart, axis, 0)
-
-    split_batch = jax.tree.map(partial(split, axis=1), batch)
-    return split_batch, None if keys is None else split(keys, 2)

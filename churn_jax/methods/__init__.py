@@ -77,6 +77,7 @@ def register_optimizer(
     """Gives an optimiser a name for `config.optimizer.name`.
 
     It takes a function of the step as its first argument, the learning rate, and what
-    `config.optimizer.arguments` may say by name; if it takes `weight_decay`, it decays by itself.
+    `config.optimizer.arguments` may say by name; if it takes `weight_decay`, it is given the
+    config's, and decays by itself.
     """
     return OPTIMIZERS.register(name, optimizer)

@@ -3,8 +3,9 @@
 A config names one of `OPTIMIZERS`, gives the arguments that are optax's own as `b1=0.9,b2=0.99`,
 and says weight decay as λ, whichever kind the optimiser has:
 
-- those that take `weight_decay` (AdamW, LAMB, Lion, …) decay by themselves, apart from the gradient
-  (Loshchilov and Hutter 2019): w ← w − η·λ·w beside their step;
+- those that take `weight_decay` are given λ, and decay as their paper has it: AdamW and Lion apart
+  from the gradient, w ← w − η·λ·w beside their step (Loshchilov and Hutter 2019), LAMB and LARS
+  before a layer's step is scaled by the norm of its weights;
 - to the gradient of all others λ·w is added before anything else: the L2 penalty ½·λ·‖w‖².
 """
 
@@ -19,7 +20,7 @@ import optax
 from churn_jax.errors import UserError, suggest
 from churn_jax.system.registry import Registry
 
-# Each takes `learning_rate` and arguments of its own.
+# Each takes the learning rate first, and arguments of its own by name. An older optax has not all.
 OPTIMIZERS: Registry[Callable[..., optax.GradientTransformation]] = Registry(
     "optimiser",
     {
@@ -29,6 +30,7 @@ OPTIMIZERS: Registry[Callable[..., optax.GradientTransformation]] = Registry(
             *("adabelief", "radam", "yogi", "novograd", "adan", "lamb", "lars", "lion"),
             *("rmsprop", "adagrad", "signum"),
         )
+        if hasattr(optax, name)
     },
 )
 DECAYED = ("all", "kernels")  # which weights decay
@@ -36,7 +38,6 @@ DECAYED = ("all", "kernels")  # which weights decay
 _KEY = "config.optimizer.arguments"
 # Arguments that a key of the config says; `sgd` has two more.
 _SAID = {
-    "learning_rate": "learning_rate",
     "weight_decay": "weight_decay",
     "mask": "decayed",
     "weight_decay_mask": "decayed",
@@ -68,7 +69,7 @@ def parse(text: str) -> dict[str, Any]:
 def check(name: str, arguments: str, decayed: str = "all") -> None:
     """Raises a `UserError` unless the optimiser called `name` takes all this; as of `steps`."""
     taken = inspect.signature(OPTIMIZERS.find(name, "config.optimizer.name")).parameters
-    said = _SAID | (_SAID_OF_SGD if name == "sgd" else {})
+    said = {next(iter(taken)): "learning_rate"} | _SAID | (_SAID_OF_SGD if name == "sgd" else {})
     offered = [key for key in taken if key not in said and "dtype" not in key]
     for given in parse(arguments):
         if given in said:

@@ -10,8 +10,8 @@ On CPU, ResNet-8 on 8×8 images, batch 64, 10 runs × 2 members on 2 cores took 
 unrolled, 71 ms scanned and 170 ms vmapped: XLA runs grouped convolutions, and convolutions inside
 loop bodies, in slow loops there. For a TPU v3 core the compiler estimates the same time a model for
 all three, and scanning compiles fastest. On a GPU a network of matrix products is batched (LeNet5,
-10 runs, batch 256 on an H100: 0.21 ms a model-step, 0.34 scanned, 0.31 unrolled), and one of
-convolutions is scanned, because a grouped convolution's backward pass takes as long there as a
+10 runs, batch 256 on an H100, in TF32: 0.21 ms a model-step, 0.34 scanned, 0.31 unrolled), and one
+of convolutions is scanned, because a grouped convolution's backward pass takes as long there as a
 dense one's, which is `groups` times the arithmetic (github.com/jax-ml/jax/issues/13800).
 """
 

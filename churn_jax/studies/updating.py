@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from churn_jax.errors import UserError
+from churn_jax.errors import UserError, suggest
 from churn_jax.studies.design import (
     Cell,
     Options,
@@ -65,8 +65,8 @@ def versions_of(dataset: str, known: Mapping[str, Versions], file: str) -> Versi
     """Those of a data set, or a `UserError` that lists the ones with versions."""
     if dataset not in known:
         raise UserError(
-            f"--dataset={dataset}: the study knows no versions of it; those it knows are "
-            f"{', '.join(known)} (VERSIONS in configs/studies/{file})"
+            f"--dataset={dataset}: VERSIONS in configs/studies/{file} has no such data set"
+            f"{suggest(dataset, known)}"
         )
     return known[dataset]
 
@@ -75,13 +75,14 @@ def update_study(name: str, versions: Versions, options: Options) -> Study:
     """Both versions by every method, the strengths to choose among, the table and the picture."""
     trainings = _Trainings(versions, options.runs_or(10))
     strengths = trainings.strengths() | trainings.shares()
-    selections = tuple(
-        Selection(
-            method, "strength", tuple((value, one.name) for value, one in cells.items()), "cold",
-            SLACK, "negative_flip_rate",
-        )
+    paths = {
+        method: tuple((value, one.name) for value, one in cells.items())
         for method, cells in strengths.items()
-    )  # fmt: skip
+    }
+    selections = tuple(
+        Selection(method, "strength", points, "cold", SLACK, "negative_flip_rate")
+        for method, points in paths.items()
+    )
     rows = [
         ("cold start", "cold"),
         ("warm start", "warm"),
@@ -105,10 +106,6 @@ def update_study(name: str, versions: Versions, options: Options) -> Study:
             "where none is.",
         ),
     )  # fmt: skip
-    paths = {
-        method: tuple((value, one.name) for value, one in cells.items())
-        for method, cells in strengths.items()
-    }
     picture = Tradeoff(
         "flips", f"Negative flips against accuracy on {options.dataset}, by strength",
         paths, "cold", "negative_flip_rate",

@@ -220,13 +220,13 @@ def _short(value: Any) -> str:
 
 def _of_files(paths: Sequence[str], experiment: Experiment, dataset: Dataset) -> Previous:
     config = experiment.config
+    files = [match for path in paths for match in (matches(path) or [path])]
+    sources = [source for file in files for source in read(file)]
     if config.previous.needs_weights:
         raise UserError(
             f"{_KEY}: predictions have no weights, which config.previous.start_keep, "
             "weights_share, predictions_share and choose ask for; give a workdir"
         )
-    files = [match for path in paths for match in (matches(path) or [path])]
-    sources = [source for file in files for source in read(file)]
     if len(sources) not in (1, config.runs):
         raise UserError(
             f"{_KEY}: there are {len(sources)} previous models for {config.runs} runs; give one a "

@@ -21,12 +21,13 @@ import jax.numpy as jnp
 import optax
 
 from churn_jax import random_streams
-from churn_jax.data.batch import Batch, Leaf, in_parts
+from churn_jax.data.batch import Batch, Leaf
 from churn_jax.methods import averages, objectives, sharpness
 from churn_jax.methods.objectives import Objective
 from churn_jax.methods.schedules import Length
 from churn_jax.models import Model
 from churn_jax.parallel.stacking import over_models
+from churn_jax.training.parts import in_parts, over_parts
 
 Tree = Any
 
@@ -166,12 +167,9 @@ def train_step(
         if recipe.parts == 1:
             batch_stats, sums = of_part(params, state.batch_stats, batch, keys)
         else:
-            batch_stats, every = jax.lax.scan(
-                lambda stats, part: of_part(params, stats, *part),
-                state.batch_stats,
-                in_parts(batch, keys, recipe.parts),
+            batch_stats, sums = over_parts(
+                partial(of_part, params), state.batch_stats, in_parts(batch, keys, recipe.parts)
             )
-            sums = jax.tree.map(lambda leaf: leaf.sum(0), every)
         grads, metrics, wrong = jax.lax.psum(sums, "data")
         return grads, batch_stats, metrics, wrong
 

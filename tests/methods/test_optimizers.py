@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from churn_jax import methods
 from churn_jax.errors import UserError
 from churn_jax.methods import optimizers
 
@@ -104,3 +105,19 @@ def test_what_no_optimiser_takes_is_one_line(name, arguments, decayed, message):
     with pytest.raises(UserError, match=message) as caught:
         optimizers.check(name, arguments, decayed)
     assert "\n" not in str(caught.value)
+
+
+def test_an_optimiser_of_ones_own():
+    """Whatever it calls its learning rate, which is not one of its arguments."""
+
+    def halved(rate, share=0.5):
+        return optax.sgd(lambda step: share * rate(step))
+
+    methods.register_optimizer("halved", halved)
+    found = trained("halved", "share=0.25", weight_decay=0.0)
+    expected = jax.tree.map(lambda w, *g: w - 0.1 * 0.25 * sum(g), PARAMS, *GRADIENTS)
+    assert_close(found, expected)
+    with pytest.raises(UserError, match=r"'rate' is what config\.optimizer\.learning_rate says"):
+        optimizers.check("halved", "rate=1")
+    with pytest.raises(UserError, match="'adam' already, of the package itself"):
+        methods.register_optimizer("adam", halved)

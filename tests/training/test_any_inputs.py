@@ -81,6 +81,14 @@ def test_neither_mesh_nor_pipeline_matters(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_in_parts_draws_for_each_example_what_the_batch_draws(kind):
+    """Dropout among it; a transformer's blocks are computed again too, and draw the same again."""
+    again = {"model__remat": True} if kind == "tokens" else {}
+    parted = config_of(kind, optimizer__accumulate=4, **again)
+    assert_close(steps(config_of(kind), 5), steps(parted, 5))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_is_held_is_the_same_for_all_runs(kind):
     held = steps(config_of(kind, randomness__vary=()), 3)
     noise = steps(config_of(kind, randomness__vary=("augmentation",)), 3)

@@ -82,6 +82,18 @@ def test_statistics_of_averaged_weights_are_those_of_the_next_epochs_batches():
     assert_allclose(found["var"][run, 0], np.mean(variances, 0), rtol=1e-4, atol=1e-5)
 
 
+def test_statistics_are_gathered_in_parts_as_of_the_batch():
+    """Of groups of four examples, which each part has whole."""
+    grouped = {"model__name": "resnet8", "model__norm_group": 4, "method__prediction": "ema"}
+    found = []
+    for parts in (1, 4):
+        config = make_config(**grouped, optimizer__accumulate=parts, optimizer__learning_rate=0.0)
+        experiment, state, _ = trained(config, 1)
+        (weights,) = averaging.predicting(experiment, state, digits(64))
+        found.append(jax.device_get(weights.batch_stats))
+    assert_close(found[1], found[0], 1e-5)
+
+
 def test_snapshots_predict_by_their_mean_probability():
     config = make_config(
         method__prediction="snapshots", optimizer__schedule="cycles", optimizer__cycles=2

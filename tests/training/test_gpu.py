@@ -21,9 +21,9 @@ from tests.fixtures.experiments import ROOT
 
 pytestmark = pytest.mark.gpu
 # Both tests of bits failed on an H100 with jax 0.11.2, before float32 was asked for. Of the second
-# the bits were seen to differ (docs/determinism.md); why the first failed was not. A pass is
-# welcome.
-other_bits = pytest.mark.xfail(reason="failed on an H100, see docs/determinism.md", strict=False)
+# the bits were seen to differ (docs/determinism.md); why the first failed was not. Strict: where
+# they pass, that page has to change.
+other_bits = pytest.mark.xfail(reason="failed on an H100, see docs/determinism.md", strict=True)
 SMALL = (
     *("--config.runs=3", "--config.epochs=4", "--config.log_every=1"),
     *("--config.optimizer.warmup_epochs=1", "--config.optimizer.decay_epochs=()"),
@@ -66,7 +66,7 @@ def test_the_first_steps_are_those_of_a_cpu(tmp_path, method):
     train(tmp_path / "cpu", "cpu", method=method)
     gpu, cpu = (losses(tmp_path / name)[:5] for name in ("gpu", "cpu"))
     np.testing.assert_allclose(gpu[0], cpu[0], rtol=1e-5)
-    np.testing.assert_allclose(gpu, cpu, rtol=1e-2)  # rounding grows from step to step
+    np.testing.assert_allclose(gpu, cpu, rtol=2e-3)  # rounding grows from step to step
 
 
 @other_bits

@@ -262,3 +262,5 @@ def test_what_needs_a_previous_model_says_so(tmp_path):
     np.savez(tmp_path / "old.npz", probs=probs, ids=ids)
     with pytest.raises(UserError, match="predictions have no weights, which config"):
         load(update_of(tmp_path / "old.npz", previous__start_keep=1.0))
+    with pytest.raises(UserError, match=r"nowhere\.npz"):  # before it is asked for weights
+        load(update_of(tmp_path / "nowhere.npz", previous__start_keep=1.0))

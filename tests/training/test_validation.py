@@ -55,6 +55,13 @@ def test_a_share_of_a_batch_holds_whole_groups_or_a_part_of_one():
     assert "norm_group: 8 is neither a part nor a multiple of the 12 examples" in line
 
 
+def test_parts_divide_what_a_device_holds_and_hold_whole_groups():
+    line = refusal(batch_size=24, mesh__data=2, optimizer__accumulate=5)
+    assert line.startswith("config.optimizer.accumulate: 5 parts do not divide the 12 examples")
+    line = refusal(batch_size=24, model__norm_group=4, optimizer__accumulate=4)
+    assert "norm_group: 4 is neither a part nor a multiple of the 6 examples that a device" in line
+
+
 def test_teachers_are_spread_evenly_over_the_members_devices():
     taught = {"method__teacher_weight": 0.5, "method__num_teachers": 3, "mesh__member": 2}
     line = refusal(**taught, **{key.replace(".", "__"): value for key, value in PAIR.items()})
