@@ -62,7 +62,7 @@ def call(folder, *command):
         command, cwd=folder, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def test_ones_own_file_is_trained_judged_loaded_and_exported(place):
