@@ -3,12 +3,13 @@
     model = churn_jax.load("runs/baseline", run=3)
     probabilities = model.predict(images)
 
-It is the model that counts as the run's prediction: member 0, the mean of the members, or averaged
-weights, as the config's `method.prediction` says unless another is asked for.
+It is the model that counts as the run's prediction: member 0 or the one that was chosen, the mean
+of the members, or averaged weights, as the config's `method.prediction` says unless another is
+asked for; with the share that a previous model's weights have.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -25,11 +26,14 @@ from churn_jax.data.resident import normalise
 from churn_jax.errors import UserError
 from churn_jax.methods.objectives import PREDICTIONS, averages_of
 from churn_jax.parallel import sharding
+from churn_jax.predictions import workdirs
 from churn_jax.storage.files import reach
 from churn_jax.storage.workdir import checkpoint_steps, read_failed_runs
-from churn_jax.training.averaging import Weights, predicting
+from churn_jax.training.averaging import Weights
 from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.experiment import Experiment
+from churn_jax.training.previous import counted_models, refuse_mixed
+from churn_jax.training.previous import load as load_previous
 
 _BATCH = 256
 
@@ -134,11 +138,13 @@ def load(
       prediction: 'first', 'mean', 'ema' and so on, as `method.prediction`; None is the config's.
 
     Raises:
-      UserError: there is no such run, checkpoint or prediction, or it is damaged.
+      UserError: there is no such run, checkpoint or prediction, it is damaged, or what the training
+        predicts is no network's of its own.
     """
     workdir = reach(workdir, "workdir")
     config = dataclasses.replace(config_lib.read(workdir), mesh=MeshConfig())
     _refuse_missing(workdir, config, run, prediction)
+    refuse_mixed(str(workdir), config)
     steps = checkpoint_steps(workdir)
     if not steps or step not in (None, *steps):
         raise UserError(f"{workdir}: no checkpoint of step {step or 'any'} (there are: {steps})")
@@ -148,14 +154,19 @@ def load(
         info = _info(checkpoints.meta(step), config)
         experiment = Experiment(config, info, config.batch_size, sharding.make_mesh(config))
         state = checkpoints.restore(step, experiment.abstract_state())
-    dataset = None
-    if averages_of(method.prediction) != "none" and jax.tree.leaves(state.batch_stats):
+    counted = dataclasses.replace(config, method=method)
+    dataset = previous = None
+    averaged = averages_of(method.prediction) != "none" and jax.tree.leaves(state.batch_stats)
+    if averaged or config.previous.weights_share:
         dataset = data.load(config.data)  # whose batches the averages' statistics are gathered of
         experiment = dataclasses.replace(experiment, num_train=len(dataset.train))
-    models = predicting(experiment, state, dataset, method.prediction)
-    members = config.method.members if method.counts_mean else 1
+        previous = load_previous(experiment, dataset) if config.previous.weights_share else None
+    models = counted_models(experiment, state, dataset, previous, counted)
+    members: Sequence[int] = range(config.method.members) if method.counts_mean else (0,)
+    if counted.chooses:
+        members = workdirs.chosen_members(workdir, step, (run,))
     place = run - config.first_run
-    variables = [_of(weights, place, member) for weights in models for member in range(members)]
+    variables = [_of(weights, place, member) for weights in models for member in members]
     return TrainedModel(config, info, variables, step, experiment)
 
 

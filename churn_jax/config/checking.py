@@ -80,6 +80,11 @@ def _check_choice(config: Config) -> None:
             f"{key}: config.method.prediction={method.prediction!r} counts all members; "
             "'first' counts the chosen one"
         )
+    if config.previous.predictions_share:
+        raise UserError(
+            f"{key}: it is made among networks, and config.previous.predictions_share mixes what "
+            "they predict; set one of the two"
+        )
     if not config.data.num_validation:
         raise UserError(f"{key}: it is made on a validation split; set config.data.num_validation")
 

@@ -196,6 +196,11 @@ class Config:
         return self.method.training_cost * (2 if self.optimizer.sam_radius else 1)
 
     @property
+    def chooses(self) -> bool:
+        """Whether the member of a run that predicts is chosen after training."""
+        return self.previous.choose != "first" and not self.method.counts_mean
+
+    @property
     def inference_cost(self) -> int:
         """Networks that a prediction asks: of the members that count, each of their snapshots.
 

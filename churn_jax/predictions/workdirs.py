@@ -99,6 +99,25 @@ def _expected_runs(workdir: epath.Path, step: int) -> set[int]:
     return runs - {run for run, failed in read_failed_runs(workdir).items() if failed.step <= step}
 
 
+def chosen_members(workdir: epath.PathLike, step: int, runs: Iterable[int]) -> list[int]:
+    """Which member of each of `runs` predicts, where that was chosen after training.
+
+    Raises:
+      UserError: the predictions that say it are missing or damaged.
+    """
+    folder, found = prediction_file.step_dir(workdir, step), []
+    for run in runs:
+        path = folder / prediction_file.file_name(run)
+        made_by = prediction_file.read(path).provenance if path.exists() else {}
+        if "chosen_member" not in made_by:
+            raise UserError(
+                f"{path}: it says which member of run {run} was chosen, and is missing; "
+                f"`python -m churn_jax.evaluate --runs={workdir} --step={step}` makes it again"
+            )
+        found.append(int(made_by["chosen_member"]))
+    return found
+
+
 def failed_runs(workdir: epath.PathLike) -> list[dict[str, Any]]:
     """Runs that training gave up because their loss was not a number any more.
 

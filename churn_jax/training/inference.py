@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from etils import epath
 
@@ -20,13 +19,13 @@ from churn_jax.predictions import prediction_file
 from churn_jax.predictions.prediction_file import Predictions
 from churn_jax.storage.workdir import checkpoint_steps
 from churn_jax.system.console import is_first
-from churn_jax.training import averaging, choice, devices, provenance
+from churn_jax.training import choice, devices, provenance
 from churn_jax.training.averaging import Weights
 from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.failed_runs import failed_runs
 from churn_jax.training.prediction import batches
-from churn_jax.training.previous import Previous, fitting
+from churn_jax.training.previous import Previous, counted_models
 from churn_jax.training.previous import load as load_previous
 from churn_jax.training.step import TrainState
 
@@ -99,7 +98,7 @@ def write_predictions(
     made_by = provenance.describe(config, experiment.mesh, dataset) | {"step": step}
     if origin := (previous.origin if previous else origin):
         made_by |= {"previous": dict(origin)}
-    models = _models(experiment, state, dataset, previous, config)
+    models = counted_models(experiment, state, dataset, previous, config)
     failed, folder = failed_runs(experiment, state), epath.Path(workdir)
     share, chosen = config.previous.predictions_share, None
     if config.previous.choose != "first":
@@ -122,32 +121,6 @@ def write_predictions(
     write(folder, "test", dataset.test)
     if dataset.validation is not None:
         write(folder / "validation", "validation", dataset.validation)
-
-
-def _models(
-    experiment: Experiment,
-    state: TrainState,
-    dataset: Dataset,
-    previous: Previous | None,
-    config: Config,
-) -> list[Weights]:
-    """The models whose mean predicts, with the share that the previous one's weights have."""
-    models = averaging.predicting(experiment, state, dataset, config.method.prediction)
-    share = config.previous.weights_share
-    if not share:
-        return models
-    assert previous is not None
-    old = fitting(experiment, previous)
-
-    def mixed(weights: Weights) -> Weights:
-        params = jax.tree.map(
-            lambda new, kept: ((1 - share) * new + share * kept).astype(new.dtype),
-            weights.params,
-            old.params,
-        )
-        return averaging.with_statistics(experiment, state, params, dataset)
-
-    return [mixed(weights) for weights in models]
 
 
 def _of_split(config: Config, info: DatasetInfo, split: str, examples: Examples) -> dict[str, Any]:

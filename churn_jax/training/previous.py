@@ -22,12 +22,12 @@ from churn_jax.data import Dataset, DatasetInfo, Examples, training_fingerprint
 from churn_jax.errors import UserError
 from churn_jax.losses import LOG_PROBABILITY_FLOOR
 from churn_jax.parallel import sharding
-from churn_jax.predictions import on_examples
+from churn_jax.predictions import on_examples, workdirs
 from churn_jax.predictions.readers import read
 from churn_jax.storage import workdir as workdir_files
 from churn_jax.storage.paths import matches, split_paths
 from churn_jax.storage.workdir import checkpoint_steps
-from churn_jax.training.averaging import Weights, predicting
+from churn_jax.training.averaging import Weights, predicting, with_statistics
 from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.failed_runs import failed_runs
@@ -61,15 +61,19 @@ class Trained:
       experiment: that was trained; of all its runs.
       models: the weights whose mean predicts.
       rows: where each new run's previous one is among them.
+      chosen: which member of each of those counts, [run]; None where that is not chosen by run.
     """
 
     experiment: Experiment
     models: list[Weights]
     rows: np.ndarray
+    chosen: np.ndarray | None = None
 
     def predict(self, examples: Examples) -> np.ndarray:
         """Log-probabilities of the model that counts, float32 [run, example, class]."""
         found = predict(self.experiment, self.models, examples)[self.rows]
+        if self.chosen is not None:
+            return found[np.arange(len(found)), self.chosen]
         if not self.experiment.config.method.counts_mean:
             return found[:, 0]
         members = np.float32(np.log(found.shape[1]))
@@ -82,7 +86,11 @@ class Trained:
                 f"{_KEY}: its snapshots predict together, which are no weights to start from; "
                 "config.previous.prediction='first' takes the last"
             )
-        return jax.tree.map(lambda leaf: leaf[self.rows], sharding.to_host(self.models[0]))
+        models = jax.tree.map(lambda leaf: leaf[self.rows], sharding.to_host(self.models[0]))
+        if self.chosen is None:
+            return models
+        every = np.arange(len(self.rows))
+        return jax.tree.map(lambda leaf: leaf[every, self.chosen][:, None], models)
 
 
 def load(experiment: Experiment, dataset: Dataset) -> Previous | None:
@@ -150,6 +158,49 @@ def fitting(experiment: Experiment, previous: Previous) -> Weights:
     return old
 
 
+def counted_models(
+    experiment: Experiment,
+    state: TrainState,
+    dataset: Dataset | None,
+    previous: Previous | None,
+    config: Config,
+) -> list[Weights]:
+    """The models of a training whose mean predicts, with the share of the previous one's weights.
+
+    Args:
+      experiment, state, dataset: what was trained; the data set is needed for shares and averages
+        where there are batch-norm statistics.
+      previous: the model that was updated; needed where its weights have a share.
+      config: says which model counts, and the share.
+    """
+    models = predicting(experiment, state, dataset, config.method.prediction)
+    share = config.previous.weights_share
+    if not share:
+        return models
+    assert previous is not None
+    old = fitting(experiment, previous)
+
+    def mixed(weights: Weights) -> Weights:
+        params = jax.tree.map(
+            lambda new, kept: ((1 - share) * new + share * kept).astype(new.dtype),
+            weights.params,
+            old.params,
+        )
+        return with_statistics(experiment, state, params, dataset)
+
+    return [mixed(weights) for weights in models]
+
+
+def refuse_mixed(where: str, config: Config) -> None:
+    """Raises a `UserError` where a training's predictions are no network's of its own."""
+    if share := config.previous.predictions_share:
+        raise UserError(
+            f"{where}: its predictions are mixed with those of the model that it updates "
+            f"(config.previous.predictions_share={share:g}), so no network makes them; mix those "
+            "of the two models, or train without the share"
+        )
+
+
 def _shapes(tree: Tree) -> dict[str, tuple[int, ...]]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path): tuple(leaf.shape) for path, leaf in leaves}
@@ -160,6 +211,7 @@ def _of_workdir(folder: str, experiment: Experiment, dataset: Dataset) -> Previo
     if not workdir_files.has_config(folder):
         raise UserError(f"{_KEY}: there are no runs in {folder!r}")
     config = config_lib.read(folder)
+    refuse_mixed(f"{_KEY}: {folder!r}", config)
     rows = _rows(folder, config, experiment.runs)
     if new.previous.prediction:
         method = dataclasses.replace(config.method, prediction=new.previous.prediction)
@@ -179,8 +231,13 @@ def _of_workdir(folder: str, experiment: Experiment, dataset: Dataset) -> Previo
         state = checkpoints.restore(trained.total_steps, trained.abstract_state())
     if failed := set(failed_runs(trained, state)) & set(experiment.runs.tolist()):
         raise UserError(f"{_KEY}: runs {sorted(failed)} in {folder!r} have failed")
-    models = predicting(trained, state, theirs, new.previous.prediction or None)
-    found = Trained(dataclasses.replace(trained, config=counted), models, rows)
+    older = load(trained, theirs) if config.previous.weights_share else None
+    models = counted_models(trained, state, theirs, older, counted)
+    chosen = None
+    if counted.chooses:
+        runs = experiment.runs.tolist()
+        chosen = np.array(workdirs.chosen_members(folder, trained.total_steps, runs))
+    found = Trained(dataclasses.replace(trained, config=counted), models, rows, chosen)
     made = {
         "config_hash": config_lib.config_hash(config),
         "seed": config.seed,

@@ -9,8 +9,10 @@ import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from numpy.testing import assert_allclose
 from sklearn.linear_model import LogisticRegression
 
+import churn_jax
 from churn_jax import data
 from churn_jax.errors import UserError
 from churn_jax.predictions import prediction_file
@@ -193,10 +195,45 @@ def test_the_member_that_breaks_least_predicts(old, tmp_path):
         np.testing.assert_array_equal(one.log_probs[0], every.log_probs[places[-1]])
         assert one.provenance["chosen_member"] == places[-1]
     assert any(places)  # else the first would do
+    assert_it_is_the_model(tmp_path / "chosen", 8)
+    found = load(update_of(tmp_path / "chosen", data__num_validation=40))
+    loaded = [churn_jax.load(tmp_path / "chosen", run) for run in range(2)]
+    images = digits(64).train.images
+    assert_allclose(np.exp(found.log_probs[1]), loaded[1].predict(images), atol=1e-5)
+    for run, place in enumerate(places):  # its weights are those to start from, and no other's
+        of_run = jax.tree.map(lambda leaf, run=run: leaf[run, 0], found.trained.weights().params)
+        assert_equal(of_run, loaded[run].variables[0]["params"])
+        assert place == predictions(tmp_path / "chosen", 8)[run].provenance["chosen_member"]
+    shutil.rmtree(tmp_path / "chosen/predictions")
+    with pytest.raises(UserError, match="which member of run 0 was chosen, and is missing"):
+        churn_jax.load(tmp_path / "chosen")
     with pytest.raises(UserError, match="there is one member to choose from"):
         make_config(previous__source=str(old), previous__choose="fewest_flips")
     with pytest.raises(UserError, match="is made on a validation split; set config"):
         make_config(**members | {"data__num_validation": 0}, previous__choose="fewest_flips")
+
+
+def assert_it_is_the_model(workdir, step):
+    """That `load` gives the networks that the prediction files are of."""
+    for run, told in enumerate(predictions(workdir, step)):
+        found = churn_jax.load(workdir, run).predict(digits(64).test.images)
+        assert_allclose(found, np.exp(np.float64(told.log_probs[0])), atol=1e-5)
+
+
+def test_what_is_mixed_is_loaded_so_or_refused(old, tmp_path):
+    """Weights are one network again; probabilities are none, for `load` and for a next version."""
+    source = {"previous__source": str(old)}
+    warm = {"previous__start_keep": 1.0, "previous__start_fresh": 0.0}
+    loop.train(make_config(**source, **warm, previous__weights_share=0.5), tmp_path / "weights")
+    assert_it_is_the_model(tmp_path / "weights", 8)
+    third = load(update_of(tmp_path / "weights"))
+    images = digits(64).train.images
+    of_run = churn_jax.load(tmp_path / "weights", 1).predict(images)
+    assert_allclose(np.exp(third.log_probs[1]), of_run, atol=1e-5)
+    loop.train(make_config(**source, previous__predictions_share=0.5), tmp_path / "both")
+    for ask in (churn_jax.load, lambda folder: load(update_of(folder))):
+        with pytest.raises(UserError, match="mixed with those of the model that it updates"):
+            ask(tmp_path / "both")
 
 
 def test_what_the_workdir_lacks_is_refused(old, tmp_path):
