@@ -32,6 +32,7 @@ def evaluate(
     out: epath.PathLike,
     step: str | int = "latest",
     paired: bool = False,
+    runs: int | None = None,
 ) -> Report:
     """Compares all runs of the workdirs and writes the report's files into `out`.
 
@@ -42,6 +43,7 @@ def evaluate(
         churn over training beside it).
       paired: whether run r of each group belongs to run r of the first, as an update to the model
         that it updates: then only these are compared.
+      runs: so many, the first, of each workdir; None is all.
 
     Returns:
       The report; `report["groups"][0]["churn"]["mean"]` reads it as report.json has it.
@@ -53,7 +55,7 @@ def evaluate(
     run_dirs = [reach(workdir, "--runs") for workdir in run_dirs]
     out = out_folder(out, "--out")
     reports.clear(out)  # what an earlier evaluation found must not pass for this one's
-    report, provenance = evaluation.evaluate(run_dirs, step, _predict_again, paired)
+    report, provenance = evaluation.evaluate(run_dirs, step, _predict_again, paired, runs)
     assert report.breakdowns is not None
     shown = [flip.id for flip in report.breakdowns.ledger]
     reports.write(report, out, pictures(provenance, shown))

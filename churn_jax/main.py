@@ -22,17 +22,19 @@ def main() -> None:
     # JAX only once the flags are right.
     from churn_jax import config, evaluate
     from churn_jax.parallel import processes
+    from churn_jax.storage.files import out_folder
     from churn_jax.system.console import is_first
-    from churn_jax.training import devices, loop
+    from churn_jax.training import devices, loop, more_runs
 
     checked = config.check(values)
+    trained = more_runs.part(checked, out_folder(known.workdir, "--workdir")).config
     place = processes.find_place(known.coordinator, known.num_processes, known.process_id)
-    devices.start_devices(checked, processes.start(place, known.start_timeout))
+    devices.start_devices(trained, processes.start(place, known.start_timeout))
     with processes.together():
         loop.train(checked, known.workdir)
         first = is_first()
     if checked.runs > 1 and first:
-        report = evaluate.evaluate([known.workdir], known.workdir)
+        report = evaluate.evaluate([known.workdir], known.workdir, runs=checked.runs)
         evaluate.print_table(report)
 
 

@@ -28,7 +28,8 @@ from churn_jax.methods.objectives import PREDICTIONS, averages_of
 from churn_jax.parallel import sharding
 from churn_jax.predictions import workdirs
 from churn_jax.storage.files import reach
-from churn_jax.storage.workdir import checkpoint_steps, read_failed_runs
+from churn_jax.storage.workdir import checkpoint_steps, parts, read_failed_runs
+from churn_jax.training import more_runs
 from churn_jax.training.averaging import Weights
 from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.experiment import Experiment
@@ -141,9 +142,9 @@ def load(
       UserError: there is no such run, checkpoint or prediction, it is damaged, or what the training
         predicts is no network's of its own.
     """
-    workdir = reach(workdir, "workdir")
+    workdir = more_runs.holding(whole := reach(workdir, "workdir"), [run])
     config = dataclasses.replace(config_lib.read(workdir), mesh=MeshConfig())
-    _refuse_missing(workdir, config, run, prediction)
+    _refuse_missing(whole, config, run, prediction)
     refuse_mixed(str(workdir), config)
     steps = checkpoint_steps(workdir)
     if not steps or step not in (None, *steps):
@@ -176,10 +177,11 @@ def _of(weights: Weights, run: int, member: int) -> dict[str, Any]:
 
 
 def _refuse_missing(workdir: epath.Path, config: Config, run: int, prediction: str | None) -> None:
-    first, last = config.first_run, config.first_run + config.runs - 1
-    if not first <= run <= last:
+    if not 0 <= run - config.first_run < config.runs:
+        there = [config_lib.read(part, warn=False) for part in parts(workdir)]
+        first, last = there[0].first_run, there[-1].first_run + there[-1].runs - 1
         raise UserError(f"{workdir}: no run {run}; it has the runs {first} to {last}")
-    if run in read_failed_runs(workdir):
+    if any(run in read_failed_runs(part) for part in parts(workdir)):
         raise UserError(f"{workdir}: run {run} has failed, and is no model")
     if prediction is not None and prediction not in PREDICTIONS:
         raise UserError(f"prediction {prediction!r} is none of {', '.join(PREDICTIONS)}")

@@ -28,6 +28,7 @@ def evaluate(
     step: str | int,
     predict_again: PredictAgain,
     paired: bool = False,
+    first_runs: int | None = None,
 ) -> tuple[Report, Mapping[str, Any]]:
     """Compares all runs of the workdirs.
 
@@ -38,6 +39,7 @@ def evaluate(
       predict_again: called where predictions are missing or damaged.
       paired: whether run r of each group belongs to run r of the first, as an update to the model
         that it updates: then only these are compared.
+      first_runs: so many of each workdir; None is all.
 
     Returns:
       The report, and the provenance of its first run.
@@ -46,9 +48,18 @@ def evaluate(
       UserError: fewer than two runs, a run given twice, or runs of different examples, labels,
         splits or preprocessing.
     """
-    failed = [run for workdir in run_dirs for run in workdirs.failed_runs(workdir)]
+    shown = {workdir: workdirs.run_range(workdir, first_runs) for workdir in run_dirs}
+    failed = [
+        run
+        for workdir in run_dirs
+        for run in workdirs.failed_runs(workdir)
+        if run["run"] in shown[workdir]
+    ]
     groups = workdirs.group_runs(
-        run for workdir in run_dirs for run in _load(workdir, step, predict_again)
+        run
+        for workdir in run_dirs
+        for run in _load(workdir, step, predict_again)
+        if run.provenance["run"] in shown[workdir]
     )
     history = None
     runs = [run for group in groups for run in group.runs]

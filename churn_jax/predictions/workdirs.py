@@ -10,7 +10,13 @@ from churn_jax.errors import UserError
 from churn_jax.predictions import prediction_file, unequal
 from churn_jax.predictions.prediction_file import Predictions
 from churn_jax.storage.files import names_in, numbered
-from churn_jax.storage.workdir import checkpoint_steps, has_config, read_config, read_failed_runs
+from churn_jax.storage.workdir import (
+    checkpoint_steps,
+    has_config,
+    parts,
+    read_config,
+    read_failed_runs,
+)
 from churn_jax.system.console import say
 
 
@@ -53,6 +59,9 @@ def load_step(
 ) -> list[Predictions]:
     """All runs' predictions at a step, made from the checkpoint if they are missing or damaged.
 
+    Of runs that were trained later (`WORKDIR/more_runs`) those that are not at that step yet are
+    left out, which is said.
+
     Args:
       workdir: of a training.
       step: of training.
@@ -62,7 +71,19 @@ def load_step(
     Raises:
       UserError: the workdir has neither whole predictions nor a checkpoint of that step.
     """
-    workdir = epath.Path(workdir)
+    first, *later = parts(workdir)
+    found = _load_part(first, step, predict_again)
+    for part in later:
+        if step in all_steps(part):
+            found += _load_part(part, step, predict_again)
+        else:
+            say(f"{part}: not at step {step} yet; left out")
+    return found
+
+
+def _load_part(
+    workdir: epath.Path, step: int, predict_again: Callable[[epath.PathLike, int], None]
+) -> list[Predictions]:
     saved = bool(prediction_file.run_files(workdir, step))
     if not saved and step not in (steps := all_steps(workdir)):
         raise UserError(f"{workdir}: no predictions or checkpoint at step {step} (has {steps})")
@@ -99,6 +120,14 @@ def _expected_runs(workdir: epath.Path, step: int) -> set[int]:
     return runs - {run for run, failed in read_failed_runs(workdir).items() if failed.step <= step}
 
 
+def run_range(workdir: epath.PathLike, first_runs: int | None = None) -> range:
+    """The indices that runs of a workdir can have; of the `first_runs`, where so many are asked."""
+    if first_runs is None:
+        return range(2**31)
+    first = read_config(workdir)["first_run"]
+    return range(first, first + first_runs)
+
+
 def chosen_members(workdir: epath.PathLike, step: int, runs: Iterable[int]) -> list[int]:
     """Which member of each of `runs` predicts, where that was chosen after training.
 
@@ -129,8 +158,9 @@ def failed_runs(workdir: epath.PathLike) -> list[dict[str, Any]]:
       UserError: the file that says so is damaged.
     """
     return [
-        {"group": _label(workdir), "run": run, **dataclasses.asdict(failed)}
-        for run, failed in read_failed_runs(workdir).items()
+        {"group": _label(part), "run": run, **dataclasses.asdict(failed)}
+        for part in parts(workdir)
+        for run, failed in read_failed_runs(part).items()
     ]
 
 

@@ -24,6 +24,7 @@ from churn_jax.storage.files import write_atomically, writing
 from churn_jax.storage.objects import Changed, VersionedObject, is_remote
 from churn_jax.system.commands import report
 from churn_jax.system.console import say
+from churn_jax.system.interruption import leaving
 
 # Seconds: a lease is renewed every so often, and is over after so long without; two that come at
 # once see after so long whose write came last, where storage does not say it at once.
@@ -76,11 +77,16 @@ def _lock(path: epath.Path) -> Iterator[None]:
         _say_stale(_read(_File(path)))
         with writing(path):
             _rewrite(file, json.dumps(_myself()))
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):
+
+        def let_go() -> None:
+            with contextlib.suppress(OSError, ValueError):  # ValueError: the file is closed
                 _rewrite(file, "")
+
+        try:
+            with leaving(let_go):
+                yield
+        finally:
+            let_go()
 
 
 def _rewrite(file: Any, text: str) -> None:
@@ -136,14 +142,19 @@ def _lease(path: epath.Path) -> Iterator[None]:
 
     renewer = threading.Thread(target=renew, daemon=True)
     renewer.start()
-    try:
-        yield
-    finally:
+
+    def let_go() -> None:
         ended.set()
         renewer.join()
         if _is_held(note, mine):
             with contextlib.suppress(UserError, OSError, Changed):
                 note.write_text("")
+
+    try:
+        with leaving(let_go):
+            yield
+    finally:
+        let_go()
 
 
 def _take(note: _Note, mine: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
     WORKDIR/config.json         the config, every key
     WORKDIR/failed_runs.json    {"3": {"step": 1234, "last_good_checkpoint": 1000}}
+    WORKDIR/more_runs/10/       a workdir of the runs from 10 on, that were trained later
 
 The first is there from the start. The second names the runs that training gave up because their
 loss or gradients were not finite any more: the step at which it was noticed, and the checkpoint
@@ -21,6 +22,8 @@ from churn_jax.storage.files import names_in, numbered, write_atomically
 from churn_jax.storage.objects import is_remote
 from churn_jax.system import private_surfaces
 
+MORE_RUNS = "more_runs"
+
 
 @dataclasses.dataclass(frozen=True)
 class FailedRun:
@@ -33,6 +36,13 @@ class FailedRun:
 def has_config(workdir: epath.PathLike) -> bool:
     """Whether a training was begun in this folder."""
     return _config(workdir).exists()
+
+
+def parts(workdir: epath.PathLike) -> list[epath.Path]:
+    """The workdir, and those inside of runs that were trained later, in the order of their runs."""
+    folder = epath.Path(workdir)
+    begun = [folder / MORE_RUNS / str(first) for first in numbered(folder / MORE_RUNS)]
+    return [folder, *filter(has_config, begun)]
 
 
 def checkpoint_steps(workdir: epath.PathLike) -> list[int]:

@@ -8,16 +8,22 @@ A thread listens, because Python runs no signal handler while it waits for a com
 Several processes stop at one step, on which JAX's own service for preemption makes them agree.
 """
 
+import contextlib
 import os
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable, Iterator
 
 # EX_TEMPFAIL of sysexits.h: nothing is wrong with the command, start it again.
 RESUME = 75
 CTRL_C = 130
 _CODES = {signal.SIGTERM: RESUME, signal.SIGINT: CTRL_C}
+# Seconds that are left for `leaving`, of the few that schedulers give.
+_TO_LEAVE = 5.0
+
+_leaving: list[Callable[[], None]] = []
 
 
 class Interrupted(Exception):
@@ -63,6 +69,16 @@ def listen() -> None:
     threading.Thread(target=_signals.follow, args=(receiver,), daemon=True).start()
 
 
+@contextlib.contextmanager
+def leaving(do: Callable[[], None]) -> Iterator[None]:
+    """In this block `do` is called too where a signal ends the program at once, in a thread."""
+    _leaving.append(do)
+    try:
+        yield
+    finally:
+        _leaving.remove(do)
+
+
 class Interruption:
     """The part of a training in which signals wait; use as a context manager around the loop."""
 
@@ -94,6 +110,10 @@ class Interruption:
 def _end(code: int) -> None:
     print("interrupted; the same command goes on", file=sys.stderr, flush=True)
     sys.stdout.flush()
+    # Storage may have a bad moment, which nobody waits for.
+    left = threading.Thread(target=lambda: [do() for do in list(_leaving)], daemon=True)
+    left.start()
+    left.join(_TO_LEAVE)
     os._exit(code)
 
 

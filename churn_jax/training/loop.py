@@ -14,7 +14,7 @@ from churn_jax import data
 from churn_jax.config import Config
 from churn_jax.data import Dataset
 from churn_jax.errors import UserError
-from churn_jax.parallel import sharding
+from churn_jax.parallel import processes, sharding
 from churn_jax.predictions import origins
 from churn_jax.storage import locks
 from churn_jax.storage import workdir as workdir_files
@@ -25,6 +25,7 @@ from churn_jax.system.interruption import Interruption
 from churn_jax.training import (
     averaging,
     inference,
+    more_runs,
     prediction,
     previous,
     provenance,
@@ -36,6 +37,7 @@ from churn_jax.training.experiment import Experiment
 from churn_jax.training.failed_runs import Failures
 from churn_jax.training.feeds import Metrics, make_feed
 from churn_jax.training.metrics_log import MetricsLog, NoLog, open_log
+from churn_jax.training.more_runs import Part
 from churn_jax.training.previous import Previous
 from churn_jax.training.progress import Progress
 from churn_jax.training.step import TrainState, Tree
@@ -45,27 +47,33 @@ from churn_jax.training.validation import validate, warnings
 def train(config: Config, workdir: epath.PathLike) -> None:
     """Trains `config.runs` independent runs, or finishes them, and writes their predictions.
 
-    A workdir that holds a checkpoint of the same config is resumed; a finished one is left alone.
+    A workdir that holds a checkpoint of the same config is resumed; a finished one is left alone,
+    or gets the runs that it lacks: see `more_runs`.
 
     Raises:
       UserError: bad config, data that can't be found, or a workdir of another config or writer.
       Interrupted: a signal asked for it, and everything is saved.
     """
-    workdir = out_folder(workdir, "--workdir")
+    workdir, wanted = out_folder(workdir, "--workdir"), config
+    part = more_runs.part(wanted, workdir)
+    config, folder = part.config, part.folder
+    processes.agree(config.runs)  # before one of them writes what others have yet to read
     dataset = data.load(config.data)
     mesh, num_train = sharding.make_mesh(config), len(dataset.train)
     validate(config, dataset.info, num_train, mesh, dataset.train.in_memory)
     experiment = Experiment(config, dataset.info, num_train, mesh)
     taught_by = teachers.load(experiment)
     updated = previous.load(experiment, dataset)
+    more_runs.refuse_other_config(part)
+    more_runs.refuse_unfinished(part, wanted, experiment.total_steps)
     with locks.hold(workdir) if is_first() else contextlib.nullcontext():
-        claim(workdir, config)
-        with Checkpoints(workdir, config.keep_checkpoints) as checkpoints:
+        claim(folder, config)
+        with Checkpoints(folder, config.keep_checkpoints) as checkpoints:
             state = _start(experiment, checkpoints, taught_by, updated)
             _say_start(experiment, int(state.step))
-            state = _loop(experiment, dataset, workdir, checkpoints, state, updated)
+            state = _loop(experiment, dataset, part, checkpoints, state, updated)
         inference.write_predictions(
-            workdir, experiment, dataset, state, experiment.total_steps, updated
+            folder, experiment, dataset, state, experiment.total_steps, updated
         )
 
 
@@ -141,11 +149,12 @@ def _say_start(experiment: Experiment, step: int) -> None:
 def _loop(
     experiment: Experiment,
     dataset: Dataset,
-    workdir: epath.Path,
+    part: Part,
     checkpoints: Checkpoints,
     state: TrainState,
     updated: Previous | None,
 ) -> TrainState:
+    workdir = part.folder
     config, total = experiment.config, experiment.total_steps
     first = int(state.step)
     made_by = provenance.describe(config, experiment.mesh, dataset)
@@ -160,6 +169,12 @@ def _loop(
         waited=lambda: feed.waited,
     )
     pending: list[Metrics] = []
+    for earlier in part.finished_before:
+        with Checkpoints(earlier) as there:
+            before = there.meta(total).get("provenance", {})
+        _refuse_other_data(earlier, before, made_by)
+        # The mesh follows the number of runs, on which no run depends.
+        _refuse_other_settings(earlier, before, made_by | {"topology": before.get("topology")})
     if first:
         saved = checkpoints.meta(first)
         before = saved.get("provenance", {})

@@ -27,6 +27,7 @@ from churn_jax.predictions.readers import read
 from churn_jax.storage import workdir as workdir_files
 from churn_jax.storage.paths import matches, split_paths
 from churn_jax.storage.workdir import checkpoint_steps
+from churn_jax.training import more_runs
 from churn_jax.training.averaging import Weights, predicting, with_statistics
 from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.experiment import Experiment
@@ -105,7 +106,8 @@ def load(experiment: Experiment, dataset: Dataset) -> Previous | None:
         return None
     paths = split_paths(config.previous.source, matches)
     if len(paths) == 1 and os.path.isdir(folder := os.path.expanduser(paths[0])):
-        return _of_workdir(folder, experiment, dataset)
+        part = more_runs.holding(folder, experiment.runs.tolist())
+        return _of_workdir(str(part), experiment, dataset)
     return _of_files(paths, experiment, dataset)
 
 
@@ -252,6 +254,11 @@ def _rows(folder: str, config: Config, runs: np.ndarray) -> np.ndarray:
     """Where each of `runs` is among those of the previous workdir."""
     first, last = config.first_run, config.first_run + config.runs - 1
     missing = [run for run in runs.tolist() if not first <= run <= last]
+    if missing and len(workdir_files.parts(folder)) > 1:
+        raise UserError(
+            f"{_KEY}: the runs of {folder!r} were trained in parts, the first of {config.runs}; "
+            f"train config.runs={config.runs} first, and then more in the same workdir"
+        )
     if missing:
         raise UserError(
             f"{_KEY}: {folder!r} has the runs {first} to {last}, so run {missing[0]} has no "

@@ -38,7 +38,8 @@ def load(experiment: Experiment) -> Tree:
     wanted = teachers_of(experiment.runs, config.method.num_teachers)
     found: dict[int, Tree] = {}
     for workdir in filter(None, split_paths(config.method.teachers)):
-        found |= _trained(os.path.expanduser(workdir), experiment)
+        for part in workdir_files.parts(os.path.expanduser(workdir)):
+            found |= _trained(str(part), experiment)
     missing = sorted(set(wanted.ravel().tolist()) - found.keys())
     if missing:
         raise UserError(

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,11 +16,14 @@ from etils import epath
 from churn_jax.errors import UserError
 from churn_jax.storage import locks
 from churn_jax.storage.files import write_atomically
+from churn_jax.system.interruption import RESUME
 from tests.fixtures.experiments import ROOT
 
 HOLDER = """
 import sys
 from churn_jax.storage import locks
+from churn_jax.system import interruption
+interruption.listen()
 locks.RENEWAL, locks.SETTLE = 0.1, 0.1
 with locks.hold(sys.argv[1]):
     print("holding", flush=True)
@@ -171,3 +175,13 @@ def test_a_folder_that_cannot_be_written_is_one_line():
         locks.hold("/proc/nowhere"),
     ):
         pass
+
+
+def test_nobody_is_told_of_a_process_that_a_signal_ended_at_once(another, tmp_path, capsys):
+    """Before the first step there is nothing to save, but the folder is to be given back."""
+    process = another(tmp_path)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == RESUME
+    with locks.hold(tmp_path):
+        pass
+    assert "cut off" not in capsys.readouterr().err

@@ -8,16 +8,22 @@ from churn_jax.predictions import prediction_file, workdirs
 from churn_jax.predictions.prediction_file import Predictions
 from churn_jax.predictions.readers.source import Raw
 from churn_jax.predictions.readers.spill import Spill
+from churn_jax.storage.workdir import has_config, parts
 
 _ROWS = 4096
 
 
 def read_run_folder(path: epath.Path) -> list[Raw]:
-    """All runs of a workdir at its latest step that has predictions."""
+    """All runs of a workdir at its latest step that has predictions.
+
+    Those of `more_runs` that aren't finished are left out. `WORKDIR/validation` is of all as well.
+    """
     steps = workdirs.prediction_steps(path)
     if not steps:
         raise UserError(f"{path}: a folder without predictions; is it a workdir of churn_jax?")
-    files = prediction_file.run_files(path, steps[-1])
+    of_split = not has_config(path) and has_config(path.parent)
+    folders = [part / path.name for part in parts(path.parent)] if of_split else parts(path)
+    files = [file for part in folders for file in prediction_file.run_files(part, steps[-1])]
     return [from_predictions(str(file), prediction_file.read(file)) for file in files]
 
 
