@@ -36,8 +36,8 @@ from churn_jax.predictions.readers.source import KINDS
 from churn_jax.report import Timing
 from churn_jax.storage.files import out_folder
 from churn_jax.storage.paths import is_pattern, matches, split_paths
+from churn_jax.system import console
 from churn_jax.system.arguments import Parser
-from churn_jax.system.console import say
 
 __all__ = ["Comparison", "compare"]
 
@@ -65,10 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if out:
             _leave_no_verdict(out, asked, error, timing)
         raise
-    print(reports.to_terminal(result.report))
+    look = console.look()
+    print(reports.to_terminal(result.report, look))
     if out:
         print(f"\n{printable(f'Report: {out}/report.html')}")
-    print(f"\n{printable(result.verdict())}")
+    print(f"\n{reports.to_verdict(result.report, look)}")
     return EXIT_CODES[result.outcome]
 
 
@@ -257,7 +258,7 @@ def _say_if_runs(files: Sequence[str]) -> None:
     for start, (first, *others) in by_start.items():
         if others:
             pattern = f"{start}*{first['end']}"
-            say(
+            console.say(
                 f"note: {first[0]} and {others[0][0]} are compared as two models; if they are runs "
                 f"of one, say --group '{Path(first['model']).name or 'NAME'}={pattern}'"
             )

@@ -24,6 +24,7 @@ from churn_jax.report import Report
 from churn_jax.report.thumbnails import pictures
 from churn_jax.storage.files import out_folder, reach
 from churn_jax.storage.paths import split_paths
+from churn_jax.system import console
 from churn_jax.system.arguments import Parser
 
 
@@ -63,8 +64,8 @@ def evaluate(
 
 
 def print_table(report: Report) -> None:
-    """Prints the groups' table and what the contrasts say."""
-    print(reports.to_terminal(report))
+    """Prints the groups' table and what the contrasts say, as wide as the terminal."""
+    print(reports.to_terminal(report, console.look()))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -29,7 +29,7 @@ from churn_jax.storage.workdir import has_config
 from churn_jax.studies import output, planning, results, running
 from churn_jax.studies.design import Options, Study, restrict
 from churn_jax.studies.planning import Plan
-from churn_jax.system import shipped
+from churn_jax.system import console, shipped
 from churn_jax.system.arguments import Parser
 
 _OVERRIDE = "--config."
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out = workdir / "studies" / f"{study.name}_{options.dataset}"
     command = shlex.join(["python", "-m", "churn_jax.study", *arguments])
     study, found = results.report(study, plans)
-    print(output.write(study, found, command, shrunk(plans, options), out))
+    print(output.write(study, found, command, shrunk(plans, options), out, console.look()))
     print(f"\nStudy: {out / 'study.html'}")
 
 

@@ -16,6 +16,7 @@ from churn_jax.report.report import Report
 from churn_jax.report.table import verdict, verdicts
 from churn_jax.report.text import markdown as to_markdown
 from churn_jax.report.text import terminal as to_terminal
+from churn_jax.report.text import verdict as to_verdict
 from churn_jax.storage.files import write_atomically, writing
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "to_markdown",
     "to_records",
     "to_terminal",
+    "to_verdict",
     "verdict",
     "write",
     "write_broken",

@@ -132,6 +132,13 @@ class Report(Mapping[str, Any]):
         """The group of that name."""
         return next(group for group in self.groups if group.name == name)
 
+    def contrast(self, a: str, b: str, measure: str) -> Contrast | None:
+        """The contrast b − a of a measure, as it is or turned round; None if it wasn't made."""
+        for found in self.contrasts:
+            if found.metric == measure and {found.a, found.b} == {a, b}:
+                return found if found.a == a else found.turned()
+        return None
+
     @property
     def first_to_last(self) -> Change:
         """What changes from the first group to the last, of which there must be two."""

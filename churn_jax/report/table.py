@@ -27,9 +27,14 @@ def columns(entries: Sequence[Measures], keys: Sequence[str]) -> list[str]:
     return [key for key in keys if any(entry.get(key) is not None for entry in entries)]
 
 
+def group_keys(report: Report) -> list[str]:
+    """The measures that are the columns of the table of groups."""
+    return columns([group.measures for group in report.groups], GROUP_COLUMNS)
+
+
 def group_table(report: Report) -> list[list[str]]:
     """The table of groups, its header first."""
-    keys = columns([group.measures for group in report.groups], GROUP_COLUMNS)
+    keys = group_keys(report)
     return [
         ["group (runs)", *(DEFINITIONS[key].title for key in keys)],
         *(

@@ -5,20 +5,62 @@ from collections.abc import Iterable, Sequence
 
 from churn_jax.errors import printable
 from churn_jax.metrics.definitions import DEFINITIONS
-from churn_jax.report import fragility, table
+from churn_jax.report import best, fragility, layout, table
 from churn_jax.report.estimates import Measures
+from churn_jax.report.layout import Cell
 from churn_jax.report.report import Report
+from churn_jax.system.console import Look, Style
+
+_STYLES: dict[str, Style] = {"passed": "good", "failed": "bad", "undecided": "doubt"}
 
 
-def terminal(report: Report) -> str:
-    """Warnings, the tables, and the contrasts underneath, aligned for a terminal."""
-    lines = [f"warning: {warning}" for warning in report.warnings]
+def terminal(report: Report, look: Look | None = None) -> str:
+    """Warnings, the tables, and the contrasts underneath, laid out for a terminal or a log."""
+    look = look or Look()
+    lines = [
+        line.replace("warning", look.paint("warning", "doubt"), 1)
+        for warning in report.warnings
+        for line in layout.paragraph(f"warning: {warning}", look)
+    ]
     lines += [""] * bool(lines)
-    lines += _aligned(table.group_table(report))
+    groups = _groups(report)
+    lines += layout.table(groups, look)
     if changes := table.change_table(report):
-        lines += ["", *_aligned(changes)]
-    lines += ["", *table.notes(report), *table.sentences(report), *fragility.sentences(report)]
-    return "\n".join(map(printable, [*lines, *_gate_lines(report)]))
+        lines += ["", *layout.table([[Cell(text) for text in row] for row in changes], look)]
+    said = [best.NOTE] if any(cell.best for row in groups for cell in row) else []
+    said += [*table.notes(report), *table.sentences(report), *fragility.sentences(report)]
+    lines += ["", *(line for sentence in said for line in layout.paragraph(sentence, look))]
+    lines += [line for gate in _gate_lines(report) for line in _said(gate, look)]
+    return "\n".join(lines)
+
+
+def verdict(report: Report, look: Look | None = None) -> str:
+    """The gate's verdict, or what changed where there is no gate, laid out as `terminal` is."""
+    return "\n".join(_said(table.verdict(report), look or Look()))
+
+
+def _groups(report: Report) -> list[list[Cell]]:
+    """The table of groups, in which the best of each measure has a star."""
+    header, *rows = table.group_table(report)
+    stars = [set(), *(best.marked(report, key) for key in table.group_keys(report))]
+    cells = [[Cell(title) for title in header]]
+    for group, row in zip(report.groups, rows, strict=True):
+        cells.append(
+            [
+                Cell(f"{text} *", True) if group.name in names else Cell(text)
+                for text, names in zip(row, stars, strict=True)
+            ]
+        )
+    return cells
+
+
+def _said(text: str, look: Look) -> list[str]:
+    """The lines of a verdict, whose first word has the colour of what it says."""
+    first, *others = layout.paragraph(text, look)
+    if found := re.match(r"[A-Za-z]+(?=[:,])", first):
+        style = _STYLES.get(found[0].lower())
+        first = (look.paint(found[0], style) if style else found[0]) + first[found.end() :]
+    return [first, *others]
 
 
 def markdown(report: Report) -> str:
@@ -83,16 +125,6 @@ def _escaped(text: str) -> str:
     """
     text = re.sub(r"[\\`*<]|&(?=#?\w+;)|\](?=[(\[:])|!(?=\[)", r"\\\g<0>", printable(text))
     return text.replace("\\<", "&lt;").replace("\\&", "&amp;")
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    rows = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    return [lines[0], "─" * (sum(widths) + 2 * (len(widths) - 1)), *lines[1:]]
 
 
 def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:

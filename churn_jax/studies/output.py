@@ -8,14 +8,21 @@ from typing import Any
 import jinja2
 from etils import epath
 
+from churn_jax.report import layout
 from churn_jax.storage.files import write_atomically
 from churn_jax.studies import figures, tables
 from churn_jax.studies.design import Study
 from churn_jax.studies.study_report import StudyReport
+from churn_jax.system.console import Look
 
 
 def write(
-    study: Study, report: StudyReport, command: str, shrunk: list[str], out: epath.PathLike
+    study: Study,
+    report: StudyReport,
+    command: str,
+    shrunk: list[str],
+    out: epath.PathLike,
+    look: Look | None = None,
 ) -> str:
     """Writes all files into `out`.
 
@@ -25,10 +32,12 @@ def write(
       command: what made it.
       shrunk: sentences on what was made smaller than in the paper.
       out: folder, made if it is not there.
+      look: of what is returned.
 
     Returns:
       The tables as text for a terminal.
     """
+    look = look or Look()
     out = epath.Path(out)
     rendered = tables.render_all(study, report)
     drawn = {figure.name: figures.draw(figure, report) for figure in study.figures}
@@ -48,7 +57,9 @@ def write(
         files |= {f"{name}.{kind}": content for kind, content in kinds.items()}
     for name, content in files.items():
         write_atomically(out / name, content)
-    return "\n\n".join([*warnings, *map(tables.to_terminal, rendered), *notes])
+    shown = [tables.to_terminal(table, look) for table in rendered]
+    said = ["\n".join(layout.paragraph(line, look)) for line in (*warnings, *notes)]
+    return "\n\n".join([*said[: len(warnings)], *shown, *said[len(warnings) :]])
 
 
 def _markdown(

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from churn_jax.report.estimates import Contrast, Estimate, Group
+from churn_jax.report.estimates import Estimate, Group
 from churn_jax.report.json_form import LEFT_OUT
 from churn_jax.report.report import Report
 
@@ -155,10 +155,3 @@ class StudyReport(Report):
     def group(self, name: str) -> CellGroup:
         """The group of that cell."""
         return next(group for group in self.groups if group.name == name)
-
-    def contrast(self, a: str, b: str, measure: str) -> Contrast | None:
-        """The contrast b − a of a measure, as it is or turned round; None if it wasn't made."""
-        for found in self.contrasts:
-            if found.metric == measure and {found.a, found.b} == {a, b}:
-                return found if found.a == a else found.turned()
-        return None

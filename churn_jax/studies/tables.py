@@ -9,10 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from churn_jax.metrics import definitions
+from churn_jax.report import layout
+from churn_jax.report.best import best_groups
 from churn_jax.report.estimates import Estimate, Group
+from churn_jax.report.layout import Cell
 from churn_jax.report.numbers import MISSING, cell, number, scaled
 from churn_jax.studies.design import Study, Table
 from churn_jax.studies.study_report import StudyReport
+from churn_jax.system.console import Look
 
 _FAR = 0.001  # a relative distance at which runs count as having gone their own way
 _DRIFT_MEASURES = ("accuracy", "churn", "schurn")
@@ -27,13 +31,14 @@ class Entry(NamedTuple):
 
 
 class Rendered(NamedTuple):
-    """A table ready to be written."""
+    """A table ready to be written; its first columns, `labels` of them, name the rows."""
 
     name: str
     title: str
     header: list[str]
     rows: list[list[Entry]]
     notes: list[str]
+    labels: int = 1
 
 
 def render_all(study: Study, report: StudyReport) -> list[Rendered]:
@@ -74,27 +79,13 @@ def render(table: Table, report: StudyReport) -> Rendered:
             text = _share(report.share(row.cell, reference, table.share_of))
             entries.append(Entry(text, short=text.split(" [")[0]))
         rows.append(entries)
-    return Rendered(table.name, table.title, header, rows, _notes(table, report))
+    notes, labels = _notes(table, report), len(table.columns)
+    return Rendered(table.name, table.title, header, rows, notes, labels)
 
 
 def best_rows(table: Table, key: str, report: StudyReport) -> set[str]:
-    """The cells with the best mean, and those that are not shown to be worse (`report.claims`).
-
-    A cell with runs that never learned is no candidate.
-    """
-    measure = definitions.definition(key)
-    learned = [group for row in table.rows if not (group := report.group(row.cell)).never_learned]
-    means = {group.name: ours.mean for group in learned if (ours := group.measures[key])}
-    if measure.plain or not measure.better or not means or len(means) < len(learned):
-        return set()
-    pick = max if measure.better == "higher" else min
-    best = pick(means, key=means.__getitem__)
-    found = {best}
-    for name in means:
-        difference = report.contrast(best, name, key)
-        if difference and not difference.shows_a_difference:
-            found.add(name)
-    return found
+    """The cells with the best mean, and those that are not shown to be worse (`report.best`)."""
+    return best_groups(report, key, [report.group(row.cell) for row in table.rows])
 
 
 def to_markdown(table: Rendered) -> str:
@@ -111,16 +102,13 @@ def to_markdown(table: Rendered) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_terminal(table: Rendered) -> str:
-    """Aligned columns without intervals; the best have a star."""
-    texts = [[(e.short or e.text) + " *" * e.best for e in row] for row in table.rows]
-    rows = [table.header, *texts]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(table.header))]
-    lines = [
-        "  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-    lines.insert(1, "─" * (sum(widths) + 2 * (len(widths) - 1)))
-    return "\n".join([table.title, "", *lines, "", *table.notes])
+def to_terminal(table: Rendered, look: Look) -> str:
+    """Columns that fit the width, without intervals; the best have a star."""
+    rows = [[Cell(title) for title in table.header]]
+    rows += [[Cell((e.short or e.text) + " *" * e.best, e.best) for e in row] for row in table.rows]
+    lines = [*layout.paragraph(table.title, look), "", *layout.table(rows, look, table.labels), ""]
+    lines += [line for note in table.notes for line in layout.paragraph(note, look)]
+    return "\n".join(lines)
 
 
 def to_csv(table: Table, report: StudyReport) -> str:
@@ -170,7 +158,7 @@ def _render_selections(report: StudyReport) -> Rendered:
             "There is no validation split: --config.data.num_validation=N holds N training "
             "examples out for it."
         )
-    return Rendered("selection", "Choice of coefficients", header, rows, notes)
+    return Rendered("selection", "Choice of coefficients", header, rows, notes, labels=2)
 
 
 def _render_spreads(report: StudyReport) -> Rendered:
