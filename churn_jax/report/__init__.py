@@ -12,9 +12,9 @@ from churn_jax.report.exports import records as to_records
 from churn_jax.report.exports import to_csv, to_fragment, to_latex
 from churn_jax.report.gate import Gate
 from churn_jax.report.junit import Timing
+from churn_jax.report.markdown import markdown as to_markdown
 from churn_jax.report.report import Report
 from churn_jax.report.table import verdict, verdicts
-from churn_jax.report.text import markdown as to_markdown
 from churn_jax.report.text import terminal as to_terminal
 from churn_jax.report.text import verdict as to_verdict
 from churn_jax.storage.files import write_atomically, writing

@@ -1,14 +1,17 @@
 """Which groups are best by a measure, so far as the report shows it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from churn_jax.metrics.definitions import definition
-from churn_jax.report.estimates import Group
+from churn_jax.report.claims import WITHHELD
+from churn_jax.report.estimates import Contrast, Group
+from churn_jax.report.numbers import number, p_text
 from churn_jax.report.report import Report
 
+_LISTED = 4
 NOTE = (
-    "*: the best of the groups, and whatever is not shown to be worse after Holm's correction for "
+    "the best of the groups, and whatever is not shown to be worse after Holm's correction for "
     "all comparisons of the report."
 )
 
@@ -43,3 +46,44 @@ def marked(report: Report, key: str) -> set[str]:
     worse = learned - found
     shown = all(any(report.contrast(name, each, key) for name in found) for each in worse)
     return found if worse and shown else set()
+
+
+def least_churn(report: Report) -> str:
+    """Which group churns least, and than which others that is shown (p below 0.05 by Holm).
+
+    '' where no two groups have several runs, or where nothing may be said of them.
+    """
+    churns = {group.name: churn for group in report.groups if (churn := group.measures["churn"])}
+    first = min(churns, key=lambda name: churns[name].mean, default="")
+    held = [found for name in churns if (found := report.contrast(name, first, "churn"))]
+    if not held or any(found.claim == WITHHELD for found in held):
+        return ""
+    more = [found for found in held if found.shows_a_difference]
+    rest = [found for found in held if not found.shows_a_difference]
+    said = f"{_with_churn(report, first)} churns least"
+    if more:
+        said += f": less than {_listed(report, more)}, p {_p_values(more, max, '≤')}"
+    if rest:
+        said += f"{';' if more else ', but'} it is not shown to churn less than "
+        said += f"{_listed(report, rest)}, p {_p_values(rest, min, '≥')}"
+    return said + (", for these very runs." if held[0].covers == "examples" else ".")
+
+
+def _with_churn(report: Report, name: str) -> str:
+    churn = report.group(name).measures["churn"]
+    return f"{name} ({number('churn', churn.mean if churn else None, unit=True)})"
+
+
+def _listed(report: Report, contrasts: Sequence[Contrast]) -> str:
+    """The groups that something is held against, the first of them by name."""
+    shown = [_with_churn(report, found.a) for found in contrasts[:_LISTED]]
+    if len(contrasts) > _LISTED:
+        shown.append(f"{len(contrasts) - _LISTED} others")
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+
+
+def _p_values(
+    contrasts: Sequence[Contrast], pick: Callable[[Iterable[float]], float], sign: str
+) -> str:
+    corrected = pick([found.p_holm for found in contrasts])
+    return f"{sign if len(contrasts) > 1 else '='} {p_text(corrected)} by Holm"

@@ -134,16 +134,20 @@ class Report(Mapping[str, Any]):
 
     def contrast(self, a: str, b: str, measure: str) -> Contrast | None:
         """The contrast b − a of a measure, as it is or turned round; None if it wasn't made."""
-        for found in self.contrasts:
-            if found.metric == measure and {found.a, found.b} == {a, b}:
-                return found if found.a == a else found.turned()
-        return None
+        if found := self._contrasts.get((measure, a, b)):
+            return found
+        turned = self._contrasts.get((measure, b, a))
+        return turned.turned() if turned else None
 
     @property
     def first_to_last(self) -> Change:
         """What changes from the first group to the last, of which there must be two."""
         ends = (self.groups[0].name, self.groups[-1].name)
         return next(change for change in self.between or () if (change.a, change.b) == ends)
+
+    @functools.cached_property
+    def _contrasts(self) -> dict[tuple[str, str, str], Contrast]:
+        return {(found.metric, found.a, found.b): found for found in self.contrasts}
 
     @functools.cached_property
     def _plain(self) -> dict[str, Any]:

@@ -1,10 +1,8 @@
-"""The report in the terminal and as Markdown."""
+"""The report in the terminal, and what it is called everywhere."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from churn_jax.errors import printable
-from churn_jax.metrics.definitions import DEFINITIONS
 from churn_jax.report import best, fragility, layout, table
 from churn_jax.report.estimates import Measures
 from churn_jax.report.layout import Cell
@@ -27,10 +25,10 @@ def terminal(report: Report, look: Look | None = None) -> str:
     lines += layout.table(groups, look)
     if changes := table.change_table(report):
         lines += ["", *layout.table([[Cell(text) for text in row] for row in changes], look)]
-    said = [best.NOTE] if any(cell.best for row in groups for cell in row) else []
+    said = [f"*: {best.NOTE}"] if any(cell.best for row in groups for cell in row) else []
     said += [*table.notes(report), *table.sentences(report), *fragility.sentences(report)]
     lines += ["", *(line for sentence in said for line in layout.paragraph(sentence, look))]
-    lines += [line for gate in _gate_lines(report) for line in _said(gate, look)]
+    lines += [line for gate in gate_lines(report) for line in _said(gate, look)]
     return "\n".join(lines)
 
 
@@ -63,38 +61,6 @@ def _said(text: str, look: Look) -> list[str]:
     return [first, *others]
 
 
-def markdown(report: Report) -> str:
-    """The same as a Markdown document, with the definitions."""
-    lines = [
-        f"# {_escaped(title(report))}",
-        "",
-        _escaped(table.verdict(report)),
-        "",
-        *(
-            line
-            for warning in report.warnings
-            for line in (f"> **Warning:** {_escaped(warning)}", "")
-        ),
-        *_markdown_table(table.group_table(report)),
-    ]
-    if changes := table.change_table(report):
-        lines += ["", *_markdown_table(changes)]
-    if watched := fragility.fragility_table(report):
-        lines += ["", "## Which examples to watch, which run to ship", ""]
-        lines += [*_markdown_table(watched), "", *(f"- {note}" for note in fragility.NOTES)]
-        lines += ["", "## Notes"]
-    said = [*table.sentences(report), *_gate_lines(report)]
-    lines += ["", *(f"- {_escaped(line)}" for line in table.notes(report))]
-    lines += ["", *(f"- {_escaped(line)}" for line in said)]
-    lines += ["", "## Definitions", ""]
-    changed = [change.measures for change in report.between or ()]
-    for key, found in DEFINITIONS.items():
-        if key in report.groups[0].measures or any(key in measures for measures in changed):
-            source = f" ({found.source})" if found.source else ""
-            lines.append(f"- **{found.title}**: {found.text}{source}")
-    return "\n".join(lines) + "\n"
-
-
 def title(report: Report) -> str:
     """What the report is about."""
     on = f" on {report.dataset}" if report.dataset else ""
@@ -110,24 +76,10 @@ def named_measures(report: Report) -> Iterable[tuple[str, Measures]]:
         yield table.arrow(change), change.measures
 
 
-def _gate_lines(report: Report) -> list[str]:
+def gate_lines(report: Report) -> list[str]:
+    """What became of each condition of the gate."""
     words = {"failed": "FAILED", "passed": "passed", "undecided": "UNDECIDED"}
     return [
         f"{words[found.outcome]}: {found.sentence or found.condition}"
         for found in table.verdicts(report)
     ]
-
-
-def _escaped(text: str) -> str:
-    """A text in a Markdown document, in which names of groups and files make no HTML and no links.
-
-    `>`, `_` and `[` alone, which our own lines are full of, do no harm inside a line.
-    """
-    text = re.sub(r"[\\`*<]|&(?=#?\w+;)|\](?=[(\[:])|!(?=\[)", r"\\\g<0>", printable(text))
-    return text.replace("\\<", "&lt;").replace("\\&", "&amp;")
-
-
-def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    cells = [[_escaped(cell).replace("|", "\\|") for cell in row] for row in rows]
-    lines = ["| " + " | ".join(row) + " |" for row in cells]
-    return [lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]

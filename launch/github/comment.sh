@@ -9,7 +9,7 @@ body="$(mktemp)"
 {
   echo "$mark"
   if [[ -f "$out/report.md" ]]; then
-    head --bytes=60000 "$out/report.md" # a comment holds 65,536 characters
+    cat "$out/report.md" # which is never longer than a comment may be
   else
     echo "The comparison of predictions broke; the job's log says why."
   fi
