@@ -82,7 +82,7 @@ class Comparison:
         """One flat record for each measure of a group or change, and for each contrast.
 
         Its keys: `table` ('group', 'change' or 'contrast'), `of`, `measure`, `mean`, `std`, `low`,
-        `high`, `covers`, and for contrasts `p` and `p_holm`.
+        `high`, `covers`, for contrasts `p` and `p_holm`, for groups `runs`, and `unit`.
         """
         return reports.to_records(self.report)
 

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from churn_jax.metrics.definitions import definition
+from churn_jax.report import table
 from churn_jax.report.claims import WITHHELD
 from churn_jax.report.estimates import Contrast, Group
 from churn_jax.report.numbers import number, p_text
@@ -14,6 +16,13 @@ NOTE = (
     "the best of the groups, and whatever is not shown to be worse after Holm's correction for "
     "all comparisons of the report."
 )
+
+
+class Cell(NamedTuple):
+    """A cell's text, and whether it is among the best of its column, which is shown in bold."""
+
+    text: str
+    best: bool = False
 
 
 def best_groups(report: Report, key: str, groups: Sequence[Group]) -> set[str]:
@@ -46,6 +55,19 @@ def marked(report: Report, key: str) -> set[str]:
     worse = learned - found
     shown = all(any(report.contrast(name, each, key) for name in found) for each in worse)
     return found if worse and shown else set()
+
+
+def marked_rows(report: Report) -> list[list[Cell]]:
+    """The table of groups, its header first, with the best of each measure marked."""
+    header, *rows = table.group_table(report)
+    names = [set(), *(marked(report, key) for key in table.group_keys(report))]
+    return [
+        [Cell(title) for title in header],
+        *(
+            [Cell(text, group.name in found) for text, found in zip(row, names, strict=True)]
+            for group, row in zip(report.groups, rows, strict=True)
+        ),
+    ]
 
 
 def least_churn(report: Report) -> str:

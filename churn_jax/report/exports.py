@@ -10,14 +10,16 @@ from typing import Any
 import markupsafe
 
 from churn_jax.errors import printable
-from churn_jax.report import table
+from churn_jax.metrics.definitions import definition
+from churn_jax.report import best, table
+from churn_jax.report.best import Cell
 from churn_jax.report.estimates import Contrast, Estimate
 from churn_jax.report.report import Report
 from churn_jax.report.text import title
 
 CSV_COLUMNS = (
     *("table", "of", "measure", "mean", "std", "low", "high", "covers"),
-    *("p", "p_holm"),
+    *("p", "p_holm", "runs", "unit"),
 )
 TEX_MARK = "% Made by churn_jax"
 _TEX = {
@@ -45,10 +47,11 @@ def records(report: Report) -> list[dict[str, Any]]:
     """One flat record for each measure of each group and change, and for each contrast.
 
     `table` says which: 'group', 'change' or 'contrast'. The `mean` of a contrast is the difference
-    of what `of` names, and only contrasts have `p` and `p_holm`.
+    of what `of` names, only contrasts have `p` and `p_holm`, and only groups have `runs`. `unit` is
+    'fraction' of what tables show in percent, 'nats', or 'number'.
     """
     found = [
-        _record("group", group.name, key, estimate)
+        _record("group", group.name, key, estimate, group.num_runs)
         for group in report.groups
         for key, estimate in group.measures.items()
         if estimate
@@ -62,7 +65,9 @@ def records(report: Report) -> list[dict[str, Any]]:
     return found + [_contrast(contrast) for contrast in report.contrasts]
 
 
-def _record(kind: str, of: str, key: str, estimate: Estimate) -> dict[str, Any]:
+def _record(
+    kind: str, of: str, key: str, estimate: Estimate, runs: int | None = None
+) -> dict[str, Any]:
     return {
         "table": kind,
         "of": of,
@@ -74,6 +79,8 @@ def _record(kind: str, of: str, key: str, estimate: Estimate) -> dict[str, Any]:
         "covers": estimate.covers,
         "p": None,
         "p_holm": None,
+        "runs": runs,
+        "unit": _unit(key),
     }
 
 
@@ -90,7 +97,14 @@ def _contrast(contrast: Contrast) -> dict[str, Any]:
         "covers": contrast.covers,
         "p": contrast.p,
         "p_holm": contrast.p_holm,
+        "runs": None,
+        "unit": _unit(contrast.metric),
     }
+
+
+def _unit(key: str) -> str:
+    found = definition(key)
+    return "fraction" if found.percent else "nats" if found.nats else "number"
 
 
 def to_csv(report: Report) -> str:
@@ -112,28 +126,38 @@ def _csv_cell(value: Any) -> Any:
 def to_latex(report: Report) -> str:
     """The tables of groups and changes as `tabular`s, for documents of any class.
 
-    Notes and sentences stand above them as comments.
+    Their rules are booktabs', and plain lines where it is not loaded. Notes and sentences stand
+    above them as comments.
     """
-    said = [title(report), *table.notes(report), *table.sentences(report)]
-    parts = [f"{TEX_MARK}: {printable(said[0])}", *(f"% {printable(line)}" for line in said[1:])]
-    for rows in (table.group_table(report), table.change_table(report)):
+    groups = best.marked_rows(report)
+    marked = any(cell.best for row in groups for cell in row)
+    said = [*([f"Bold: {best.NOTE}"] if marked else []), *table.notes(report)]
+    said += table.sentences(report)
+    parts = [f"{TEX_MARK}: {printable(title(report))}", *(f"% {printable(line)}" for line in said)]
+    parts += [rf"\providecommand{{\{rule}rule}}{{\hline}}" for rule in ("top", "mid", "bottom")]
+    changes = [[Cell(text) for text in row] for row in table.change_table(report)]
+    for rows in (groups, changes):
         if rows:
             parts += ["", *_tabular(rows)]
     return "\n".join(parts) + "\n"
 
 
-def _tabular(rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [" & ".join(map(_latex, row)) + r" \\" for row in rows]
+def _tabular(rows: Sequence[Sequence[Cell]]) -> list[str]:
+    lines = [" & ".join(map(_latex_cell, row)) + r" \\" for row in rows]
     columns = "l" * len(rows[0])
     return [
         rf"\begin{{tabular}}{{{columns}}}",
-        r"\hline",
+        r"\toprule",
         lines[0],
-        r"\hline",
+        r"\midrule",
         *lines[1:],
-        r"\hline",
+        r"\bottomrule",
         r"\end{tabular}",
     ]
+
+
+def _latex_cell(cell: Cell) -> str:
+    return rf"\textbf{{{_latex(cell.text)}}}" if cell.best else _latex(cell.text)
 
 
 def _latex(text: str) -> str:

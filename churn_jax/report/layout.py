@@ -8,9 +8,9 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from churn_jax.errors import printable
+from churn_jax.report.best import Cell
 from churn_jax.system.console import Look
 
 _GAP = "  "
@@ -18,13 +18,6 @@ _NARROWEST = 40  # of a table: a terminal narrower than this breaks the lines it
 _NAME = 8  # columns that names keep, however wide the numbers are
 _TIED = "\N{NO-BREAK SPACE}"
 _TOGETHER = re.compile(r"\[[^][ ]*, [^][ ]*\]|p = [^ ]+| %")
-
-
-class Cell(NamedTuple):
-    """A cell's text, and whether it is among the best of its column, which is shown in bold."""
-
-    text: str
-    best: bool = False
 
 
 def columns_of(text: str) -> int:

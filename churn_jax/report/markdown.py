@@ -57,13 +57,10 @@ def _verdict(report: Report) -> list[str]:
 
 def _groups(report: Report) -> list[list[str]]:
     """The table of groups, the best of each measure in bold."""
-    header, *rows = table.group_table(report)
-    stars = [set(), *(best.marked(report, key) for key in table.group_keys(report))]
-    cells = [[_cell(title) for title in header]]
-    for group, row in zip(report.groups, rows, strict=True):
-        shown = zip(map(_cell, row), stars, strict=True)
-        cells.append([f"**{cell}**" if group.name in names else cell for cell, names in shown])
-    return cells
+    return [
+        [f"**{_cell(cell.text)}**" if cell.best else _cell(cell.text) for cell in row]
+        for row in best.marked_rows(report)
+    ]
 
 
 def _fragility(report: Report) -> list[str]:

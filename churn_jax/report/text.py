@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 
 from churn_jax.report import best, fragility, layout, table
+from churn_jax.report.best import Cell
 from churn_jax.report.estimates import Measures
-from churn_jax.report.layout import Cell
 from churn_jax.report.report import Report
 from churn_jax.system.console import Look, Style
 
@@ -21,8 +21,12 @@ def terminal(report: Report, look: Look | None = None) -> str:
         for line in layout.paragraph(f"warning: {warning}", look)
     ]
     lines += [""] * bool(lines)
-    groups = _groups(report)
-    lines += layout.table(groups, look)
+    groups = best.marked_rows(report)
+    starred = [
+        [cell._replace(text=f"{cell.text} *") if cell.best else cell for cell in row]
+        for row in groups
+    ]
+    lines += layout.table(starred, look)
     if changes := table.change_table(report):
         lines += ["", *layout.table([[Cell(text) for text in row] for row in changes], look)]
     said = [f"*: {best.NOTE}"] if any(cell.best for row in groups for cell in row) else []
@@ -35,21 +39,6 @@ def terminal(report: Report, look: Look | None = None) -> str:
 def verdict(report: Report, look: Look | None = None) -> str:
     """The gate's verdict, or what changed where there is no gate, laid out as `terminal` is."""
     return "\n".join(_said(table.verdict(report), look or Look()))
-
-
-def _groups(report: Report) -> list[list[Cell]]:
-    """The table of groups, in which the best of each measure has a star."""
-    header, *rows = table.group_table(report)
-    stars = [set(), *(best.marked(report, key) for key in table.group_keys(report))]
-    cells = [[Cell(title) for title in header]]
-    for group, row in zip(report.groups, rows, strict=True):
-        cells.append(
-            [
-                Cell(f"{text} *", True) if group.name in names else Cell(text)
-                for text, names in zip(row, stars, strict=True)
-            ]
-        )
-    return cells
 
 
 def _said(text: str, look: Look) -> list[str]:

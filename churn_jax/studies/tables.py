@@ -10,9 +10,8 @@ import numpy as np
 
 from churn_jax.metrics import definitions
 from churn_jax.report import layout
-from churn_jax.report.best import best_groups
+from churn_jax.report.best import Cell, best_groups
 from churn_jax.report.estimates import Estimate, Group
-from churn_jax.report.layout import Cell
 from churn_jax.report.numbers import MISSING, cell, number, scaled
 from churn_jax.studies.design import Study, Table
 from churn_jax.studies.study_report import StudyReport

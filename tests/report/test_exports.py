@@ -3,6 +3,7 @@
 import csv
 import html.parser
 import io
+import json
 import re
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from churn_jax import compare as command
 from churn_jax import report as reports
 from churn_jax.analysis.comparison import compare
+from churn_jax.errors import printable
 
 NAMES = ("a & b_1 % #$ {x} ~^\\ <script>alert(1)</script>", '[new], "n"\nline')
 
@@ -63,6 +65,39 @@ def test_csv_is_the_records_in_full_digits(result):
     assert "\n" not in "".join(row["of"] for row in rows)
 
 
+def test_csv_has_what_report_json_has(result):
+    """Every measure of every group, change and contrast: once, and nothing else."""
+    rows = list(csv.DictReader(io.StringIO(result.to_csv())))
+    report = json.loads(result.to_json())
+    of = {(row["table"], row["of"], row["measure"]): row for row in rows}
+    expected = {
+        **{("group", printable(g["name"])): (g, g["num_runs"]) for g in report["groups"]},
+        **{
+            ("change", printable(f"{c['a']} → {c['b']}")): (c, None)
+            for c in report["between"]
+        },
+    }  # fmt: skip
+    count = 0
+    for (kind, name), (entry, runs) in expected.items():
+        for key, found in entry.items():
+            if not isinstance(found, dict) or "ci95" not in found:
+                continue
+            row = of[kind, name, key]
+            values = (found["mean"], found.get("std"), *found["ci95"], runs)
+            for column, value in zip(("mean", "std", "low", "high", "runs"), values, strict=True):
+                assert row[column] == ("" if value is None else repr(value)), (name, key, column)
+            count += 1
+    for found in report["contrasts"]:
+        row = of["contrast", printable(f"{found['b']} − {found['a']}"), found["metric"]]
+        values = (found["difference"], *found["ci95"], found["p"], found["p_holm"])
+        for column, value in zip(("mean", "low", "high", "p", "p_holm"), values, strict=True):
+            assert row[column] == repr(value)
+        count += 1
+    assert len(rows) == len(of) == count
+    units = {row["measure"]: row["unit"] for row in rows}
+    assert (units["churn"], units["nll"], units["brier"]) == ("fraction", "nats", "number")
+
+
 def test_latex_has_the_tables_and_no_command_of_a_name(result):
     text = result.to_latex()
     lines = [line for line in text.splitlines() if not line.startswith("%")]
@@ -80,7 +115,29 @@ def test_latex_has_the_tables_and_no_command_of_a_name(result):
         assert not re.search(unescaped, body), unescaped
     assert not set(body) & set("±−→✓✗₁")
     churn = result.report.groups[0].measures["churn"]
-    assert rf"{100 * churn.mean:.2f} $\pm$ {100 * churn.spread.std:.2f}" in body
+    low, high = churn.ci95
+    shown = rf"{100 * churn.mean:.2f} $\pm$ {100 * churn.spread.std:.2f}"
+    assert f"{shown} [{100 * low:.2f}, {100 * high:.2f}]" in body
+    braces = re.sub(r"\\[{}]", "", "\n".join(lines))
+    assert braces.count("{") == braces.count("}")
+    assert [line for line in lines if line.endswith("rule")] == [
+        r"\toprule",
+        r"\midrule",
+        r"\bottomrule",
+    ] * 2
+    for rule in ("top", "mid", "bottom"):  # plain lines in a document without booktabs
+        assert rf"\providecommand{{\{rule}rule}}{{\hline}}" in lines
+
+
+def test_latex_has_the_best_in_bold(result):
+    better = {
+        found.metric for found in result.report.contrasts if found.claim in ("better", "worse")
+    }
+    assert {"accuracy", "churn"} <= better  # what the test is about
+    (row,) = (line for line in result.to_latex().splitlines() if line.startswith("{[new]"))
+    for key in ("accuracy", "churn"):
+        mean = result.report.groups[1].measures[key].mean
+        assert rf"& \textbf{{{100 * mean:.2f} $\pm$" in row
 
 
 class Parser(html.parser.HTMLParser):

@@ -12,8 +12,7 @@ from churn_jax import compare as command
 from churn_jax import report as reports
 from churn_jax.analysis.comparison import compare
 from churn_jax.report import layout, table
-from churn_jax.report.best import marked
-from churn_jax.report.layout import Cell
+from churn_jax.report.best import Cell, marked
 from churn_jax.report.numbers import cell
 from churn_jax.studies.tables import Entry, Rendered, to_terminal
 from churn_jax.system import console
