@@ -58,9 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if out:
         reports.clear(out)
     try:
-        result = _compare(_parser().parse_args(arguments))
+        options = _parser().parse_args(arguments)
+        result = _compare(options)
         if out:
-            result.write(out)
+            result.write(out, options.figures)
     except Exception as error:
         if out:
             _leave_no_verdict(out, asked, error, timing)
@@ -99,6 +100,10 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _compare(options: argparse.Namespace) -> Comparison:
+    if options.figures:
+        if not options.out:
+            raise UsageError("--figures: where? say --out=FOLDER, too")
+        reports.refuse_without_matplotlib()
     _say_if_runs(options.files)
     groups = _groups(options.files, options.group)
     if options.out:
@@ -202,6 +207,9 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--out", help="folder for report.html, .md, .json, .csv, .tex and junit.xml"
+    )
+    parser.add_argument(
+        "--figures", action="store_true", help="every figure as SVG and PDF, in OUT/figures"
     )
     return parser
 

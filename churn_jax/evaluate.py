@@ -1,11 +1,12 @@
 """Churn, calibration and their uncertainty across independent runs, from any number of workdirs.
 
     python -m churn_jax.evaluate --runs=DIR[,DIR…] --out=DIR [--step=latest|N|all] [--paired]
+                                 [--figures]
 
 Reads the saved predictions of each workdir, or makes them from its checkpoints, and writes
 report.json, report.md and report.html. Runs of one configuration form a group, wherever they were
 trained. `--step=all` adds accuracy and churn over training. `--paired` holds run r of an update
-against run r of what it updates, the first workdir.
+against run r of what it updates, the first workdir. `--figures` adds every figure as SVG and PDF.
 """
 
 from churn_jax.system import startup
@@ -34,6 +35,7 @@ def evaluate(
     step: str | int = "latest",
     paired: bool = False,
     runs: int | None = None,
+    figures: bool = False,
 ) -> Report:
     """Compares all runs of the workdirs and writes the report's files into `out`.
 
@@ -45,6 +47,7 @@ def evaluate(
       paired: whether run r of each group belongs to run r of the first, as an update to the model
         that it updates: then only these are compared.
       runs: so many, the first, of each workdir; None is all.
+      figures: whether every figure of the page goes into `out`/figures as SVG and PDF.
 
     Returns:
       The report; `report["groups"][0]["churn"]["mean"]` reads it as report.json has it.
@@ -53,13 +56,15 @@ def evaluate(
       UserError: fewer than two runs, a run given twice, or runs of different examples, labels,
         splits or preprocessing. Nothing is written then.
     """
+    if figures:
+        reports.refuse_without_matplotlib()
     run_dirs = [reach(workdir, "--runs") for workdir in run_dirs]
     out = out_folder(out, "--out")
     reports.clear(out)  # what an earlier evaluation found must not pass for this one's
     report, provenance = evaluation.evaluate(run_dirs, step, _predict_again, paired, runs)
     assert report.breakdowns is not None
     shown = [flip.id for flip in report.breakdowns.ledger]
-    reports.write(report, out, pictures(provenance, shown))
+    reports.write(report, out, pictures(provenance, shown), draw_figures=figures)
     return report
 
 
@@ -79,8 +84,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         action="store_true",
         help="run r of each workdir belongs to run r of the first, which it updates",
     )
+    parser.add_argument(
+        "--figures", action="store_true", help="every figure as SVG and PDF, in OUT/figures"
+    )
     options = parser.parse_args(arguments)
-    report = evaluate(split_paths(options.runs), options.out, options.step, options.paired)
+    report = evaluate(
+        split_paths(options.runs),
+        options.out,
+        options.step,
+        options.paired,
+        figures=options.figures,
+    )
     print_table(report)
     print(f"\nReport: {epath.Path(options.out) / 'report.html'}")
 

@@ -78,7 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out = workdir / "studies" / f"{study.name}_{options.dataset}"
     command = shlex.join(["python", "-m", "churn_jax.study", *arguments])
     study, found = results.report(study, plans)
-    print(output.write(study, found, command, shrunk(plans, options), out, console.look()))
+    said = shrunk(plans, options)
+    print(output.write(study, found, command, said, out, console.look(), asked.figures))
     print(f"\nStudy: {out / 'study.html'}")
 
 
@@ -164,6 +165,9 @@ def _parser() -> Parser:
     parser.add_argument("--list", action="store_true", help="list the cells, and train nothing")
     parser.add_argument(
         "--report", action="store_true", help="show what is finished, and train nothing"
+    )
+    parser.add_argument(
+        "--figures", action="store_true", help="figures as PDF, too, beside SVG and PNG"
     )
     return parser
 

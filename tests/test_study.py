@@ -100,6 +100,7 @@ def test_every_study_writes_its_tables_and_figures(name, tmp_path):
     for table in found.tables:
         assert f"{table.name}.csv" in written
         assert table.title in text
+    assert all(len(line) <= 120 for line in text.splitlines() if line.startswith("─"))
     for figure in found.figures:
         assert {f"{figure.name}.svg", f"{figure.name}.png"} <= written
 

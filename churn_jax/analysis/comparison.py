@@ -104,9 +104,12 @@ class Comparison:
 
         return pandas.DataFrame.from_records(self.to_records())
 
-    def write(self, out: epath.PathLike) -> None:
-        """Writes report.json, .md, .html, .csv, .tex and, with a gate, junit.xml into a folder."""
-        reports.write(self.report, out, self._pictures(), self.timing)
+    def write(self, out: epath.PathLike, figures: bool = False) -> None:
+        """Writes report.json, .md, .html, .csv, .tex and, with a gate, junit.xml into a folder.
+
+        With `figures` every figure of the page is in its folder `figures`, too, as SVG and PDF.
+        """
+        reports.write(self.report, out, self._pictures(), self.timing, figures)
 
     def _pictures(self) -> dict[str, str]:
         assert self.report.breakdowns is not None

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from etils import epath
 
 from churn_jax.errors import UserError
-from churn_jax.report import junit, page
+from churn_jax.report import drawings, figures, junit, page
+from churn_jax.report.drawings import refuse_without_matplotlib
 from churn_jax.report.exports import records as to_records
 from churn_jax.report.exports import to_csv, to_fragment, to_latex
 from churn_jax.report.gate import Gate
@@ -24,6 +25,7 @@ __all__ = [
     "Timing",
     "clear",
     "refuse_overwriting",
+    "refuse_without_matplotlib",
     "to_csv",
     "to_fragment",
     "to_html",
@@ -48,6 +50,7 @@ _OURS = {
     "report.tex": b"% Made by churn_jax",
 }
 _HEAD = 1024
+_FIGURES = "figures"  # the folder of them
 
 to_html = page.html
 
@@ -79,6 +82,19 @@ def clear(out: epath.PathLike) -> None:
                 ours = mark in file.read(_HEAD)
             if ours:
                 path.unlink()
+    _clear_figures(epath.Path(out) / _FIGURES)
+
+
+def _clear_figures(folder: epath.Path) -> None:
+    if not folder.is_dir():
+        return
+    with writing(folder):
+        drawn = [path for path in folder.iterdir() if path.suffix in (".svg", ".pdf")]
+        ours = [path for path in drawn if drawings.MAKER.encode() in path.read_bytes()]
+        for path in ours:
+            path.unlink()
+        if ours and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def write_broken(
@@ -100,6 +116,7 @@ def write(
     out: epath.PathLike,
     pictures: Mapping[str, str] | None = None,
     timing: Timing | None = None,
+    draw_figures: bool = False,
 ) -> None:
     """Writes report.json, .md, .html, .csv, .tex and, if there is a gate, junit.xml into `out`.
 
@@ -108,9 +125,15 @@ def write(
       out: a folder, made if it is not there.
       pictures: a data: URI for the ids of examples whose picture is known.
       timing: of the comparison, for junit.xml.
+      draw_figures: whether every figure of the page goes into `out`/figures as SVG and PDF.
+
+    Raises:
+      UserError: a file can't be written, or figures can't be drawn.
     """
+    if draw_figures:
+        refuse_without_matplotlib()
     clear(out)
-    files = {
+    files: dict[str, str | bytes] = {
         "report.json": report.to_json(),
         "report.md": to_markdown(report),
         "report.html": to_html(report, pictures),
@@ -119,5 +142,8 @@ def write(
     }
     if verdicts(report):
         files["junit.xml"] = to_junit(report, timing)
+    for figure in figures.every(report) if draw_figures else ():
+        drawn = drawings.draw(figure)
+        files |= {f"{_FIGURES}/{figure.name}.{kind}": content for kind, content in drawn.items()}
     for name, content in files.items():
         write_atomically(epath.Path(out) / name, content)

@@ -17,12 +17,38 @@ ROLES = ("s0", "s1", "s2", "s3", "s4", "s5")
 
 
 class Figure(NamedTuple):
-    """A plot, what its colours are, and what it shows."""
+    """A plot, what its colours are, and what it shows; `name` is that of its files."""
 
+    name: str
     title: str
-    svg: markupsafe.Markup
+    plot: Plot
     legend: list[tuple[str, str]]
     caption: str
+
+    @property
+    def svg(self) -> markupsafe.Markup:
+        """As the page has it."""
+        return self.plot.render()
+
+
+def of_churn(report: Report) -> list[Figure]:
+    """Where churn comes from, and what it goes with."""
+    shown = report.breakdowns
+    return [
+        *near_ties(shown.near_ties if shown else None),
+        *triage(shown.fragility if shown else ()),
+        *surrogate_curve(report),
+        *trade_off(report),
+        *over_training(report),
+    ]
+
+
+def every(report: Report) -> list[Figure]:
+    """All that the page has."""
+    return [
+        *of_churn(report),
+        *reliability(report.breakdowns.reliability if report.breakdowns else ()),
+    ]
 
 
 def near_ties(found: NearTies | None) -> list[Figure]:
@@ -51,8 +77,9 @@ def near_ties(found: NearTies | None) -> list[Figure]:
     few = sum(found.share[:3])
     return [
         Figure(
+            "near_ties",
             "Nearly tied predictions",
-            plot.render(),
+            plot,
             [("s0", "part of all churn"), ("s1", "part of all examples")],
             f"{100 * half:.0f} % of the churn is on the {100 * few:.0f} % of examples where a "
             "model's two most probable classes were less than 0.3 apart. A prediction can flip "
@@ -88,8 +115,9 @@ def triage(found: Sequence[Fragility]) -> list[Figure]:
             plot.dot(x, y, role, f"{name}: {y:.1f} % of flips on {x:g} % of examples")
     return [
         Figure(
+            "triage",
             "Which examples to review",
-            plot.render(),
+            plot,
             [(role, name) for role, name, *_ in curves],
             "Solid: a run's least confident predictions (smallest γ) against its flips. Dashed: "
             "what flips most among half of the runs, against flips among the other half.",
@@ -125,8 +153,9 @@ def surrogate_curve(report: Report) -> list[Figure]:
             plot.dot(x, y, role, f"{name}, α = {x:g}: {y:.2f} %")
     return [
         Figure(
+            "surrogate_churn",
             "Surrogate churn",
-            plot.render(),
+            plot,
             [
                 (role, name)
                 for role, (name, _, _) in zip(itertools.cycle(ROLES), curves, strict=False)
@@ -139,7 +168,7 @@ def surrogate_curve(report: Report) -> list[Figure]:
 
 def reliability(diagrams: Sequence[Reliability]) -> list[Figure]:
     """One reliability diagram for each group."""
-    figures = []
+    figures: list[Figure] = []
     for role, found in zip(itertools.cycle(ROLES), diagrams, strict=False):
         bins = len(found.count)
         plot = Plot(
@@ -168,8 +197,9 @@ def reliability(diagrams: Sequence[Reliability]) -> list[Figure]:
             plot.dot(x, y, role, f"confidence {x:.3f}, accuracy {y:.3f}, {n} predictions")
         figures.append(
             Figure(
+                f"calibration_{len(figures) + 1}",
                 f"Calibration of {found.group}",
-                plot.render(),
+                plot,
                 [(role, "accuracy"), ("muted", "part of the predictions")],
                 "Below the diagonal the model is surer than it is right. Bins of fewer than "
                 f"{_FEWEST} predictions are left out.",
@@ -206,7 +236,13 @@ def trade_off(report: Report) -> list[Figure]:
         (role, name) for role, (name, *_) in zip(itertools.cycle(ROLES), groups, strict=False)
     ]
     return [
-        Figure("Accuracy and churn", plot.render(), legend, "Lower and further right is better.")
+        Figure(
+            "accuracy_and_churn",
+            "Accuracy and churn",
+            plot,
+            legend,
+            "Lower and further right is better.",
+        )
     ]
 
 
@@ -245,7 +281,7 @@ def _history(history: Mapping[str, Sequence[Point]], key: str, title: str) -> Fi
         plot.band(xs, _percent(lows), _percent(highs), role)
         plot.line(xs, [_mean(found) for _, found in curve], role)
     legend = list(zip(itertools.cycle(ROLES), history, strict=False))
-    return Figure(title, plot.render(), legend, "Bands are 95 % intervals.")
+    return Figure(f"{key}_over_training", title, plot, legend, "Bands are 95 % intervals.")
 
 
 def _curve(measures: Measures) -> list[tuple[float, float]]:

@@ -8,10 +8,29 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from html import escape
+from typing import Literal, NamedTuple
 
 import markupsafe
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 10, 44
+
+
+class Mark(NamedTuple):
+    """A mark in data coordinates.
+
+    Attributes:
+      kind: what it is.
+      role: 's0' to 's5' or 'muted', perhaps followed by ' dashed'.
+      xs: of its points; the two sides of a bar.
+      ys: of its points; the upper edge of a band, the height of a bar.
+      lows: the lower edge of a band.
+    """
+
+    kind: Literal["line", "band", "dot", "bar"]
+    role: str
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+    lows: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass
@@ -24,6 +43,7 @@ class Plot:
       description: what the plot shows, for those who do not see it.
       width, height: in pixels at full size; a narrow screen shrinks it.
       log_x: whether x is shown on a base-2 logarithmic scale.
+      marks: what was drawn, for those who draw it elsewhere.
     """
 
     x: tuple[float, float]
@@ -37,9 +57,11 @@ class Plot:
 
     def __post_init__(self) -> None:
         self._marks: list[str] = []
+        self.marks: list[Mark] = []
 
     def line(self, xs: Sequence[float], ys: Sequence[float], role: str) -> None:
         """A line through points."""
+        self.marks.append(Mark("line", role, tuple(xs), tuple(ys)))
         points = " ".join(
             f"{self._px(x):.1f},{self._py(y):.1f}" for x, y in zip(xs, ys, strict=True)
         )
@@ -49,6 +71,7 @@ class Plot:
         self, xs: Sequence[float], lows: Sequence[float], highs: Sequence[float], role: str
     ) -> None:
         """The area between two lines."""
+        self.marks.append(Mark("band", role, tuple(xs), tuple(highs), tuple(lows)))
         there = [(x, y) for x, y in zip(xs, highs, strict=True)]
         back = [(x, y) for x, y in zip(xs, lows, strict=True)][::-1]
         points = " ".join(f"{self._px(x):.1f},{self._py(y):.1f}" for x, y in there + back)
@@ -56,6 +79,7 @@ class Plot:
 
     def dot(self, x: float, y: float, role: str, label: str = "") -> None:
         """A point, with a tooltip."""
+        self.marks.append(Mark("dot", role, (x,), (y,)))
         tip = f"<title>{escape(label)}</title>" if label else ""
         self._marks.append(
             f'<circle class="dot {role}" cx="{self._px(x):.1f}" cy="{self._py(y):.1f}" r="4">{tip}'
@@ -64,6 +88,7 @@ class Plot:
 
     def bar(self, x0: float, x1: float, y: float, role: str, label: str = "") -> None:
         """A bar from the axis up to y."""
+        self.marks.append(Mark("bar", role, (x0, x1), (y,)))
         left, right = self._px(x0) + 1, self._px(x1) - 1
         top, bottom = self._py(y), self._py(max(self.y[0], 0.0))
         tip = f"<title>{escape(label)}</title>" if label else ""

@@ -33,13 +33,23 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", "-", "--", "-.")
 
 # Text stays text, and ids don't depend on when the figure was made.
-_STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "churn_jax", "font.size": 9}
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "churn_jax",
+    "pdf.fonttype": 42,
+    "font.size": 9,
+}
+_UNDATED: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None, "Creator": None},
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None},
+}
 PANEL = (3.4, 2.8)  # inches
 _MOST_TOGETHER = 6  # curves that a small picture has room for
 
 
-def draw(figure: Figure, report: StudyReport) -> dict[str, bytes]:
-    """The figure as {'svg': …, 'png': …}."""
+def draw(figure: Figure, report: StudyReport, pdf: bool = False) -> dict[str, bytes]:
+    """The figure as {'svg': …, 'png': …}, and as 'pdf' where that is wanted."""
     with matplotlib.rc_context(_STYLE):
         match figure:
             case Sweep():
@@ -62,12 +72,13 @@ def draw(figure: Figure, report: StudyReport) -> dict[str, bytes]:
         elif isinstance(figure, Analytic):
             measured = ""
         drawing.suptitle(figure.title + measured, fontsize=10)
-        return {kind: _bytes(drawing, kind) for kind in ("svg", "png")}
+        kinds = ("svg", "png", "pdf") if pdf else ("svg", "png")
+        return {kind: _bytes(drawing, kind) for kind in kinds}
 
 
 def _bytes(drawing: Drawing, kind: str) -> bytes:
     stream = io.BytesIO()
-    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    metadata = _UNDATED[kind]
     drawing.savefig(stream, format=kind, metadata=metadata, dpi=110)
     return stream.getvalue()
 

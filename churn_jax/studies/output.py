@@ -23,6 +23,7 @@ def write(
     shrunk: list[str],
     out: epath.PathLike,
     look: Look | None = None,
+    pdf: bool = False,
 ) -> str:
     """Writes all files into `out`.
 
@@ -33,6 +34,7 @@ def write(
       shrunk: sentences on what was made smaller than in the paper.
       out: folder, made if it is not there.
       look: of what is returned.
+      pdf: whether figures are written as PDF, too, beside SVG and PNG.
 
     Returns:
       The tables as text for a terminal.
@@ -40,7 +42,7 @@ def write(
     look = look or Look()
     out = epath.Path(out)
     rendered = tables.render_all(study, report)
-    drawn = {figure.name: figures.draw(figure, report) for figure in study.figures}
+    drawn = {figure.name: figures.draw(figure, report, pdf) for figure in study.figures}
     titles = {figure.name: figure.title for figure in study.figures}
     notes = [*shrunk, *study.notes]
     warnings = [f"Warning: {warning}" for warning in report.warnings]
@@ -55,6 +57,8 @@ def write(
         files[f"{table.name}.csv"] = tables.to_csv(table, report)
     for name, kinds in drawn.items():
         files |= {f"{name}.{kind}": content for kind, content in kinds.items()}
+    for name in () if pdf else drawn:
+        (out / f"{name}.pdf").unlink(missing_ok=True)  # an earlier one would not be of this report
     for name, content in files.items():
         write_atomically(out / name, content)
     shown = [tables.to_terminal(table, look) for table in rendered]
