@@ -7,7 +7,7 @@ A name that leaves no room for numbers is broken into lines.
 import math
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from churn_jax.errors import printable
 from churn_jax.report.best import Cell
@@ -28,18 +28,26 @@ def columns_of(text: str) -> int:
     )
 
 
-def table(rows: Sequence[Sequence[Cell]], look: Look, labels: int = 1) -> list[str]:
+def table(
+    rows: Sequence[Sequence[Cell]],
+    look: Look,
+    labels: int = 1,
+    tied: Collection[int] = (),
+) -> list[str]:
     """A table's lines, its header and a rule first.
 
     Args:
       rows: [row][column], the header first.
       look: its width is kept wherever it is 40 or more.
       labels: how many columns name a row; they stand in each block.
+      tied: the columns that stay beside the one before, whose name they don't repeat.
     """
     rows = [[cell._replace(text=printable(cell.text)) for cell in row] for row in rows]
     width = max(look.width, _NARROWEST)
-    widths, blocks = _arranged(rows, width, labels, width)
-    with_short_names = _arranged(rows, width, labels, width // 3)
+    places = range(labels, len(rows[0]))
+    units = [[place, *_tied_to(place, tied)] for place in places if place not in tied]
+    widths, blocks = _arranged(rows, width, units, width)
+    with_short_names = _arranged(rows, width, units, width // 3)
     if 3 * len(with_short_names[1]) <= 2 * len(blocks):  # worth breaking names for
         widths, blocks = with_short_names
     lines: list[str] = []
@@ -59,17 +67,22 @@ def paragraph(text: str, look: Look) -> list[str]:
     return [first, *(_GAP + line for line in others)]
 
 
+def _tied_to(place: int, tied: Collection[int]) -> Iterator[int]:
+    while (place := place + 1) in tied:
+        yield place
+
+
 def _arranged(
-    rows: Sequence[Sequence[Cell]], width: int, labels: int, longest_name: int
+    rows: Sequence[Sequence[Cell]], width: int, units: Sequence[list[int]], longest_name: int
 ) -> tuple[list[int], list[list[int]]]:
     """The width of each column, and which stand beside each other, block for block.
 
     Names give way to one column of numbers at least, and titles break into words.
     """
+    labels = len(rows[0]) - sum(map(len, units))
     header, *body = rows
-    texts = [
-        [*title.text.split(" "), *(row[i].text for row in body)] for i, title in enumerate(header)
-    ]
+    words = [[header[0].text], *(title.text.split(" ") for title in header[1:])]
+    texts = [[*words[i], *(row[i].text for row in body)] for i in range(len(header))]
     widths = [max(map(columns_of, column)) for column in texts]
     numbers = min(max(widths[labels:], default=0), width // 2)
     for i in sorted(range(labels), key=lambda i: -widths[i]):
@@ -77,10 +90,10 @@ def _arranged(
         widths[i] -= min(over, max(widths[i] - _NAME, 0))
     room = width - _taken(widths[:labels])
     widths[labels:] = [min(found, room) for found in widths[labels:]]
-    places = range(labels, len(widths))
-    fewest = len(list(_packed(places, widths, room, len(widths))))
+    fewest = len(list(_packed(units, widths, room, len(widths))))
     # About as full as the next.
-    return widths, list(_packed(places, widths, room, math.ceil(len(places) / fewest)))
+    most = math.ceil((len(widths) - labels) / fewest)
+    return widths, list(_packed(units, widths, room, most))
 
 
 def _taken(widths: Sequence[int]) -> int:
@@ -89,16 +102,16 @@ def _taken(widths: Sequence[int]) -> int:
 
 
 def _packed(
-    places: Sequence[int], widths: Sequence[int], room: int, most: int
+    units: Sequence[list[int]], widths: Sequence[int], room: int, most: int
 ) -> Iterator[list[int]]:
-    """Columns in blocks that fit the room, of so many at most."""
+    """Columns in blocks that fit the room, of so many at most; a unit is never parted."""
     block: list[int] = []
-    for place in places:
-        taken = _taken([widths[i] for i in (*block, place)]) - len(_GAP)
-        if block and (taken > room or len(block) == most):
+    for unit in units:
+        taken = _taken([widths[i] for i in (*block, *unit)]) - len(_GAP)
+        if block and (taken > room or len(block) + len(unit) > most):
             yield block
             block = []
-        block.append(place)
+        block += unit
     yield block
 
 

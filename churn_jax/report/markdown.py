@@ -120,7 +120,7 @@ def _kept(lines: Sequence[str], part: str) -> list[str]:
             break
         kept.append(line)
     left_out = len(lines) - len(kept)
-    return [*kept, *(["", f"*{left_out:,} more {part}: see report.html.*"] if left_out else [])]
+    return [*kept, *(["", f"*{left_out:,} more {part}: see report.html.*", ""] if left_out else [])]
 
 
 def _cut(escaped: str, room: int) -> str:

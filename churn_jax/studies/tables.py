@@ -30,7 +30,11 @@ class Entry(NamedTuple):
 
 
 class Rendered(NamedTuple):
-    """A table ready to be written; its first columns, `labels` of them, name the rows."""
+    """A table ready to be written.
+
+    Its first columns, `labels` of them, name the rows; those called `beside` belong to the one
+    before.
+    """
 
     name: str
     title: str
@@ -38,6 +42,7 @@ class Rendered(NamedTuple):
     rows: list[list[Entry]]
     notes: list[str]
     labels: int = 1
+    beside: str = ""
 
 
 def render_all(study: Study, report: StudyReport) -> list[Rendered]:
@@ -79,7 +84,7 @@ def render(table: Table, report: StudyReport) -> Rendered:
             entries.append(Entry(text, short=text.split(" [")[0]))
         rows.append(entries)
     notes, labels = _notes(table, report), len(table.columns)
-    return Rendered(table.name, table.title, header, rows, notes, labels)
+    return Rendered(table.name, table.title, header, rows, notes, labels, table.source)
 
 
 def best_rows(table: Table, key: str, report: StudyReport) -> set[str]:
@@ -105,7 +110,9 @@ def to_terminal(table: Rendered, look: Look) -> str:
     """Columns that fit the width, without intervals; the best have a star."""
     rows = [[Cell(title) for title in table.header]]
     rows += [[Cell((e.short or e.text) + " *" * e.best, e.best) for e in row] for row in table.rows]
-    lines = [*layout.paragraph(table.title, look), "", *layout.table(rows, look, table.labels), ""]
+    tied = [i for i, title in enumerate(table.header) if table.beside and title == table.beside]
+    lines = [*layout.paragraph(table.title, look), ""]
+    lines += [*layout.table(rows, look, table.labels, tied), ""]
     lines += [line for note in table.notes for line in layout.paragraph(note, look)]
     return "\n".join(lines)
 

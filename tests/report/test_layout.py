@@ -78,6 +78,14 @@ def test_columns_go_on_below_each_with_the_names_of_the_rows():
     assert text.endswith("\n\nA note.")
 
 
+def test_a_published_value_stays_beside_ours():
+    header = ["method", "accuracy", "paper", "churn", "paper"]
+    rows = [[Entry(text) for text in ("baseline", *["12.34 ± 5.67"] * 4)]]
+    text = to_terminal(Rendered("t", "A table", header, rows, [], beside="paper"), Look(54))
+    titles = [lines[0].split() for lines in blocks(text, "method")]
+    assert titles == [["method", "accuracy", "paper"], ["method", "churn", "paper"]]
+
+
 def test_sentences_are_one_line_in_a_log_and_keep_to_a_terminal():
     said = "churn: a 4.22 %, b 6.21 %: −2.00 points [−2.64, −1.35], p = 2e-05: better " * 3
     assert layout.paragraph(said.strip(), Look(50)) == [said.strip()]

@@ -132,4 +132,5 @@ def test_it_is_short_enough_for_a_comment_in_every_case(result, name, many):
             r"^\*([\d,]+) more groups: see report.html.\*$", text, re.MULTILINE
         )
         assert rows + int(left_out.replace(",", "")) == many
+        assert all(before == "" for before in re.findall(r"^(.*)\n\| (?:group|from)", text, re.M))
         assert text.count("<details>") == text.count("</details>") == text.count("<summary>")
