@@ -9,10 +9,11 @@ trained. `--step=all` adds accuracy and churn over training. `--paired` holds ru
 against run r of what it updates, the first workdir. `--figures` adds every figure as SVG and PDF.
 """
 
-from churn_jax.system import startup
+from churn_jax.system import command_lines, startup
 from churn_jax.system.commands import run_command
 
 if __name__ == "__main__":
+    command_lines.evaluate(__doc__).help_if_asked()
     startup.start(checkpoints=True)
 
 from collections.abc import Sequence
@@ -26,7 +27,6 @@ from churn_jax.report.thumbnails import pictures
 from churn_jax.storage.files import out_folder, reach
 from churn_jax.storage.paths import split_paths
 from churn_jax.system import console
-from churn_jax.system.arguments import Parser
 
 
 def evaluate(
@@ -75,19 +75,7 @@ def print_table(report: Report) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
-    parser = Parser("churn_jax.evaluate", __doc__)
-    parser.add_argument("--runs", required=True, help="workdirs, separated by commas")
-    parser.add_argument("--out", required=True, help="folder for the report")
-    parser.add_argument("--step", default="latest", help="latest, all, or a number")
-    parser.add_argument(
-        "--paired",
-        action="store_true",
-        help="run r of each workdir belongs to run r of the first, which it updates",
-    )
-    parser.add_argument(
-        "--figures", action="store_true", help="every figure as SVG and PDF, in OUT/figures"
-    )
-    options = parser.parse_args(arguments)
+    options = command_lines.evaluate(__doc__).parse_args(arguments)
     report = evaluate(
         split_paths(options.runs),
         options.out,

@@ -9,10 +9,11 @@ no other is at, or with --cell=NAME on machines of their own. Config keys are ov
 cells by --config.KEY=VALUE.
 """
 
-from churn_jax.system import startup
+from churn_jax.system import command_lines, startup
 from churn_jax.system.commands import run_command
 
 if __name__ == "__main__":
+    command_lines.study(__doc__).help_if_asked()
     startup.start(trains=True, checkpoints=True)
 
 import ast
@@ -30,7 +31,6 @@ from churn_jax.studies import output, planning, results, running
 from churn_jax.studies.design import Options, Study, restrict
 from churn_jax.studies.planning import Plan
 from churn_jax.system import console, shipped
-from churn_jax.system.arguments import Parser
 
 _OVERRIDE = "--config."
 _MOST_RUNS = 10_000
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     overrides = [argument for argument in arguments if argument.startswith(_OVERRIDE)]
-    asked = _parser().parse_args([a for a in arguments if a not in overrides])
+    asked = command_lines.study(__doc__).parse_args([a for a in arguments if a not in overrides])
     options = Options(
         dataset=asked.dataset,
         runs=asked.runs,
@@ -151,25 +151,6 @@ def shrunk(plans: Sequence[Plan], options: Options) -> list[str]:
     if models:
         sentences.insert(0, f"{options.dataset} with {', '.join(models)}.")
     return sentences
-
-
-def _parser() -> Parser:
-    parser = Parser("churn_jax.study", __doc__)
-    parser.add_argument("--study", required=True, help="a file of configs/studies, or its name")
-    parser.add_argument("--dataset", default="digits", help="any config file beside studies/")
-    parser.add_argument("--workdir", default="runs/studies", help="of all studies")
-    parser.add_argument("--runs", type=int, help="independent runs a cell")
-    parser.add_argument("--epochs", type=float, help="length of training")
-    parser.add_argument("--grid", default="", help="values to sweep: 'alpha=0.1,0.3;beta=0.5,1'")
-    parser.add_argument("--cell", help="train this cell alone, and make no tables")
-    parser.add_argument("--list", action="store_true", help="list the cells, and train nothing")
-    parser.add_argument(
-        "--report", action="store_true", help="show what is finished, and train nothing"
-    )
-    parser.add_argument(
-        "--figures", action="store_true", help="figures as PDF, too, beside SVG and PNG"
-    )
-    return parser
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from churn_jax.errors import UserError
 
@@ -74,7 +74,7 @@ def selective_vote(classes: ArrayLike, alpha: float = 0.05) -> tuple[np.ndarray,
     answer, most = (np.take_along_axis(found, first, 0)[0] for found in (classes, votes))
     second = np.where(classes != answer, votes, 0).max(0)
     # P(X ≥ most) + P(X ≤ second) of most + second fair coins: the tails are equal.
-    p = np.where(most == second, 1.0, 2 * stats.binom.sf(most - 1, most + second, 0.5))
+    p = np.where(most == second, 1.0, 2 * special.bdtrc(most - 1, most + second, 0.5))
     return answer, p <= alpha
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -136,6 +137,12 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self.register("action", None, _Once)
+
+    def help_if_asked(self) -> None:
+        """Answers --help of this process and ends; call before the imports of what works."""
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            self.print_help()
+            raise SystemExit(0)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")

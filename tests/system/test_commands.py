@@ -87,3 +87,22 @@ def test_a_bug_keeps_its_traceback_and_is_no_verdict(tmp_path):
     code, _, error = run(tmp_path, more="open = None")
     assert code == 70
     assert "'NoneType' object is not callable" in error
+
+
+HELP = """
+import contextlib, runpy, sys
+sys.argv = ["it", "--help"]
+with contextlib.suppress(SystemExit):
+    runpy.run_module("churn_jax.{}", run_name="__main__")
+late = {{"jax", "scipy", "matplotlib", "jinja2", "orbax", "flax"}} & set(sys.modules)
+assert not late, late
+"""
+
+
+@pytest.mark.parametrize("command", ["main", "evaluate", "study", "export", "plan"])
+def test_help_does_not_wait_for_what_works(command):
+    done = subprocess.run(
+        [sys.executable, "-c", HELP.format(command)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--" in done.stdout
