@@ -30,11 +30,12 @@ CORE = [
     "scikit-learn",
     "scipy",
     "simplejpeg",
+    "tensorboardX",  # event files without TensorFlow
     "tensorflow-datasets",
 ]
 
 EXTRAS = {
-    "tensorflow": ["tensorboard", "tensorflow-cpu"],  # `tfds build`, and TensorBoard summaries
+    "tensorflow": ["tensorflow-cpu"],  # `tfds build`
     "tpu": ["jax[tpu]"],
     "cuda": ["jax[cuda13]"],
     "parquet": ["pyarrow"],  # prediction files in that format

@@ -66,6 +66,16 @@ class Rising:
 
 
 @dataclasses.dataclass(frozen=True)
+class FromTo:
+    """Nothing, or two whole numbers from one on, the second no smaller."""
+
+    def fault(self, value: tuple[int, ...]) -> str | None:
+        if not value or (len(value) == 2 and 1 <= value[0] <= value[1]):
+            return None
+        return f"{value} is not the first and the last of some steps, as (10, 20)"
+
+
+@dataclasses.dataclass(frozen=True)
 class Name:
     """A text that tables, file names and command lines can hold."""
 

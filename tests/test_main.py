@@ -18,10 +18,10 @@ from churn_jax.predictions.prediction_file import read
 from churn_jax.storage.workdir import checkpoint_steps
 from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.experiment import Experiment
-from tests.fixtures.experiments import ROOT, run_module
+from tests.fixtures.experiments import ROOT, SHORT, run_module
 from tests.fixtures.tfds_sets import write_imagenet
 
-DIGITS = ["--config=configs/digits_codistill.py:tiny", "--config.epochs=6.0"]
+DIGITS = ["--config=configs/digits_codistill.py:tiny", *SHORT, "--config.epochs=6.0"]
 
 
 def main(*arguments, **options):

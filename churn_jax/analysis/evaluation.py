@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from churn_jax.analysis import building, intervals, summaries, validity
+from churn_jax.analysis import building, intervals, learning, summaries, validity
 from churn_jax.analysis.blocks import EVERYTHING
 from churn_jax.analysis.building import Subject, Training
 from churn_jax.analysis.one_pass import measure
@@ -92,7 +92,9 @@ def evaluate(
         over_training=history,
     )
     classes = provenance.get("class_names") or [str(i) for i in range(runs[0].log_probs.shape[2])]
-    return building.report(_samples(groups, paired), subject, runs[0].ids, classes), provenance
+    report = building.report(_samples(groups, paired), subject, runs[0].ids, classes)
+    learnt = learning.curves(groups, run_dirs, first_runs) or None
+    return dataclasses.replace(report, learning=learnt), provenance
 
 
 def _in_order(group: workdirs.Group) -> workdirs.Group:

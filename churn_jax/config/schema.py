@@ -7,13 +7,14 @@ import dataclasses
 from typing import Annotated, Any
 
 from churn_jax import random_streams
-from churn_jax.bounds import OneOf, Positive, Rising, Within
+from churn_jax.bounds import FromTo, OneOf, Positive, Rising, Within
 from churn_jax.methods import averages as averages_lib
 from churn_jax.methods.objectives import PREDICTIONS, Objective
 from churn_jax.methods.optimizers import DECAYED, OPTIMIZERS
 from churn_jax.methods.schedules import SCHEDULES
 
 MAX_BATCH = 1 << 24
+LOGS = ("tensorboard", "wandb", "mlflow")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,6 +187,10 @@ class Config:
     log_every: Annotated[int, Within(1)] = 50  # steps between log lines
     # Continue | stop: the other runs, when one isn't finite.
     on_failed_run: Annotated[str, OneOf(("continue", "stop"))] = "continue"
+    # Where metrics go beside metrics.jsonl: tensorboard, wandb, mlflow. See `training.log_sinks`.
+    log_to: Annotated[tuple[str, ...], OneOf(LOGS, "log")] = ()
+    # The first and the last of the steps that a profiler traces, from 1; none.
+    profile: Annotated[tuple[int, ...], FromTo()] = ()
     log_distances: bool = False  # log how far the runs' weights are from those of the first run
     eval_batch_size: Annotated[int, Within(1, MAX_BATCH)] = 500
     deterministic: bool = False  # ask the backend for kernels that give the same bits every time

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from etils import epath
 
 from churn_jax.errors import UserError
-from churn_jax.report import drawings, figures, junit, page
+from churn_jax.report import drawings, figures, junit, learning, page
 from churn_jax.report.drawings import refuse_without_matplotlib
 from churn_jax.report.exports import records as to_records
 from churn_jax.report.exports import to_csv, to_fragment, to_latex
@@ -142,7 +142,8 @@ def write(
     }
     if verdicts(report):
         files["junit.xml"] = to_junit(report, timing)
-    for figure in figures.every(report) if draw_figures else ():
+    shown = (*figures.every(report), *learning.learning(report)) if draw_figures else ()
+    for figure in shown:
         drawn = drawings.draw(figure)
         files |= {f"{_FIGURES}/{figure.name}.{kind}": content for kind, content in drawn.items()}
     for name, content in files.items():

@@ -44,7 +44,7 @@ def of_churn(report: Report) -> list[Figure]:
 
 
 def every(report: Report) -> list[Figure]:
-    """All that the page has."""
+    """All that the page has of churn and calibration."""
     return [
         *of_churn(report),
         *reliability(report.breakdowns.reliability if report.breakdowns else ()),

@@ -10,7 +10,7 @@ import markupsafe
 
 from churn_jax.errors import printable
 from churn_jax.metrics.definitions import DEFINITIONS, Definition, definition
-from churn_jax.report import figures, fragility, table, text
+from churn_jax.report import figures, fragility, learning, table, text
 from churn_jax.report.breakdowns import Breakdowns, Matrix
 from churn_jax.report.estimates import Estimate
 from churn_jax.report.numbers import MISSING, cell
@@ -56,6 +56,7 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
         fragility_table=fragility.fragility_table(report),
         fragility_notes=fragility.NOTES,
         churn_figures=figures.of_churn(report),
+        learning=learning.learning(report),
         reliability=figures.reliability(shown.reliability),
         by_class=_by_class(report, shown),
         slices=_slices(report, shown),

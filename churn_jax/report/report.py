@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 from churn_jax.errors import UserError
 from churn_jax.metrics.definitions import DEFINITIONS
 from churn_jax.report.breakdowns import Breakdowns
+from churn_jax.report.curves import Curve
 from churn_jax.report.estimates import Change, Contrast, Estimate, Group
 from churn_jax.report.gate import Gate
 from churn_jax.report.json_form import FLAT, LEFT_OUT, from_plain, to_plain
@@ -80,6 +81,7 @@ class Report(Mapping[str, Any]):
       chance: what the runs must be above; None where it can't be said.
       warnings: one line each, the gravest first.
       over_training: each group at every step of its training.
+      learning: how the runs learnt, where there are logs of it.
       gate: None where there can be none.
       runs_are: 'repeats' where the runs are of one model that answers anew; None of trainings.
     """
@@ -100,6 +102,7 @@ class Report(Mapping[str, Any]):
     over_training: Mapping[str, tuple[Point, ...]] | None = dataclasses.field(
         default=None, metadata=LEFT_OUT
     )
+    learning: tuple[Curve, ...] | None = dataclasses.field(default=None, metadata=LEFT_OUT)
     gate: Gate | None = dataclasses.field(default=None, metadata=LEFT_OUT)
     runs_are: str | None = dataclasses.field(default=None, metadata=LEFT_OUT)
 

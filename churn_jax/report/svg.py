@@ -58,6 +58,8 @@ class Plot:
     def __post_init__(self) -> None:
         self._marks: list[str] = []
         self.marks: list[Mark] = []
+        widest = max((len(f"{tick:g}") for tick in ticks(*self.y)), default=0)
+        self._left = max(_LEFT, 24 + 7 * widest)  # room for the numbers beside the title
 
     def line(self, xs: Sequence[float], ys: Sequence[float], role: str) -> None:
         """A line through points."""
@@ -108,19 +110,17 @@ class Plot:
         )
 
     def _axes(self) -> list[str]:
-        parts = []
+        parts, left = [], self._left
         bottom, right = self.height - _BOTTOM, self.width - _RIGHT
         for tick in ticks(*self.y):
             y = self._py(tick)
-            parts.append(
-                f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            )
-            parts.append(f'<text class="tick end" x="{_LEFT - 6}" y="{y + 4:.1f}">{tick:g}</text>')
+            parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            parts.append(f'<text class="tick end" x="{left - 6}" y="{y + 4:.1f}">{tick:g}</text>')
         for tick in powers_of_two(*self.x) if self.log_x else ticks(*self.x):
             x = self._px(tick)
             parts.append(f'<text class="tick middle" x="{x:.1f}" y="{bottom + 16}">{tick:g}</text>')
-        parts.append(f'<line class="axis" x1="{_LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
-        middle = (_LEFT + right) / 2
+        parts.append(f'<line class="axis" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
+        middle = (left + right) / 2
         parts.append(
             f'<text class="name middle" x="{middle}" y="{self.height - 8}">'
             f"{escape(self.x_title)}</text>"
@@ -136,7 +136,7 @@ class Plot:
         low, high = self.x
         if self.log_x:
             x, low, high = math.log2(x), math.log2(low), math.log2(high)
-        return _LEFT + (x - low) / (high - low) * (self.width - _LEFT - _RIGHT)
+        return self._left + (x - low) / (high - low) * (self.width - self._left - _RIGHT)
 
     def _py(self, y: float) -> float:
         low, high = self.y

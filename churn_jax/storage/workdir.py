@@ -9,6 +9,7 @@ loss or gradients were not finite any more: the step at which it was noticed, an
 before it, null where there is none. Both have a checksum as their last key, `crc32`.
 """
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -75,6 +76,17 @@ def read_config(workdir: epath.PathLike) -> dict[str, Any]:
 def write_config(workdir: epath.PathLike, values: Mapping[str, Any]) -> None:
     """Writes config.json, with a checksum."""
     write_atomically(_config(workdir), json.dumps(sealed(values), indent=2) + "\n")
+
+
+def read_metrics(workdir: epath.PathLike) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl, of which one that is damaged or cut off is none."""
+    path, found = epath.Path(workdir) / "metrics.jsonl", []
+    if not path.exists():
+        return []
+    for line in path.read_bytes().split(b"\n"):
+        with contextlib.suppress(ValueError, RecursionError):
+            found.append(unsealed(json.loads(line)))
+    return found
 
 
 def read_failed_runs(workdir: epath.PathLike) -> dict[int, FailedRun]:

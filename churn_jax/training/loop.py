@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from clu import parameter_overview
 from etils import epath
 
 from churn_jax import config as config_lib
@@ -38,8 +39,11 @@ from churn_jax.training.failed_runs import Failures
 from churn_jax.training.feeds import Metrics, make_feed
 from churn_jax.training.metrics_log import MetricsLog, NoLog, open_log
 from churn_jax.training.more_runs import Part
+from churn_jax.training.optimizer import learning_rates
 from churn_jax.training.previous import Previous
+from churn_jax.training.profiling import Profile
 from churn_jax.training.progress import Progress
+from churn_jax.training.spent import Spent
 from churn_jax.training.step import TrainState, Tree
 from churn_jax.training.validation import validate, warnings
 
@@ -54,7 +58,7 @@ def train(config: Config, workdir: epath.PathLike) -> None:
       UserError: bad config, data that can't be found, or a workdir of another config or writer.
       Interrupted: a signal asked for it, and everything is saved.
     """
-    workdir, wanted = out_folder(workdir, "--workdir"), config
+    workdir, wanted, spent = out_folder(workdir, "--workdir"), config, Spent()
     part = more_runs.part(wanted, workdir)
     config, folder = part.config, part.folder
     processes.agree(config.runs)  # before one of them writes what others have yet to read
@@ -70,11 +74,14 @@ def train(config: Config, workdir: epath.PathLike) -> None:
         claim(folder, config)
         with Checkpoints(folder, config.keep_checkpoints) as checkpoints:
             state = _start(experiment, checkpoints, taught_by, updated)
-            _say_start(experiment, int(state.step))
-            state = _loop(experiment, dataset, part, checkpoints, state, updated)
+            first = int(state.step)
+            _say_start(experiment, first)
+            state = _loop(experiment, dataset, part, checkpoints, state, updated, spent)
+        spent.begin("predicting")
         inference.write_predictions(
             folder, experiment, dataset, state, experiment.total_steps, updated
         )
+        spent.end(folder, first, experiment.total_steps)
 
 
 def claim(workdir: epath.Path, config: Config) -> None:
@@ -132,10 +139,13 @@ def _refuse_other_settings(
 def _say_start(experiment: Experiment, step: int) -> None:
     config, shape = experiment.config, experiment.mesh.shape
     begun = f", resuming at step {step}" if step else ""
+    networks = config.runs * config.method.members
+    weights = parameter_overview.count_parameters(experiment.state_shapes().params) // networks
     say(
         f"{config.method.label}: {config.runs} runs × {config.method.members} members of "
-        f"{config.model.name} on {config.data.name} ({experiment.num_train} examples), "
-        f"{experiment.total_steps} steps, mesh run {shape['run']} × member {shape['member']} × "
+        f"{config.model.name} ({weights:,} weights) on {config.data.name} "
+        f"({experiment.num_train} examples), {experiment.total_steps} steps, "
+        f"mesh run {shape['run']} × member {shape['member']} × "
         f"data {shape['data']} on {jax.default_backend()}{begun}"
     )
     if experiment.platform == "cpu":
@@ -153,6 +163,7 @@ def _loop(
     checkpoints: Checkpoints,
     state: TrainState,
     updated: Previous | None,
+    spent: Spent,
 ) -> TrainState:
     workdir = part.folder
     config, total = experiment.config, experiment.total_steps
@@ -181,17 +192,25 @@ def _loop(
         _refuse_other_data(workdir, before, made_by)
         _refuse_other_settings(workdir, before, made_by)
         pending = _unlogged(saved)
-    with open_log(workdir, first) as log, Interruption() as interruption:
+    rates = learning_rates(config, experiment.length)
+    with (
+        contextlib.closing(Profile(workdir, config.profile)) as profile,
+        open_log(workdir, first, config) as log,
+        Interruption() as interruption,
+    ):
         if first == 0:
             _log_distances(experiment, log, 0, state)
         failures = Failures(workdir, experiment, checkpoints, log, state)
         for step in range(first + 1, total + 1):  # `step` counts finished steps
+            profile.before(step)
             state, step_metrics = feed.advance(state, step - 1)
             pending.append(step_metrics)
+            profile.after(step, state)
             if step == first + 1:
                 jax.block_until_ready(state)
                 progress.start(step)
                 interruption.begin()
+                spent.begin("training")
             stop = interruption.wanted(step)
             logs = step % config.log_every == 0 or step == total
             evaluates = _due(step, config.eval_every, experiment)
@@ -202,24 +221,34 @@ def _loop(
                 means = _means(pending)
                 pending = []
                 progress.report(step, means)
-                log.write("train", step, step / experiment.steps_per_epoch, means)
+                of_step = means | {"learning_rate": rates[step - 1]}
+                log.write("train", step, step / experiment.steps_per_epoch, of_step)
             _log_distances(experiment, log, step, state)
             if evaluates:
                 progress.pause()
-                evaluated = failures.hide(evaluate_members(experiment, state, dataset), state)
+                with spent.on("evaluating"):
+                    members = evaluate_members(experiment, state, dataset)
+                evaluated = failures.hide(members, state)
                 log.write("eval", step, step / experiment.steps_per_epoch, evaluated)
                 progress.report(step, {f"test {name}": value for name, value in evaluated.items()})
                 progress.resume()
             if saves:
                 progress.pause()
                 pending = [_on_host(metrics) for metrics in pending]
-                checkpoints.save(step, state, {"step": step, "unlogged": _listed(pending), **meta})
+                with spent.on("checkpoints"):
+                    saved = {"step": step, "unlogged": _listed(pending), **meta}
+                    checkpoints.save(step, state, saved)
                 progress.resume()
             if stop:
-                checkpoints.wait()
+                with spent.on("checkpoints"):
+                    checkpoints.wait()
+                spent.waited = feed.waited
+                spent.end(workdir, first, step)
                 say(f"stopped after step {step}/{total}; the same command goes on from there")
                 raise interruption.ended()
-        checkpoints.wait()
+        with spent.on("checkpoints"):
+            checkpoints.wait()
+    spent.waited = feed.waited
     return state
 
 

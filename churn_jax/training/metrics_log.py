@@ -1,26 +1,34 @@
-"""The machine-readable log of a training: `metrics.jsonl` always, TensorBoard where installed.
+"""The machine-readable log of a training: `metrics.jsonl` always, and what `config.log_to` names.
 
 One JSON object a line: {"step", "epoch", "kind": "train" | "eval", name: [[per member] per run],
-"crc32": checksum}. What is not a finite number is null.
+"learning_rate", "crc32": checksum}. What is not a finite number is null.
 """
 
-import importlib.util
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from etils import epath
 
+from churn_jax.config import Config
 from churn_jax.storage.checksums import sealed, unsealed
 from churn_jax.storage.files import Appender, write_atomically
 from churn_jax.system.console import is_first, say
+from churn_jax.training import log_sinks
+from churn_jax.training.log_sinks import Guarded
 
 
-def open_log(workdir: epath.PathLike, from_step: int) -> "MetricsLog | NoLog":
-    """The log of a training; only the first of several processes writes it."""
-    return MetricsLog(workdir, from_step) if is_first() else NoLog()
+def open_log(workdir: epath.PathLike, from_step: int, config: Config) -> "MetricsLog | NoLog":
+    """The log of a training; only the first of several processes writes it.
+
+    Raises:
+      UserError: something that `config.log_to` names isn't installed.
+    """
+    if not is_first():
+        return NoLog()
+    return MetricsLog(workdir, from_step, log_sinks.open_sinks(workdir, config))
 
 
 class NoLog:
@@ -39,30 +47,28 @@ class NoLog:
 class MetricsLog:
     """Appends metrics of a workdir; use as a context manager."""
 
-    def __init__(self, workdir: epath.PathLike, from_step: int):
+    def __init__(self, workdir: epath.PathLike, from_step: int, sinks: Sequence[Guarded] = ()):
         """Continues at `from_step`: what an interrupted training wrote beyond is dropped."""
         self._path = epath.Path(workdir) / "metrics.jsonl"
         lines = _whole_lines(self._path) if from_step else []
         kept = [line for step, line in lines if step <= from_step]
         self._lines = Appender(self._path, b"".join(line + b"\n" for line in kept))
-        self._tensorboard = _tensorboard(workdir)
+        self._sinks = sinks
 
     def __enter__(self) -> "MetricsLog":
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._lines.__exit__(*exception)
-        if self._tensorboard is not None:
-            self._tensorboard.close()
+        for sink in self._sinks:
+            sink.close()
 
     def write(self, kind: str, step: int, epoch: float, metrics: Mapping[str, np.ndarray]) -> None:
         """Writes one line: `metrics` are [run, member], [run], or scalars."""
         values = {name: _finite(np.asarray(value).tolist()) for name, value in metrics.items()}
         record = {"step": step, "epoch": epoch, "kind": kind, **values}
         self._lines.append(json.dumps(sealed(record)).encode() + b"\n")
-        if self._tensorboard is not None:
-            scalars = {f"{kind}/{name}": float(np.mean(value)) for name, value in metrics.items()}
-            self._tensorboard.write_scalars(step, scalars)
+        log_sinks.write_all(self._sinks, kind, step, metrics)
 
 
 def _whole_lines(path: epath.Path) -> list[tuple[int, bytes]]:
@@ -93,13 +99,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(item) for item in value]
     return value if math.isfinite(value) else None
-
-
-def _tensorboard(workdir: epath.PathLike) -> Any:
-    """clu's summary writer, which needs TensorFlow; None, said once, where that isn't installed."""
-    if not all(importlib.util.find_spec(name) for name in ("tensorflow", "tensorboard")):
-        say("TensorBoard: off, because TensorFlow isn't installed; metrics.jsonl has everything")
-        return None
-    from clu.metric_writers import SummaryWriter
-
-    return SummaryWriter(str(workdir))

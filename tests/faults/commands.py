@@ -64,6 +64,7 @@ def train_command(
     """`python -m churn_jax.main`, of three small runs with a checkpoint every few steps."""
     config = [
         "--config=configs/digits.py:baseline,tiny",
+        "--config.data.num_train=64",
         "--config.runs=3",
         "--config.epochs=3.0",
         "--config.checkpoint_every=0.5",

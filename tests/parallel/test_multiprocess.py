@@ -23,10 +23,10 @@ from churn_jax.training import loop
 from churn_jax.training.checkpoints import Checkpoints, folder
 from churn_jax.training.experiment import Experiment
 from tests.fixtures import tfds_sets
-from tests.fixtures.experiments import ROOT
+from tests.fixtures.experiments import ROOT, SHORT
 
 LAUNCHER = str(ROOT / "launch/local_processes.py")
-DIGITS = ["--config=configs/digits.py:codistill_skl,tiny"]
+DIGITS = ["--config=configs/digits.py:codistill_skl,tiny", *SHORT]
 
 
 def mesh_flags(run=1, member=1, data=1):

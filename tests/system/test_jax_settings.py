@@ -7,9 +7,9 @@ import pytest
 
 from churn_jax.predictions import prediction_file
 from churn_jax.system import jax_settings
-from tests.fixtures.experiments import run_module
+from tests.fixtures.experiments import SHORT, run_module
 
-COMMAND = ["--config=configs/digits_codistill.py:tiny", "--config.epochs=1.0"]
+COMMAND = ["--config=configs/digits_codistill.py:tiny", *SHORT, "--config.epochs=1.0"]
 OTHERS = {
     "JAX_ENABLE_X64": "1",
     "JAX_THREEFRY_PARTITIONABLE": "0",
@@ -52,7 +52,7 @@ def test_training_has_the_same_bits_under_other_settings(plain, tmp_path):
 
 
 def test_other_flags_are_recorded_and_refused_when_a_training_goes_on(plain, tmp_path):
-    half = [*COMMAND[:1], "--config.epochs=2.0", "--config.checkpoint_every=1.0"]
+    half = [COMMAND[0], *SHORT]
     assert main(tmp_path, half).returncode == 0
     (last,) = (path for path in (tmp_path / "checkpoints").iterdir() if path.name == "8")
     last.rename(tmp_path / "aside")

@@ -12,9 +12,9 @@ import pytest
 from etils import epath
 
 from tests.fixtures.bucket import BUCKET, emulated_bucket, reachable
-from tests.fixtures.experiments import ROOT
+from tests.fixtures.experiments import ROOT, SHORT
 
-CONFIG = ["--config=configs/digits.py:baseline,tiny"]
+CONFIG = ["--config=configs/digits.py:baseline,tiny", *SHORT[:2]]
 
 
 @pytest.fixture
@@ -37,12 +37,12 @@ def command(module, *flags):
 
 
 def files(folder):
-    """{path below the folder: bytes} of all but the lock and checkpoints, which hold times."""
+    """{path below the folder: bytes} of all but checkpoints and what holds times."""
     found = {}
     for path in folder.iterdir():
         if path.is_dir() and path.name != "checkpoints":
             found |= {f"{path.name}/{name}": content for name, content in files(path).items()}
-        elif not path.is_dir() and path.name != "lock":
+        elif not path.is_dir() and path.name not in ("lock", "times.jsonl"):
             found[path.name] = path.read_bytes()
     return found
 

@@ -1,0 +1,91 @@
+"""The plots of how runs learnt: losses, accuracies and learning rates over training."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+from churn_jax.report.curves import Curve
+from churn_jax.report.figures import ROLES, Figure
+from churn_jax.report.report import Report
+from churn_jax.report.svg import Plot, ceiling
+
+# What is of one kind on batches and on the test split.
+_TITLES = {"cross_entropy": "loss", "nll": "loss"}
+_FIRST, _LAST = ("accuracy", "loss"), ("learning rate",)
+
+_Series = tuple[str, int]  # group and member
+
+
+def learning(report: Report) -> list[Figure]:
+    """A plot for each quantity that was logged at least twice."""
+    curves = [curve for curve in report.learning or () if len(curve.epochs) > 1]
+    by_title: dict[str, list[Curve]] = {}
+    for curve in curves:
+        name = curve.measure.partition("/")[2]
+        by_title.setdefault(_TITLES.get(name, name.replace("_", " ")), []).append(curve)
+    series = dict.fromkeys((curve.group, curve.member or 0) for curve in curves)
+    roles = dict(zip(series, itertools.cycle(ROLES), strict=False))
+    return [_plot(title, by_title[title], roles) for title in sorted(by_title, key=_place)]
+
+
+def _place(title: str) -> tuple[int, str]:
+    if title in _FIRST:
+        return _FIRST.index(title), title
+    return len(_FIRST) + (title in _LAST), title
+
+
+def _plot(title: str, curves: Sequence[Curve], roles: Mapping[_Series, str]) -> Figure:
+    """Of one quantity; bands only of what is drawn solid, so that they can be told apart."""
+    percent = title == "accuracy"
+    kinds = {curve.measure.partition("/")[0] for curve in curves}
+    drawn = [(curve, _points(curve, 100 if percent else 1)) for curve in curves]
+    highest = max((y + s for _, points in drawn for _, y, s in points), default=1.0)
+    plot = Plot(
+        (0, max(curve.epochs[-1] for curve in curves)),
+        (0, min(ceiling(highest), 100.0) if percent else ceiling(highest)),
+        "epoch",
+        f"{title} (%)" if percent else title,
+        f"{title} of each group and member over training.",
+    )
+    for curve, points in drawn:
+        if not points:
+            continue
+        xs, ys, spread = map(list, zip(*points, strict=True))
+        role = roles[curve.group, curve.member or 0]
+        dashed = len(kinds) > 1 and curve.measure.startswith("train/")
+        if not dashed and any(spread):
+            lows = [max(y - s, 0.0) for y, s in zip(ys, spread, strict=True)]
+            plot.band(xs, lows, [y + s for y, s in zip(ys, spread, strict=True)], role)
+        plot.line(xs, ys, role + (" dashed" if dashed else ""))
+    return Figure(
+        f"learning_{title.replace(' ', '_')}",
+        f"{title[0].upper()}{title[1:]} over training",
+        plot,
+        _legend(curves, roles),
+        _caption(curves, len(kinds) > 1),
+    )
+
+
+def _points(curve: Curve, scale: float) -> list[tuple[float, float, float]]:
+    """(epoch, mean, standard deviation) where there is a mean."""
+    return [
+        (x, scale * y, scale * std)
+        for x, y, std in zip(curve.epochs, curve.mean, curve.std, strict=True)
+        if math.isfinite(y)
+    ]
+
+
+def _legend(curves: Sequence[Curve], roles: Mapping[_Series, str]) -> list[tuple[str, str]]:
+    shown = dict.fromkeys((curve.group, curve.member) for curve in curves)
+    several = {group for group, member in shown if member}
+    return [
+        (roles[group, member or 0], f"{group}, member {member}" if group in several else group)
+        for group, member in shown
+    ]
+
+
+def _caption(curves: Sequence[Curve], both: bool) -> str:
+    if all(curve.member is None for curve in curves):
+        return "The same for all runs."
+    dashes = " Dashed: training batches; solid: the test split." if both else ""
+    return f"Mean over runs; the bands are one standard deviation of the runs.{dashes}"

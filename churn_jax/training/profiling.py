@@ -1,0 +1,51 @@
+"""A trace of a few steps, `config.profile`, for XProf: what the devices and the host did when.
+
+It goes to `WORKDIR/profile`, one file for each process: `xprof --logdir=WORKDIR/profile`, or
+TensorBoard with its profile plugin. A local folder, as JAX's profiler writes to none else.
+"""
+
+from typing import Any
+
+import jax
+from etils import epath
+
+from churn_jax.errors import UserError
+from churn_jax.storage.objects import is_remote
+from churn_jax.system.console import say
+
+
+class Profile:
+    """Traces the steps from the first to the last that are asked for; use around the loop."""
+
+    def __init__(self, workdir: epath.PathLike, steps: tuple[int, ...]):
+        """Of no steps traces nothing.
+
+        Raises:
+          UserError: the workdir is in a bucket.
+        """
+        self._first, self._last = steps or (0, 0)
+        self._folder = epath.Path(workdir) / "profile"
+        self._tracing = False
+        if steps and is_remote(workdir):
+            raise UserError(
+                f"config.profile: a trace can't be written to {workdir}; give a local --workdir"
+            )
+
+    def before(self, step: int) -> None:
+        """Begins the trace if `step` is the first of it."""
+        if step == self._first:
+            jax.profiler.start_trace(str(self._folder))
+            self._tracing = True
+
+    def after(self, step: int, state: Any) -> None:
+        """Ends it, once the device has finished `state`, if `step` was the last of it."""
+        if self._tracing and step == self._last:
+            jax.block_until_ready(state)
+            self.close()
+            say(f"steps {self._first} to {self._last} are traced in {self._folder}")
+
+    def close(self) -> None:
+        """Ends a trace that is cut short."""
+        if self._tracing:
+            jax.profiler.stop_trace()
+            self._tracing = False

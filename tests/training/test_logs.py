@@ -1,0 +1,181 @@
+"""What a training says of itself beside metrics.jsonl: other logs, a trace, where its time went."""
+
+import importlib.util
+import json
+import struct
+
+import numpy as np
+import pytest
+
+from churn_jax import evaluate
+from churn_jax.config import check_values
+from churn_jax.errors import UserError
+from churn_jax.methods.schedules import Length
+from churn_jax.storage.workdir import read_metrics
+from churn_jax.training import log_sinks, loop, spent
+from churn_jax.training.optimizer import learning_rates
+from tests.fixtures.experiments import make_config
+
+SMALL = {
+    "model__name": "mlp",
+    "model__width": 8,
+    "data__crop": "none",
+    "data__flip": False,
+    "log_every": 2,
+    "eval_every": 1.0,
+    "method__members": 2,
+    "method__agreement": "symmetric_kl",
+    "method__beta": 0.5,
+}
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """A training of three runs that was watched in every way."""
+    workdir = tmp_path_factory.mktemp("watched") / "w"
+    loop.train(make_config(**SMALL, runs=3, log_to=("tensorboard",), profile=(3, 4)), workdir)
+    return workdir
+
+
+def events(path):
+    """(step, tag, value) of an event file: records of length, checksum, bytes, checksum."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    content, found = path.read_bytes(), []
+    while content:
+        (length,) = struct.unpack("<Q", content[:8])
+        event = Event.FromString(content[12 : 12 + length])
+        found += [(event.step, value.tag, value.simple_value) for value in event.summary.value]
+        content = content[16 + length :]
+    return found
+
+
+def test_tensorboard_has_the_means_over_runs_without_tensorflow(watched):
+    assert importlib.util.find_spec("tensorflow") is None
+    (path,) = watched.glob("events.out.tfevents.*")
+    found = {(step, tag): value for step, tag, value in events(path)}
+    lines = read_metrics(watched)
+    for line in lines:
+        per_run = np.array(line["accuracy"])
+        for member in (0, 1):
+            tag = f"{line['kind']}/accuracy/member_{member}"
+            assert found[line["step"], tag] == pytest.approx(per_run[:, member].mean(), rel=1e-6)
+    assert found[8, "train/learning_rate"] == pytest.approx(lines[-2]["learning_rate"])
+
+
+def test_the_learning_rate_of_a_line_is_that_of_its_step(watched):
+    """Two epochs of four steps: two of warm-up, then the peak, then a tenth of it from step 6."""
+    rates = {"warmup_epochs": 0.5, "decay_epochs": (1.5,), "learning_rate": 0.1}
+    config = make_config(**{f"optimizer__{key}": value for key, value in rates.items()})
+    found = learning_rates(config, Length(steps_per_epoch=4, total_steps=8))
+    np.testing.assert_allclose(found, [0.05, 0.1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01], rtol=1e-6)
+    logged = [line["learning_rate"] for line in read_metrics(watched) if line["kind"] == "train"]
+    np.testing.assert_allclose(logged, 0.05, rtol=1e-6)
+
+
+def test_the_steps_that_are_asked_for_are_traced(watched):
+    assert list((watched / "profile").rglob("*.xplane.pb"))
+
+
+@pytest.mark.parametrize("steps", [(3,), (0, 2), (5, 4), (1, 2, 3)])
+def test_no_steps_to_trace_are_refused(steps):
+    with pytest.raises(UserError, match=r"config\.profile: .* not the first and the last"):
+        check_values(make_config(profile=steps))
+
+
+def test_a_log_that_is_not_known_or_not_there_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"config\.log_to: unknown log 'tensorbord'.*tensorboard"):
+        make_config(log_to=("tensorbord",))
+    monkeypatch.setitem(__import__("sys").modules, "mlflow", None)
+    with pytest.raises(UserError, match=r"config\.log_to: mlflow can't be imported.*pip install"):
+        log_sinks.open_sinks(tmp_path, make_config(log_to=("mlflow",)))
+
+
+def test_a_log_that_breaks_stops_nothing_and_says_so_once(capsys):
+    class Broken:
+        def write(self, step, scalars):
+            raise ConnectionError("the service is gone\nand more")
+
+        close = None
+
+    sink = log_sinks.Guarded("wandb", Broken())
+    for step in (1, 2):
+        log_sinks.write_all([sink], "train", step, {"accuracy": np.ones((2, 1))})
+    sink.close()
+    said = capsys.readouterr().err
+    assert said.count("wandb: the service is gone; no more goes there") == 1
+
+
+def test_means_leave_out_what_is_not_finite():
+    metrics = {"nll": np.array([[1.0, np.nan], [3.0, np.nan]]), "rate": 0.5}
+    assert log_sinks.scalars("eval", metrics) == {"eval/nll/member_0": 2.0, "eval/rate": 0.5}
+
+
+def test_the_parts_of_the_time_add_up_and_each_process_has_its_line(watched, capsys):
+    (line,) = spent.read(watched)
+    assert (line["from_step"], line["to_step"]) == (0, 8)
+    assert set(line["seconds"]) == set(spent.PARTS)
+    assert all(value >= 0 for value in line["seconds"].values())
+    again = spent.Spent()
+    again.begin("training")
+    again.waited = 1e9
+    again.end(watched, 8, 12)
+    first, second = spent.read(watched)
+    assert first == line
+    assert second["seconds"]["training"] == 0  # all of it waited for data
+    assert "in all (0% of it training)" in capsys.readouterr().err
+    again.end(watched, 8, 12)
+    assert [found["to_step"] for found in spent.read(watched)] == [8, 12]  # it began at 8 again
+
+
+def test_curves_are_means_over_runs_of_each_member(watched, tmp_path):
+    report = evaluate.evaluate([watched], tmp_path)
+    curves = {(c.measure, c.member): c for c in report.learning}
+    lines = [line for line in read_metrics(watched) if line["kind"] == "train"]
+    for member in (0, 1):
+        losses = np.array([line["cross_entropy"] for line in lines])[:, :, member]
+        curve = curves["train/cross_entropy", member]
+        assert curve.epochs == (0.5, 1.0, 1.5, 2.0)
+        np.testing.assert_allclose(curve.mean, losses.mean(1), rtol=1e-5)
+        np.testing.assert_allclose(curve.std, losses.std(1, ddof=1), rtol=1e-4)
+    assert curves["train/learning_rate", None].std == (0.0,) * 4
+    page = (tmp_path / "report.html").read_text()
+    for title in ("Accuracy over training", "Loss over training", "Agreement over training"):
+        assert title in page
+
+
+def test_a_damaged_line_is_left_out_of_the_curves_and_no_log_is_no_curve(watched, tmp_path):
+    log, whole = watched / "metrics.jsonl", (watched / "metrics.jsonl").read_bytes()
+    try:
+        first, *rest = whole.split(b"\n")
+        log.write_bytes(b"\n".join([first.replace(b"0.", b"1.", 1), *rest]))
+        report = evaluate.evaluate([watched], tmp_path)
+        assert {len(c.epochs) for c in report.learning if c.measure == "train/accuracy"} == {3}
+        log.unlink()
+        assert evaluate.evaluate([watched], tmp_path).learning is None
+        assert "learning" not in json.loads((tmp_path / "report.json").read_text())
+    finally:
+        log.write_bytes(whole)
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow"])
+def test_services_take_it_offline(name, tmp_path, monkeypatch):
+    pytest.importorskip(name)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path / 'tracked'}")
+    config = make_config(**SMALL, log_to=(name,))
+    for step in (1, 2):  # the second goes on in the run of the first
+        (sink,) = log_sinks.open_sinks(tmp_path, config)
+        log_sinks.write_all([sink], "train", step, {"accuracy": np.array([[0.25], [0.75]])})
+        sink.close()
+    if name == "mlflow":
+        import mlflow
+
+        (run,) = mlflow.MlflowClient().search_runs(["0"])
+        kept = mlflow.MlflowClient().get_metric_history(run.info.run_id, "train/accuracy")
+        assert [(point.step, point.value) for point in kept] == [(1, 0.5), (2, 0.5)]
+        assert run.data.params["method.beta"] == "0.5"
+    else:
+        identities = {path.name[-16:] for path in (tmp_path / "wandb").glob("offline-run-*")}
+        assert len(identities) == 1
