@@ -161,7 +161,7 @@ def build(
     if made is None:
         raise UserError(f"config.model.name: what {name!r} makes is no Flax module")
     given = "int32" if input_dtype == "int32" else "float32"
-    return Model(name, made, image_shape, num_classes, given, unheard)
+    return Model(name, made, image_shape, num_classes, given, unheard, MODELS.file(name))
 
 
 def _refuse_inputs(name: str, shape: tuple[int, ...], dtype: str) -> None:

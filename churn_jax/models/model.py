@@ -8,7 +8,9 @@ import contextlib
 import dataclasses
 import functools
 import inspect
+import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import flax.errors
@@ -31,6 +33,7 @@ class Model:
       input_dtype: of what the network is given: float32, or int32 for tokens.
       unheard: settings that the config or the mesh needs heeded where there is a batch norm, and
         that the network does not take.
+      file: that registered it; None for the package's own, whose faults are bugs.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Model:
     num_classes: int
     input_dtype: str = "float32"
     unheard: tuple[str, ...] = ()
+    file: str | None = None
 
     def init(self, key: jax.Array) -> Variables:
         """Fresh variables: {'params', 'batch_stats'}, all float32.
@@ -141,9 +145,22 @@ class Model:
             if str(error).startswith("config."):
                 raise
             raise self._refusal(str(error)) from None
+        except Exception as error:
+            if self.file is None:
+                raise
+            raise self._refusal(_of_own_code(error, self.file)) from error
 
     def _refusal(self, what: str) -> UserError:
         return UserError(f"config.model.name: {self.name!r} {what}")
+
+
+def _of_own_code(error: Exception, file: str) -> str:
+    """What a network of one's own raises, with the line of its file that it comes from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == Path(file)]
+    where = f" ({Path(file).name}, line {lines[-1]})" if lines else ""
+    first = (str(error).splitlines() or [""])[0]
+    return f"raises {type(error).__name__}: {first}{where}"
 
 
 def takes(function: Callable[..., Any], name: str) -> bool:

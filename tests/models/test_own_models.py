@@ -219,3 +219,17 @@ def test_a_module_that_wants_more_than_there_is_is_refused(build):
 
     with pytest.raises(UserError, match=r"'mine' can't be made .*width.* it can take"):
         build(Wide)
+
+
+def test_what_own_code_raises_is_said_with_its_line(build):
+    def init(key):
+        return {"w": jnp.zeros((1, 3))}
+
+    def apply(parameters, x):
+        return x.reshape(len(x), 1, 1) @ parameters["w"]
+
+    line = apply.__code__.co_firstlineno + 1
+    model = build((init, apply))
+    said = rf"'mine' raises TypeError: cannot reshape .*\(test_own_models\.py, line {line}\)$"
+    with pytest.raises(UserError, match=said):
+        jax.eval_shape(model.init, jax.random.key(0))
