@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import NoReturn
 
 from churn_jax.errors import UserError
-from churn_jax.system import jax_settings, streams
+from churn_jax.system import console, jax_settings, streams
 from churn_jax.system.interruption import CTRL_C, Interrupted
 
 BAD_INPUT = 2
@@ -41,6 +41,7 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
 
 def report(error: BaseException) -> int:
     """Prints what ended a command, and returns its exit code; a bug keeps its traceback."""
+    console.show("")
     if isinstance(error, UserError):
         print(f"error: {error}", file=sys.stderr, flush=True)
         return BAD_INPUT

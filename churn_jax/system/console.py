@@ -49,7 +49,31 @@ def look(stream: TextIO | None = None) -> Look:
 def say(line: str) -> None:
     """Prints one line at once, also into pipes; of several processes only the first speaks."""
     if is_first():
+        shown = _shown
+        show("")
         print(printable(line), file=sys.stderr, flush=True)
+        show(shown)
+
+
+_shown = ""  # the line at the bottom of the terminal
+
+
+def show(text: str) -> None:
+    """Keeps one line at the bottom of a terminal, in place of the one before; '' takes it away.
+
+    Logs, pipes and terminals that can't erase a line get nothing.
+    """
+    global _shown
+    if text == _shown or not _has_bottom_line():
+        return
+    _shown = text
+    width = shutil.get_terminal_size((_WIDTH, 24)).columns
+    print(f"\r{printable(text)[: width - 1]}\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _has_bottom_line() -> bool:
+    terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return terminal and is_first()
 
 
 def is_first() -> bool:

@@ -16,6 +16,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
+from churn_jax.system.console import show
+
 # EX_TEMPFAIL of sysexits.h: nothing is wrong with the command, start it again.
 RESUME = 75
 CTRL_C = 130
@@ -52,6 +54,7 @@ class _Signals:
                 _end(self.code)
             if _several_processes():
                 os.kill(os.getpid(), signal.SIGTERM)  # which JAX's service listens to
+            show("")
             print("finishing the step, then writing a checkpoint …", file=sys.stderr, flush=True)
 
 

@@ -211,6 +211,7 @@ def _loop(
                 progress.start(step)
                 interruption.begin()
                 spent.begin("training")
+            progress.tick(step)
             stop = interruption.wanted(step)
             logs = step % config.log_every == 0 or step == total
             evaluates = _due(step, config.eval_every, experiment)

@@ -1,14 +1,17 @@
-"""One line a report, for terminals and logs alike: how far, how fast, how long yet, how good."""
+"""How far, how fast, how long yet, how good: a line a report, and in a terminal a bar below it."""
 
 import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from churn_jax.system.console import say
+from churn_jax.system.console import say, show
 
 # Less waiting than this share of the time is not worth a word.
 WAITING_SHARE = 0.1
+
+_BAR = 24  # characters
+_REDRAWN = 0.2  # seconds between two looks of the bar
 
 
 class Progress:
@@ -35,7 +38,7 @@ class Progress:
         self._counted_from = step
         self._seconds = 0.0
         self._resumed_at: float | None = None
-        self._begun_at = time.monotonic()
+        self._begun_at = self._drawn_at = time.monotonic()
         say("compiling the step …")
 
     def start(self, step: int) -> None:
@@ -46,7 +49,8 @@ class Progress:
         self._resumed_at = time.monotonic()
 
     def pause(self) -> None:
-        """Stops counting, while evaluating or writing."""
+        """Stops counting, while evaluating or writing; takes the bar away."""
+        show("")
         if self._resumed_at is not None:
             self._seconds += time.monotonic() - self._resumed_at
         self._resumed_at = None
@@ -55,6 +59,20 @@ class Progress:
         """Counts again, if counting had begun."""
         if self._resumed_at is None:
             self._resumed_at = time.monotonic()
+
+    def tick(self, step: int) -> None:
+        """Redraws the bar, where there is one, a few times a second; call after every step."""
+        if self._resumed_at is not None and time.monotonic() - self._drawn_at > _REDRAWN:
+            self._drawn_at = time.monotonic()
+            done = step * _BAR // self._total
+            show(
+                f"{self._label} {'█' * done}{'░' * (_BAR - done)} {step / self._total:.0%}  "
+                f"{self.rate(step):.3g} steps/s  {self._left(step)}"
+            )
+
+    def _left(self, step: int) -> str:
+        rate = self.rate(step)
+        return f"{clock((self._total - step) / rate)} left" if rate > 0 else ""
 
     def rate(self, step: int) -> float:
         """Steps a second."""
@@ -74,12 +92,11 @@ class Progress:
     def report(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
         """Prints step, rate, time left and each metric of {name: [run, member]}: mean over runs."""
         rate = self.rate(step)
-        left = f"{clock((self._total - step) / rate)} left" if rate > 0 else ""
         numbers = "  ".join(f"{name} {_per_member(value)}" for name, value in metrics.items())
         say(
             f"{self._label}  step {step}/{self._total} ({step / self._total:.0%})  "
-            f"{rate:.3g} steps/s  {_si(rate * self._examples_per_step)} examples/s  {left}  "
-            f"{self._bottleneck()}{numbers}"
+            f"{rate:.3g} steps/s  {_si(rate * self._examples_per_step)} examples/s  "
+            f"{self._left(step)}  {self._bottleneck()}{numbers}"
         )
 
 
