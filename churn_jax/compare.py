@@ -121,7 +121,8 @@ def _compare(options: argparse.Namespace) -> Comparison:
         missing=options.missing,
         on=options.on,
         alphas=options.alphas,
-        everything=options.measures == "all",
+        everything="main" not in options.measures,
+        measures=[key for key in options.measures if key not in ("all", "main")],
         slices=options.slices,
         fail_if=options.fail_if,
         pass_if=options.pass_if,
@@ -176,9 +177,11 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--measures",
-        choices=("all", "main"),
-        default="all",
-        help="main leaves out entropy, Brier score, distances and classwise calibration",
+        type=_measures,
+        default=("all",),
+        metavar="A,B,…",
+        help="main leaves out entropy, Brier score, distances and classwise calibration; auc, f1, "
+        "precision, recall, recall[CLASS], recall[*], top5_accuracy, top5_churn add these",
     )
     parser.add_argument("--slices", help=".csv with the slices of each example")
     parser.add_argument(
@@ -217,6 +220,15 @@ def _parser() -> Parser:
 def _listed(text: str) -> tuple[str, ...]:
     """Names separated by commas; a name that has one is quoted as in a .csv file."""
     return tuple(next(csv.reader([text], skipinitialspace=True), ()))
+
+
+def _measures(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in _listed(text))
+    if not names or "" in names:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be names separated by commas")
+    if {"all", "main"} <= set(names):
+        raise argparse.ArgumentTypeError(f"{text!r}: say all or main, not both")
+    return names
 
 
 def _numbers(text: str) -> tuple[float, ...]:

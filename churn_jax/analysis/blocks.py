@@ -34,17 +34,29 @@ class Wanted:
       scores: entropy and Brier score.
       distances: which of `DISTANCES`.
       classwise: the classwise calibration error.
+      scored: the classes whose scores are kept, which ranks examples by them.
+      ranked: whether the true class's rank is.
+      tops: the k of each top-k churn.
     """
 
     alphas: Sequence[float] = (1.0,)
     scores: bool = False
     distances: Sequence[str] = ()
     classwise: bool = False
+    scored: Sequence[int] = ()
+    ranked: bool = False
+    tops: Sequence[int] = ()
 
     @property
     def num_pair_measures(self) -> int:
         """How many measures of pairs come of the pass: churn, SChurn, distances and Lemma 2."""
-        return 1 + len(self.alphas) + len(self.distances) + ("l1" in self.distances)
+        distances = len(self.distances) + ("l1" in self.distances)
+        return 1 + len(self.alphas) + distances + len(self.tops)
+
+    @property
+    def ranks(self) -> bool:
+        """Whether anything of `scoring` is wanted."""
+        return bool(self.scored or self.ranked or self.tops)
 
     @property
     def logs(self) -> bool:

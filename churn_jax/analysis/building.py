@@ -108,7 +108,8 @@ def report(
                 f"The {len(classes.names):,} classes are more than the {most:,} slices that there "
                 "is room for: no measures by class."
             )
-    found = without_breakdowns(samples, subject, compared)
+    contrasted = (*summaries.CONTRASTED, *(each.key for each in samples.asked))
+    found = without_breakdowns(samples, subject, compared, contrasted)
     faults = [group.fault for group in found.groups]
     changed = [summaries.change(samples, a, b, faults[a] or faults[b]) for a, b in compared]
     contrasts, between = claims.decide(found.contrasts, changed)

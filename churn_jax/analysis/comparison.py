@@ -13,7 +13,9 @@ from etils import epath
 from numpy.typing import ArrayLike
 
 from churn_jax import report as reports
+from churn_jax.analysis import asked as asked_for
 from churn_jax.analysis import building, gate, inputs, slicing
+from churn_jax.analysis.asked import Asked, Known
 from churn_jax.analysis.blocks import DISTANCES, EVERYTHING, Wanted
 from churn_jax.analysis.building import Subject
 from churn_jax.analysis.one_pass import measure
@@ -128,6 +130,7 @@ def compare(
     on: Literal["all", "common"] = "all",
     alphas: Sequence[float] = EVERYTHING.alphas,
     everything: bool = True,
+    measures: Sequence[str] = (),
     slices: epath.PathLike | Mapping[str, ArrayLike] | None = None,
     fail_if: str | None = None,
     pass_if: str | None = None,
@@ -160,6 +163,8 @@ def compare(
       alphas: the α of SChurn_α.
       everything: whether to measure entropy, Brier score, distances of probabilities and classwise
         calibration too, which takes several times as long for many classes.
+      measures: what no report has unless asked, such as 'auc', 'recall[cat]', 'f1', 'top5_churn';
+        see `churn_jax.metrics.asked`. A gate asks for what its conditions name.
       slices: a .csv file, or for each way of slicing the slice of every example.
       fail_if: conditions of which none may be true; see `churn_jax.analysis.gate`.
       pass_if: conditions that the 95 % interval must show.
@@ -184,12 +189,13 @@ def compare(
     if paired:
         made_by = iter(aligned.origins)
         unequal.refuse_unmatched({n: [next(made_by) for _ in r] for n, r in sources.items()})
+    asked, of_class = _asked(aligned, {"--measures": measures} | gate.asked_for(fail_if, pass_if))
     wanted = Wanted(alphas, everything, DISTANCES if everything else (), everything)
     changes = building.changes(len(aligned.groups))
     most = slicing.most_slices(len(aligned.groups), len(changes))
     partitions, notes = slicing.given(inputs.slices_of(slices, aligned.ids, id), most)
-    samples = _samples(aligned, wanted, changes, paired)
-    notes += [building.PAIRED] if paired else []
+    samples = _samples(aligned, wanted, changes, paired, asked)
+    notes += [*([building.PAIRED] if paired else []), *of_class]
     subject = _subject(aligned, notes, inputs.failed_runs(groups))
     report = building.report(samples, subject, aligned.ids, aligned.class_names, partitions)
     verdicts = gate.check(
@@ -214,12 +220,26 @@ def _parts(aligned: Aligned, partitions: Sequence[Partition]) -> dict[str, np.nd
     return {slicing.BY_CLASS: np.array(aligned.class_names)[aligned.labels], **given}
 
 
+def _asked(aligned: Aligned, keys: Mapping[str, Sequence[str]]) -> tuple[list[Asked], list[str]]:
+    """The measures that were asked for by each option, and what to say of them."""
+    probs = all(run.kind != "classes" for run in aligned.runs)
+    known = Known(aligned.class_names, aligned.labels is not None, probs)
+    found = [each for option, of in keys.items() for each in known.resolve(of, option)]
+    found = list({each.key: each for each in found}.values())
+    return found, asked_for.notes(found, aligned.class_names)
+
+
 def _samples(
-    aligned: Aligned, wanted: Wanted, changes: Sequence[tuple[int, int]], paired: bool
+    aligned: Aligned,
+    wanted: Wanted,
+    changes: Sequence[tuple[int, int]],
+    paired: bool,
+    asked: Sequence[Asked],
 ) -> Samples:
     size = (len(aligned.ids), aligned.num_classes)
+    wanted = asked_for.wanted(asked, aligned.num_classes, wanted)
     measured = measure(aligned.runs, aligned.labels, *size, wanted, changes, paired)
-    return Samples(measured, aligned.groups, paired)
+    return Samples(measured, aligned.groups, paired, asked)
 
 
 def _subject(

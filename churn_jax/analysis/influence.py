@@ -91,3 +91,74 @@ def _signed_gaps(top: np.ndarray, correct: np.ndarray, bins: np.ndarray) -> np.n
     gaps = correct - top
     signs = np.sign(np.bincount(bins, gaps, NUM_BINS))
     return signs[bins] * gaps
+
+
+def class_rate(
+    measure: str, predicted: np.ndarray, labels: np.ndarray, num_classes: int, of: int | None
+) -> np.ndarray:
+    """Recall, precision or F1 of one class, or the mean over those that have examples.
+
+    For a class c all three are Σ hits / Σ d: over the examples the hits are [ŷ = y = c], for F1
+    twice that, and d is [y = c] for recall, [ŷ = c] for precision and the sum of both for F1. An
+    example has a part in the ratios of its label and of its prediction alone, which is why all
+    classes together cost no more than one.
+
+    Args:
+      measure: 'recall', 'precision' or 'f1'.
+      predicted, labels: [example] classes.
+      num_classes: how many there are.
+      of: the class, or None for all that have examples.
+
+    Returns:
+      NaN where the class's d sums to 0; in the mean that counts 0.
+    """
+    examples, hits = len(labels), predicted == labels
+    by_label, by_prediction = measure != "precision", measure != "recall"
+    of_label = np.bincount(labels, minlength=num_classes)
+    counts = by_label * of_label + by_prediction * np.bincount(predicted, minlength=num_classes)
+    gain = by_label + by_prediction
+    right = gain * np.bincount(labels[hits], minlength=num_classes)
+    chosen = of_label > 0 if of is None else np.arange(num_classes) == of
+    if of is not None and not counts[of]:
+        return np.full(examples, np.nan)
+    rates = np.divide(right, counts, out=np.zeros(num_classes), where=counts > 0)
+    # What one example counts in its class's part of the mean; nothing in the classes left out.
+    share = chosen / chosen.sum() / np.maximum(counts, 1) * examples
+    values = gain * hits * share[labels]
+    if by_label:
+        values -= (share * rates)[labels]
+    if by_prediction:
+        values -= (share * rates)[predicted]
+    return float(rates[chosen].mean()) + values
+
+
+def area_under_curve(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """The area under the ROC curve, by DeLong's structural components.
+
+    A positive example's component is the share of negatives with a smaller score, a negative one's
+    that of positives with a larger; equal scores count half. The area is the mean of either kind,
+    and the variance of the values' mean here is DeLong's, S₁/m + S₀/n.
+
+    Args:
+      scores: [example].
+      positive: [example] bool.
+
+    Returns:
+      NaN where all or no examples are positive.
+    """
+    values = np.full(len(scores), np.nan)
+    ones, others = np.sort(scores[positive]), np.sort(scores[~positive])
+    if not (len(ones) and len(others)):
+        return values
+    above = _midranks(others, scores[positive]) / len(others)
+    below = 1 - _midranks(ones, scores[~positive]) / len(ones)
+    area = above.mean()
+    values[positive] = area + len(scores) / len(ones) * (above - area)
+    values[~positive] = area + len(scores) / len(others) * (below - area)
+    return values
+
+
+def _midranks(ordered: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """How many of the ordered values are smaller than each score, equal ones counted half."""
+    smaller, upto = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
+    return (smaller + upto) / 2

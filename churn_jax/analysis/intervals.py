@@ -80,21 +80,27 @@ class Sample:
         name; the same source in two samples is the same error.
       known: the interval, where it is no interval around the mean of these values: a calibration
         error's is made on a scale of its own. Sums and parts of the sample don't have it.
+      trials: how many examples the estimate rests on, if fewer than all: a class's for its recall.
     """
 
     examples: np.ndarray
     runs: Mapping[str, np.ndarray | None]
     independent: Mapping[str, float] = dataclasses.field(default_factory=dict)
     known: Interval | None = None
+    trials: float = math.inf
 
     @property
     def mean(self) -> float:
         return _mean(self.examples)
 
+    @property
+    def num_trials(self) -> float:
+        return min(len(self.examples), self.trials)
+
     def __mul__(self, factor: float) -> "Sample":
         scaled = {g: None if z is None else factor * z for g, z in self.runs.items()}
         independent = {name: factor * error for name, error in self.independent.items()}
-        return Sample(factor * self.examples, scaled, independent)
+        return Sample(factor * self.examples, scaled, independent, trials=self.trials)
 
     def __add__(self, other: "Sample") -> "Sample":
         runs = dict(self.runs)
@@ -105,7 +111,8 @@ class Sample:
             independent = dict(self.independent)
         for name, error in other.independent.items():
             independent[name] = independent.get(name, 0.0) + error
-        return Sample(self.examples + other.examples, runs, independent)
+        trials = min(self.trials, other.trials)
+        return Sample(self.examples + other.examples, runs, independent, trials=trials)
 
     def __sub__(self, other: "Sample") -> "Sample":
         return self + other * -1.0
@@ -216,15 +223,15 @@ def unknown(mean: float, why: str) -> Interval:
 
 
 def _interval(sample: Sample, low: float, high: float, resolution: float) -> Interval:
-    mean, num_examples = sample.mean, len(sample.examples)
+    mean, trials = sample.mean, sample.num_trials
     if why := _why_unknown(mean):
         return unknown(mean, why)
-    if num_examples < 2:
+    if trials < 2:
         return unknown(mean, "can't be known from one example")
     if high == math.inf and low == 0 and not sample.examples.any():
         return unknown(mean, "can't be known where every example has 0")
     error, freedom = _standard_error(sample)
-    unseen = _unseen(num_examples) if error == 0 else 0.0
+    unseen = _unseen(trials) if error == 0 else 0.0
     error = math.hypot(error, resolution)
     quantile = float(special.stdtrit(freedom, 0.975))
     ends = _ends(mean, quantile * error, low, high, unseen)
@@ -236,7 +243,7 @@ def _interval(sample: Sample, low: float, high: float, resolution: float) -> Int
         standard_error=error,
         freedom=freedom,
         covers=EXAMPLES_ONLY if too_few_runs else RUNS_AND_EXAMPLES,
-        p=_sign_test(mean, num_examples, resolution)
+        p=_sign_test(mean, trials, resolution)
         if unseen
         else _p_value(mean, error, freedom, low, high),
     )
@@ -285,7 +292,7 @@ def _standard_error(sample: Sample) -> tuple[float, float]:
     variance = of_examples + max(of_runs - interaction, 0.0)
     if variance == 0:
         return 0.0, _NORMAL
-    least, uncertainty = 0.0, of_examples**2 / (len(sample.examples) - 1)
+    least, uncertainty = 0.0, of_examples**2 / (sample.num_trials - 1)
     if own > 0:
         least = of_runs**2 / own
         uncertainty += inflated * (max(of_runs - interaction / 2, 0.0) / of_runs) ** 2
@@ -333,7 +340,7 @@ def _ends_above_zero(mean: float, arm: float) -> tuple[float, float]:
     return mean * math.exp(-ratio), mean * (math.exp(ratio) if ratio < 1 else math.e * ratio)
 
 
-def _unseen(trials: int) -> float:
+def _unseen(trials: float) -> float:
     """What never happened in n examples may still have any rate up to 1 − 0.025^(1/n)."""
     return 1 - 0.025 ** (1 / trials)
 
@@ -371,7 +378,7 @@ def _p_value(mean: float, error: float, freedom: float, low: float, high: float)
     return float(2 * special.stdtr(freedom, -abs(mean) / error))
 
 
-def _sign_test(mean: float, trials: int, resolution: float) -> float:
+def _sign_test(mean: float, trials: float, resolution: float) -> float:
     """The p-value where all examples differ by the same: that all have one sign by chance."""
     return 1.0 if abs(mean) <= resolution else 2 * 0.5**trials
 

@@ -20,6 +20,7 @@ from churn_jax.analysis import pair_distances
 from churn_jax.analysis.blocks import Block, Wanted, measure_block
 from churn_jax.analysis.pair_means import PairMeans
 from churn_jax.analysis.pairing import Pairing
+from churn_jax.analysis.scoring import add_rankings
 from churn_jax.metrics.calibration import NUM_BINS
 from churn_jax.predictions.run import Run
 from churn_jax.system.threads import in_order
@@ -64,7 +65,7 @@ class Measured:
       predictions: [run, example], argmax, ties to the lowest index.
       values: measures of runs, each [run, example]. With probabilities: `top` (the probability of
         the predicted class), `gap` (γ, largest minus second-largest probability), `entropy`; with
-        labels too: `nll`, `brier`.
+        labels too: `nll`, `brier`. Where wanted, the scores and ranks of `scoring`.
       pairs: measures of pairs: `churn`; with probabilities `schurn` and `schurn@α`, and those asked
         for of `blocks.DISTANCES`. With `l1` comes `lemma2`, whether Lemma 2's bound
         counts the example: ‖p¹ − p²‖₁ ≥ min(γ¹, γ²).
@@ -139,15 +140,9 @@ def measure(
     rows_per_block = max(_LEAST_ROWS, BLOCK_ELEMENTS // (num_classes * len(runs)))
 
     def work(rows: slice) -> Block:
-        return measure_block(
-            runs,
-            rows,
-            None if labels is None else labels[rows],
-            num_classes,
-            wanted,
-            pairing,
-            l1_of_pairs,
-        )
+        own = None if labels is None else labels[rows]
+        block = measure_block(runs, rows, own, num_classes, wanted, pairing, l1_of_pairs)
+        return add_rankings(block, runs, own, wanted, pairing) if wanted.ranks else block
 
     for block in in_order(work, _slices(num_examples, rows_per_block)):
         found.add(block)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from churn_jax.analysis import calibration, influence, intervals
+from churn_jax.analysis.asked import Asked
 from churn_jax.analysis.intervals import Interval, Sample
 from churn_jax.analysis.one_pass import Measured, PairMeasure
 from churn_jax.metrics.definitions import Scope, definition, of_scope
@@ -37,23 +38,27 @@ class Samples:
       matched: whether run r of one group belongs to run r of the others, as an update to what it
         updates. Then only they are paired, and what a group's runs differ by may be shared with
         another's: the pairs are the independent units.
+      asked: measures beyond those of every report.
     """
 
     measured: Measured
     names: Sequence[str]
     matched: bool = False
+    asked: Sequence[Asked] = ()
 
     @functools.cached_property
     def run_measures(self) -> list[str]:
         """What can be said of one run."""
         left_out = {"entropy", "brier"} - set(self.measured.values)
-        return [key for key in self._of_scope("run") if key not in {"ece_classwise", *left_out}]
+        found = [key for key in self._of_scope("run") if key not in {"ece_classwise", *left_out}]
+        return found + self._asked("run")
 
     @functools.cached_property
     def pair_measures(self) -> list[str]:
-        """What can be said of two runs, SChurn of other α last."""
+        """What can be said of two runs, SChurn of other α and what was asked for last."""
         found = [key for key in self._of_scope("pair") if self._is_measured(key)]
-        return found + [key for key in self.measured.pairs if key.startswith("schurn@")]
+        found += [key for key in self.measured.pairs if key.startswith("schurn@")]
+        return found + self._asked("pair")
 
     @functools.cached_property
     def change_measures(self) -> list[str]:
@@ -71,7 +76,15 @@ class Samples:
         Ratios, calibration errors and κ are no means over examples, and must be linearised on the
         examples that they are of.
         """
+        if found := self._found(key):
+            return found.is_mean
         return key in _MEANS or self._stored(key) is not None
+
+    def _asked(self, scope: Scope) -> list[str]:
+        return [each.key for each in self.asked if each.scope == scope]
+
+    def _found(self, key: str) -> Asked | None:
+        return next((each for each in self.asked if each.key == key), None)
 
     def _source(self, group: int) -> str:
         """What a group's runs are called as a source of variation."""
@@ -87,6 +100,8 @@ class Samples:
         Of a calibration error these are the plain values: one run's bias can't be taken from it.
         """
         rows, measured = self.members(group), self.measured
+        if asked := self._found(key):
+            return asked.values(measured, rows)
         if key == "accuracy":
             return measured.correct[rows].astype(np.float64)
         if found := calibration.CALIBRATION_ERRORS.get(key.removesuffix("_plain")):
@@ -100,7 +115,11 @@ class Samples:
             rows = self.members(group)
             top, correct = self.measured.values["top"][rows], self.measured.correct[rows]
             return calibration.sample(key, top, correct, self.names[group], self._source(group))
-        return intervals.run_sample(self.run_values(key, group), self._source(group))
+        found = intervals.run_sample(self.run_values(key, group), self._source(group))
+        if asked := self._found(key):
+            trials = asked.trials(self.measured, self.members(group))
+            return dataclasses.replace(found, trials=trials)
+        return found
 
     def within(self, key: str, group: int) -> Sample:
         """A measure of pairs among the runs of a group, of which there must be two."""

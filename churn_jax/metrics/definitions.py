@@ -3,54 +3,11 @@
 import dataclasses
 import functools
 import math
-from typing import Literal
+from collections.abc import Iterable
 
+from churn_jax.metrics import asked
 from churn_jax.metrics.calibration import NUM_BINS
-
-Scope = Literal["run", "pair", "change", "update", "set"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Definition:
-    """What one measure is.
-
-    Attributes:
-      title: as tables call it.
-      text: the definition.
-      scope: 'run' for one run; 'pair' for two runs, within a group or between two; 'change' for
-        the change from one group to another; 'update' for run r of a study's cell and run r of what
-        it replaces; 'set' for all runs of a group together.
-      source: whom to cite.
-      needs: what the files must hold: 'labels', 'probs', or both.
-      high: the largest possible value; the smallest is 0 unless `signed`.
-      better: which way is better, or '' where neither is.
-      percent: whether it is shown in percent.
-      signed: whether it can be negative, down to −`high`.
-      nats: whether it is a quantity of information, in nats.
-      plain: why it has no interval: it describes a sample, and is no estimate of anything beyond.
-    """
-
-    title: str
-    text: str
-    scope: Scope
-    source: str = ""
-    needs: tuple[str, ...] = ()
-    high: float = 1.0
-    better: Literal["lower", "higher", ""] = "lower"
-    percent: bool = True
-    signed: bool = False
-    nats: bool = False
-    plain: str = ""
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Smallest and largest possible value."""
-        return -self.high if self.signed else 0.0, self.high
-
-    def available(self, labels: bool, probs: bool) -> bool:
-        """Whether it can be measured from what the files hold."""
-        return ("labels" not in self.needs or labels) and ("probs" not in self.needs or probs)
-
+from churn_jax.metrics.definition import Definition, Scope
 
 _PAPER = "Bhojanapalli et al., On the Reproducibility of Neural Network Predictions, 2021"
 _GUO = "Guo et al., On Calibration of Modern Neural Networks, 2017"
@@ -301,16 +258,27 @@ DEFINITIONS: dict[str, Definition] = {
 
 @functools.cache
 def definition(key: str) -> Definition:
-    """The definition of a measure; 'schurn@2' is SChurn of another α."""
+    """The definition of a measure; 'schurn@2' is SChurn of another α, 'recall[cat]' of a class."""
     if key.startswith("schurn@"):
         base = DEFINITIONS["schurn"]
         return dataclasses.replace(base, title=f"SChurn, α = {key.removeprefix('schurn@')}")
-    return DEFINITIONS[key]
+    return asked.definition(key) or DEFINITIONS[key]
 
 
 def is_measure(key: str) -> bool:
     """Whether a name is that of a measure."""
-    return key.startswith("schurn@") or key in DEFINITIONS
+    return key.startswith("schurn@") or key in DEFINITIONS or asked.is_asked(key)
+
+
+def explained(keys: Iterable[str]) -> dict[str, Definition]:
+    """What to explain of a report that has these measures, those of every report first.
+
+    One definition serves all classes that a measure was asked for of.
+    """
+    keys = list(keys)
+    found = {key: DEFINITIONS[key] for key in DEFINITIONS if key in keys}
+    of_classes = dict.fromkeys(asked.family_of(key) for key in keys if asked.is_asked(key))
+    return found | {key: definition(key) for key in of_classes}
 
 
 def of_scope(scope: Scope, labels: bool, probs: bool) -> list[str]:

@@ -178,6 +178,20 @@ def _of_two(single: Sequence[Source], occurring: dict[str, str]) -> tuple[str, s
     )
 
 
+def positive_of(names: Sequence[str]) -> int | None:
+    """The place of the positive one of two classes: the larger number, true, yes, positive, …
+
+    None where their names don't say.
+    """
+    keys = [class_key(name) for name in names]
+    if all(is_whole(name) for name in names):
+        return int(np.argmax([int(name) for name in names]))
+    for low, high in _BINARY:
+        if set(keys) == {low, high}:
+            return keys.index(high)
+    return None
+
+
 def _complement(name: str) -> str:
     """What the other of two classes is called."""
     for low, high in _BINARY:
@@ -220,11 +234,8 @@ def _of_which(source: Source, names: tuple[str, ...]) -> int:
     (own,) = source.class_names or ("",)
     if own and class_key(own) in keys:
         return keys.index(class_key(own))
-    if all(is_whole(name) for name in names):
-        return int(np.argmax([int(name) for name in names]))
-    for low, high in _BINARY:
-        if set(keys) == {low, high}:
-            return keys.index(high)
+    if (positive := positive_of(names)) is not None:
+        return positive
     if own and names[1] == class_name(own):
         return 1
     raise UserError(

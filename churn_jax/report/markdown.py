@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from churn_jax.errors import printable
-from churn_jax.metrics.definitions import DEFINITIONS
+from churn_jax.metrics.definitions import explained
 from churn_jax.report import best, fragility, table, text
 from churn_jax.report.report import Report
 
@@ -82,11 +82,10 @@ def _notes(report: Report) -> list[str]:
 def _definitions(report: Report) -> list[str]:
     """Of the measures in the tables; the page has those of all."""
     changes = [change.measures for change in report.between or ()]
-    shown = {*table.group_keys(report), *table.columns(changes, table.CHANGE_COLUMNS)}
+    shown = [*table.group_keys(report), *table.columns(changes, table.CHANGE_COLUMNS)]
     return [
         f"- **{found.title}**: {found.text}" + (f" ({found.source})" if found.source else "")
-        for key, found in DEFINITIONS.items()
-        if key in shown
+        for found in explained(shown).values()
     ]
 
 

@@ -9,7 +9,7 @@ import jinja2
 import markupsafe
 
 from churn_jax.errors import printable
-from churn_jax.metrics.definitions import DEFINITIONS, Definition, definition
+from churn_jax.metrics.definitions import Definition, definition, explained
 from churn_jax.report import figures, fragility, learning, table, text
 from churn_jax.report.breakdowns import Breakdowns, Matrix
 from churn_jax.report.estimates import Estimate
@@ -123,9 +123,9 @@ def _slices(report: Report, shown: Breakdowns) -> list[list[str]]:
     )
     header = ["slice", "examples"]
     for group in report.groups:
-        header += [f"{DEFINITIONS[key].title}, {group.name}" for key in keys]
+        header += [f"{definition(key).title}, {group.name}" for key in keys]
     for change in changes:
-        header += [f"{DEFINITIONS[key].title}, {table.arrow(change)}" for key in changed]
+        header += [f"{definition(key).title}, {table.arrow(change)}" for key in changed]
     rows = []
     for part in shown.slices:
         cells = [f"{part.by}: {part.name}", f"{part.num_examples:,}"]
@@ -143,8 +143,5 @@ def _without_empty_columns(rows: list[list[str]]) -> list[list[str]]:
 def _definitions(report: Report) -> list[Definition]:
     """Definitions of the measures that the report has."""
     entries = [measures for _, measures in text.named_measures(report)]
-    return [
-        found
-        for key, found in DEFINITIONS.items()
-        if any(entry.get(key) is not None for entry in entries)
-    ]
+    keys = (key for entry in entries for key, found in entry.items() if found is not None)
+    return list(explained(keys).values())

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 from churn_jax.errors import UserError
-from churn_jax.metrics.definitions import DEFINITIONS
+from churn_jax.metrics.asked import is_asked
+from churn_jax.metrics.definitions import DEFINITIONS, definition
 from churn_jax.report.breakdowns import Breakdowns
 from churn_jax.report.curves import Curve
 from churn_jax.report.estimates import Change, Contrast, Estimate, Group
@@ -156,9 +157,13 @@ class Report(Mapping[str, Any]):
     def _plain(self) -> dict[str, Any]:
         found = to_plain(self)
         if self.breakdowns:
+            measures = [group.measures for group in self.groups]
+            measures += [change.measures for change in self.between or ()]
+            asked = dict.fromkeys(key for each in measures for key in each if is_asked(key))
             found["definitions"] = {
                 key: {"title": known.title, "text": known.text, "source": known.source}
-                for key, known in DEFINITIONS.items()
+                for key in (*DEFINITIONS, *asked)
+                for known in (definition(key),)
             }
         return found
 

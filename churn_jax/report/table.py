@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from churn_jax.metrics.definitions import DEFINITIONS, definition
+from churn_jax.metrics.asked import is_asked
+from churn_jax.metrics.definitions import definition
 from churn_jax.report.claims import HINT, WITHHELD
 from churn_jax.report.estimates import Change, Contrast, Group, Measures
 from churn_jax.report.gate import Verdict
@@ -20,11 +21,14 @@ GROUP_COLUMNS = (
 )
 CHANGE_COLUMNS = ("churn", "negative_flip_rate", "positive_flip_rate", "schurn", "excess_churn")
 SAID = ("churn", "accuracy", "schurn", "ece")
+_MOST_ASKED = 10  # that a table has room for
 
 
 def columns(entries: Sequence[Measures], keys: Sequence[str]) -> list[str]:
-    """Those of the keys that any of the entries has a value for."""
-    return [key for key in keys if any(entry.get(key) is not None for entry in entries)]
+    """Those of the keys that any of the entries has a value for, then what was asked for."""
+    asked = dict.fromkeys(key for entry in entries for key in entry if is_asked(key))
+    listed = [*keys, *list(asked)[:_MOST_ASKED]]
+    return [key for key in listed if any(entry.get(key) is not None for entry in entries)]
 
 
 def group_keys(report: Report) -> list[str]:
@@ -36,7 +40,7 @@ def group_table(report: Report) -> list[list[str]]:
     """The table of groups, its header first."""
     keys = group_keys(report)
     return [
-        ["group (runs)", *(DEFINITIONS[key].title for key in keys)],
+        ["group (runs)", *(definition(key).title for key in keys)],
         *(
             [
                 f"{group.name} ({_runs(group)})",
@@ -61,7 +65,7 @@ def change_table(report: Report) -> list[list[str]]:
         return []
     keys = columns([change.measures for change in changes], CHANGE_COLUMNS)
     return [
-        ["from → to", *(DEFINITIONS[key].title for key in keys)],
+        ["from → to", *(definition(key).title for key in keys)],
         *(
             [arrow(change), *(cell(key, change.measures.get(key)) for key in keys)]
             for change in changes
@@ -82,7 +86,7 @@ def sentences(report: Report) -> list[str]:
     found = [
         contrast_sentence(contrast, report.group(contrast.a), report.group(contrast.b))
         for contrast in report.contrasts
-        if contrast.metric in SAID
+        if contrast.metric in SAID or is_asked(contrast.metric)
     ]
     return found + [_mcnemar(change) for change in report.between or () if change.mcnemar]
 

@@ -7,8 +7,9 @@ Each condition compares two sums of measures and numbers. One of --fail_if that 
 gate; one of --pass_if fails it unless the 95 % interval shows it. A measure of pairs alone
 (`churn`) is that of the change from the first group to the last; with the name of a group behind
 it (`churn_old`, `accuracy_new`) it is the group's own. `old` and `new` are the first and the last
-group. `[COLUMN=NAME]` takes it on a slice, `[COLUMN=*]` and `[*]` on every slice. What cannot be
-decided (no result, too few examples, not a number) is neither passed nor failed.
+group. `[COLUMN=NAME]` takes it on a slice, `[COLUMN=*]` and `[*]` on every slice; the class of
+`recall_new[CLASS]` stands before that. What cannot be decided (no result, too few examples, not a
+number) is neither passed nor failed.
 """
 
 import dataclasses
@@ -22,9 +23,26 @@ from churn_jax.analysis.gate.evaluation import Evaluation, evaluate, outcome
 from churn_jax.analysis.gate.expressions import Slice
 from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UsageError, suggest
+from churn_jax.metrics import asked
 from churn_jax.report.gate import Outcome, Verdict
 
-__all__ = ["check"]
+__all__ = ["asked_for", "check"]
+
+
+def asked_for(fail_if: str | None, pass_if: str | None) -> dict[str, list[str]]:
+    """The measures that conditions name and not every report has, by the option that names them.
+
+    Raises:
+      UsageError: a condition cannot be read.
+    """
+    found: dict[str, list[str]] = {}
+    for option, text in (("--fail_if", fail_if), ("--pass_if", pass_if)):
+        for condition in expressions.parse(text, option) if text is not None else ():
+            for reference in expressions.references(condition):
+                if family := asked.begins(reference.name):
+                    of_class = reference.key.removeprefix(reference.name)
+                    found.setdefault(option, []).append(family + of_class)
+    return found
 
 
 def check(
@@ -124,7 +142,7 @@ class _Check:
 
         Of a hundred such slices some would always be over the limit.
         """
-        few = found.num_examples < claims.least_examples(self.claim)
+        few = found.num_trials < claims.least_examples(self.claim)
         return few and not self.claim.must_be_shown and not found.high < 0
 
     def _verdict(

@@ -12,7 +12,7 @@ from churn_jax.errors import UsageError
 
 Resolve = Callable[[str], Measure]
 _LEAST_EXAMPLES = 10  # no claim is decided on fewer
-_NUMBER = re.compile(r"(?<![\w@.=\"'])(\d+\.?\d*|\.\d+)(?![\w.]|\s*[%*])")
+_NUMBER = re.compile(r"(?<![\w@.=\"'[])(\d+\.?\d*|\.\d+)(?![\w.]|\s*[%*])")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ def least_examples(claim: Claim) -> int:
 
 
 def _claim(condition: Condition, must_be_shown: bool, resolve: Resolve) -> Claim:
-    references = [reference for _, reference in (*condition.left.terms, *condition.right.terms)]
+    references = list(expressions.references(condition))
     if not references:
         raise UsageError(f"{condition.option}: {condition.text!r} names no measure")
     left = _side(condition.left, condition.left_text, resolve)
@@ -136,7 +136,7 @@ def _claim(condition: Condition, must_be_shown: bool, resolve: Resolve) -> Claim
 
 
 def _side(found: Sum, text: str, resolve: Resolve) -> Side:
-    terms = tuple((factor, resolve(reference.name)) for factor, reference in found.terms)
+    terms = tuple((factor, resolve(reference.key)) for factor, reference in found.terms)
     return Side(terms, found.constant, text)
 
 

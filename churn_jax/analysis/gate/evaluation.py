@@ -21,6 +21,7 @@ class Evaluation:
       low, high: its 95 % interval; NaN where it is not known.
       covers: what the interval allows for, as in `intervals.Interval`.
       num_examples: that it is of.
+      num_trials: those that it rests on, as of `Sample.trials`.
       sample: of the margin without its constant, or None where a mean is not finite.
       unknown: why there is no interval, where there is none.
     """
@@ -32,6 +33,7 @@ class Evaluation:
     high: float
     covers: str
     num_examples: int
+    num_trials: int
     sample: Sample | None
     unknown: str | None = None
 
@@ -49,12 +51,15 @@ def evaluate(claim: Claim, samples: Samples) -> Evaluation:
     terms, constant = claim.margin
     margin = sum(factor * means[measure] for factor, measure in terms) + constant
     count = samples.measured.predictions.shape[1]
+    trials = min(int(sample.num_trials) for sample in found.values())
     if not terms or not all(map(math.isfinite, means.values())):
         # A measure against itself, or an infinite loss: as sure as can be, or no number.
-        return Evaluation(subject, limit, margin, margin, margin, EXAMPLES_ONLY, count, None)
-    sample, own, ends = _interval(claim, found)
-    low, high = _inside(claim, ends)
-    return Evaluation(subject, limit, margin, low, high, own.covers, count, sample, own.unknown)
+        low, high, sample, covers, unknown = margin, margin, None, EXAMPLES_ONLY, None
+    else:
+        sample, own, ends = _interval(claim, found)
+        low, high = _inside(claim, ends)
+        covers, unknown = own.covers, own.unknown
+    return Evaluation(subject, limit, margin, low, high, covers, count, trials, sample, unknown)
 
 
 def outcome(
@@ -81,8 +86,8 @@ def outcome(
         return "failed", ""
     if no_result:
         return "undecided", no_result
-    if not claim.must_be_shown and (needed := least_examples(claim)) > found.num_examples:
-        return "undecided", f"it has {found.num_examples} examples and needs {needed:,} at least"
+    if not claim.must_be_shown and (needed := least_examples(claim)) > found.num_trials:
+        return "undecided", f"it has {found.num_trials} examples and needs {needed:,} at least"
     return "passed", ""
 
 
@@ -124,7 +129,7 @@ def _unseen(claim: Claim, sample: Sample) -> float:
     """
     if not claim.percent:
         return 0.0
-    return 1 - 0.025 ** (1 / len(sample.examples))
+    return 1 - 0.025 ** (1 / sample.num_trials)
 
 
 def _inside(claim: Claim, ends: tuple[float, float]) -> tuple[float, float]:

@@ -4,18 +4,20 @@
     condition  = sum (">" | "<") sum
     sum        = ["-"] product {("+" | "-") product}
     product    = factor {"*" factor}
-    factor     = NUMBER ["%"] | MEASURE ["[" slice "]"] | "(" sum ")"
+    factor     = NUMBER ["%"] | MEASURE ["[" CLASS "]"] ["[" slice "]"] | "(" sum ")"
     slice      = "*" | WAY "=" "*" | WAY "=" NAME
 
-WAY and NAME stand as they are, or in quotes where they hold brackets, quotes or '='.
+CLASS, WAY and NAME stand as they are, or in quotes where they hold brackets, quotes or '='.
 """
 
 import dataclasses
 import math
 import re
+from collections.abc import Iterator
 from typing import NoReturn
 
 from churn_jax.errors import UsageError
+from churn_jax.metrics import asked
 
 _DEEPEST = 50
 _TOKEN = re.compile(
@@ -29,6 +31,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _QUOTED = r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
+_CLASS = re.compile(rf"\s*({_QUOTED}|[^=\"'*]+?)\s*")
 _SLICE = re.compile(rf"\s*({_QUOTED}|[^=\"']+?)\s*=\s*({_QUOTED}|[^\"']*?)\s*")
 
 
@@ -46,10 +49,22 @@ class Slice:
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """A measure as it is written: `accuracy_new`, on all examples or on a slice."""
+    """A measure as it is written: `accuracy_new`, on all examples or on a slice.
+
+    Attributes:
+      name: without brackets.
+      of_class: that it is of, as `cat` in `recall_new[cat]`.
+      part: the slice.
+    """
 
     name: str
+    of_class: str | None = None
     part: Slice | None = None
+
+    @property
+    def key(self) -> str:
+        """The name with its class."""
+        return self.name if self.of_class is None else f"{self.name}[{self.of_class}]"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,8 +212,18 @@ class _Parser:
             return Sum(constant=value / 100 if percent else value, percent=percent)
         if kind == "name":
             self._next += 1
-            return Sum(((1.0, Reference(text, self._slice())),))
+            of_class = self._class() if asked.begins(text) in asked.OF_CLASSES else None
+            return Sum(((1.0, Reference(text, of_class, self._slice())),))
         return self._refuse(self._why())
+
+    def _class(self) -> str | None:
+        """The class in brackets, which has no '='; a slice is left where it is."""
+        kind, text, _ = self._token()
+        match = _CLASS.fullmatch(text[1:-1]) if kind == "slice" else None
+        if not match:
+            return None
+        self._next += 1
+        return _unquoted(match[1])
 
     def _slice(self) -> Slice | None:
         kind, text, _ = self._token()
@@ -254,6 +279,12 @@ class _Parser:
         shown = self._here()
         shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
         raise UsageError(f"{self._option}: {verb}{' ' * bool(verb)}{shown!r} {why}")
+
+
+def references(condition: Condition) -> Iterator[Reference]:
+    """The measures that a condition names."""
+    for _, reference in (*condition.left.terms, *condition.right.terms):
+        yield reference
 
 
 def _unquoted(text: str) -> str:

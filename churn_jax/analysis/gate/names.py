@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from churn_jax.analysis.intervals import Sample
 from churn_jax.analysis.samples import Samples
 from churn_jax.errors import UsageError, suggest
+from churn_jax.metrics.asked import OF_CLASSES
 from churn_jax.metrics.definitions import DEFINITIONS, Definition, definition
+from churn_jax.predictions.readers.names import class_key
 
 ALIASES = {
     "nfr": "negative_flip_rate",
@@ -58,7 +60,7 @@ class Measure:
 
 
 def resolve(name: str, samples: Samples, option: str) -> Measure:
-    """What `churn`, `churn_old`, `ece_GROUP`, … means among the samples.
+    """What `churn`, `churn_old`, `ece_GROUP`, `recall_new[CLASS]`, … means among the samples.
 
     Raises:
       UsageError: it is not measured, or could be two things, or needs more groups or runs.
@@ -88,8 +90,9 @@ def identifier(group: str) -> str:
 
 def _readings(name: str, samples: Samples) -> Iterator[Measure]:
     """Everything that the name could mean."""
-    name = unicodedata.normalize("NFKC", name)
-    if (key := ALIASES.get(name, name)) in _known(samples):
+    name, bracket, rest = name.partition("[")
+    name, of_class = unicodedata.normalize("NFKC", name), _class(bracket + rest, samples)
+    if (key := ALIASES.get(name, name) + of_class) in _known(samples):
         yield Measure(key, None)
     last = len(samples.names) - 1
     places = [(identifier(group), index) for index, group in enumerate(samples.names)]
@@ -98,9 +101,16 @@ def _readings(name: str, samples: Samples) -> Iterator[Measure]:
     places += [(group.lower(), index) for group, index in places if group.lower() in ("old", "new")]
     for group, index in places:
         start = name.removesuffix(f"_{group}")
-        key = ALIASES.get(start, start)
+        key = ALIASES.get(start, start) + of_class
         if start != name and key in _known(samples):
             yield _own(key, index, samples)
+
+
+def _class(written: str, samples: Samples) -> str:
+    """`[CLASS]` as the measure that was asked for has it, whatever the case it is written in."""
+    own = {f"[{a.key.partition('[')[2]}" for a in samples.asked if a.key != a.family}
+    alike = [each for each in own if class_key(each) == class_key(written)]
+    return written if written in own or len(alike) != 1 else alike[0]
 
 
 def _own(key: str, group: int, samples: Samples) -> Measure:
@@ -115,7 +125,9 @@ def _of_all(name: str, key: str, samples: Samples, option: str) -> Measure:
         _check_own(name, measure, samples, option)
         return measure
     if key in samples.run_measures:
-        raise UsageError(f"{option}: say whose {name}: {name}_old or {name}_new")
+        start, bracket, rest = name.partition("[")
+        old, new = (f"{start}_{which}{bracket}{rest}" for which in ("old", "new"))
+        raise UsageError(f"{option}: say whose {name}: {old} or {new}")
     first, last = 0, len(samples.names) - 1
     if key == "excess_churn" and min(len(samples.members(g)) for g in (first, last)) < 2:
         raise UsageError(f"{option}: excess_churn needs two runs of each group")
@@ -189,6 +201,7 @@ def _known(samples: Samples) -> tuple[str, ...]:
 def _all_names(samples: Samples) -> list[str]:
     """Names that can be written; of run measures with the groups they may be of."""
     groups = ["old", "new", *map(identifier, samples.names)]
-    plain = [*samples.pair_measures, *samples.change_measures, *ALIASES]
-    own = [f"{key}_{group}" for key in samples.run_measures for group in groups]
+    plain = [*samples.pair_measures, *samples.change_measures, *ALIASES, "top5_churn"]
+    keys = dict.fromkeys((*samples.run_measures, *OF_CLASSES, "top5_accuracy"))
+    own = [f"{key}_{group}" for key in keys for group in groups]
     return plain + own[:_MOST_SUGGESTED]
