@@ -107,6 +107,9 @@ def test_every_study_writes_its_tables_and_figures(name, tmp_path):
 
 def test_table_2_has_all_methods_beside_the_published(tmp_path):
     write("table2", tmp_path, dataset="cifar10")
+    whole = (tmp_path / "out/study.html").read_text()
+    for part in ("prefers-color-scheme: dark", 'id="made"', "To cite:", '<th scope="row">'):
+        assert part in whole
     page = (tmp_path / "out/study.md").read_text()
     table = page.split("### Table 2")[1].split("###")[0]
     rows = [line for line in table.splitlines() if line.startswith("| ")][2:]

@@ -6,6 +6,7 @@ import importlib.resources
 from typing import Any
 
 import jinja2
+import markupsafe
 from etils import epath
 
 from churn_jax.report import layout
@@ -93,6 +94,26 @@ def _html(
         {"title": titles[name], "data": base64.b64encode(kinds["svg"]).decode()}
         for name, kinds in drawn.items()
     ]
+    style = importlib.resources.files("churn_jax.report").joinpath("page.css").read_text("utf-8")
     return environment.from_string(source.read_text("utf-8")).render(
-        study=study, report=report, tables=rendered, figures=pictures
+        study=study,
+        report=report,
+        tables=rendered,
+        figures=pictures,
+        style=markupsafe.Markup(style),
+        made_by=_made_by(report),
     )
+
+
+def _made_by(report: StudyReport) -> list[str]:
+    """What trained the runs, one line each; nothing where no run was."""
+    found = report.made_by or {}
+    if not found:
+        return []
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    lines = [f"Code {found['code_version']}, on {found['platform']}.", f"Versions: {versions}."]
+    hashes = {group.name: group.config_hash for group in report.groups if group.config_hash}
+    if hashes:
+        listed = ", ".join(f"{name} {of_it[:8]}" for name, of_it in hashes.items())
+        lines.append(f"Hashes of the configs: {listed}.")
+    return lines
