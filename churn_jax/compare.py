@@ -10,15 +10,15 @@ a group of one run and each run folder a group of its runs, unless --group says 
 0: the gate holds, or there is none; 1: it failed; 2: bad input; 3: it can't be decided; 70: a bug.
 """
 
-from churn_jax.system import startup
+from churn_jax.system import command_lines, startup
 from churn_jax.system.commands import run_command
 
 if __name__ == "__main__":
+    command_lines.compare(__doc__).help_if_asked()
     startup.start()
 
 import argparse
 import contextlib
-import csv
 import os
 import re
 import sys
@@ -32,7 +32,6 @@ from churn_jax.analysis.blocks import EVERYTHING
 from churn_jax.analysis.comparison import Comparison, compare
 from churn_jax.analysis.inputs import file_names
 from churn_jax.errors import UsageError, UserError, printable
-from churn_jax.predictions.readers.source import KINDS
 from churn_jax.report import Timing
 from churn_jax.storage.files import out_folder
 from churn_jax.storage.paths import is_pattern, matches, split_paths
@@ -58,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if out:
         reports.clear(out)
     try:
-        options = _parser().parse_args(arguments)
+        options = command_lines.compare(__doc__).parse_args(arguments)
         result = _compare(options)
         if out:
             result.write(out, options.figures)
@@ -120,7 +119,7 @@ def _compare(options: argparse.Namespace) -> Comparison:
         columns=options.columns,
         missing=options.missing,
         on=options.on,
-        alphas=options.alphas,
+        alphas=options.alphas or EVERYTHING.alphas,
         everything="main" not in options.measures,
         measures=[key for key in options.measures if key not in ("all", "main")],
         slices=options.slices,
@@ -132,113 +131,6 @@ def _compare(options: argparse.Namespace) -> Comparison:
         score=options.score,
         filter=options.filter,
     )
-
-
-def _parser() -> Parser:
-    parser = Parser("churn_jax.compare", __doc__)
-    parser.add_argument("files", nargs="*", help="prediction files or run folders, the old first")
-    parser.add_argument(
-        "--group",
-        action="append",
-        default=[],
-        metavar="NAME=FILES",
-        help="runs of one group; FILES may hold * and commas; may be repeated",
-    )
-    parser.add_argument("--labels", help="file of true classes, if they are not in the others")
-    parser.add_argument(
-        "--kind", choices=KINDS, help="what the values are, instead of detecting it"
-    )
-    parser.add_argument("--id", metavar="COLUMN", help="the column or array with the ids")
-    parser.add_argument("--label", metavar="COLUMN", help="the one with the true classes")
-    parser.add_argument("--prediction", metavar="COLUMN", help="the one with predicted classes")
-    parser.add_argument(
-        "--columns",
-        type=_listed,
-        default=(),
-        metavar="A,B,…",
-        help="those with the classes' values; what else a table has is left out",
-    )
-    parser.add_argument("--score", help="of a harness's log, the score that says right or wrong")
-    parser.add_argument("--filter", help="of lm-evaluation-harness's samples, whose filter counts")
-    parser.add_argument(
-        "--missing",
-        choices=("refuse", "drop"),
-        default="refuse",
-        help="drop leaves out examples that lack a value in some file, and counts them",
-    )
-    parser.add_argument(
-        "--on",
-        choices=("all", "common"),
-        default="all",
-        help="common compares the examples that all files have, and counts the others",
-    )
-    parser.add_argument(
-        "--alphas", type=_numbers, default=EVERYTHING.alphas, help="the α of SChurn_α"
-    )
-    parser.add_argument(
-        "--measures",
-        type=_measures,
-        default=("all",),
-        metavar="A,B,…",
-        help="main leaves out entropy, Brier score, distances and classwise calibration; auc, f1, "
-        "precision, recall, recall[CLASS], recall[*], top5_accuracy, top5_churn add these",
-    )
-    parser.add_argument("--slices", help=".csv with the slices of each example")
-    parser.add_argument(
-        "--fail_if", help="the gate: conditions that fail it, such as 'churn>5%%, nfr>1%%'"
-    )
-    parser.add_argument(
-        "--pass_if",
-        help="conditions that the 95 %% interval must show, such as "
-        "'churn<5%%, accuracy_new>accuracy_old-0.5%%'",
-    )
-    parser.add_argument(
-        "--undecided",
-        choices=("error", "pass"),
-        default="error",
-        help="what becomes of a gate that can't be decided",
-    )
-    parser.add_argument(
-        "--confident",
-        action="store_true",
-        help="a condition of --fail_if counts only where the 95 %% interval leaves no doubt",
-    )
-    parser.add_argument(
-        "--paired",
-        action="store_true",
-        help="run r of each group belongs to run r of the first, as an update to what it updates",
-    )
-    parser.add_argument(
-        "--out", help="folder for report.html, .md, .json, .csv, .tex and junit.xml"
-    )
-    parser.add_argument(
-        "--figures", action="store_true", help="every figure as SVG and PDF, in OUT/figures"
-    )
-    return parser
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    """Names separated by commas; a name that has one is quoted as in a .csv file."""
-    return tuple(next(csv.reader([text], skipinitialspace=True), ()))
-
-
-def _measures(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in _listed(text))
-    if not names or "" in names:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be names separated by commas")
-    if {"all", "main"} <= set(names):
-        raise argparse.ArgumentTypeError(f"{text!r}: say all or main, not both")
-    return names
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise UserError(f"--alphas={text}: must be numbers separated by commas") from None
-    if any(not 0 < number < float("inf") for number in numbers):
-        raise UserError(f"--alphas={text}: must be positive")
-    return tuple(dict.fromkeys((1.0, *numbers)))
 
 
 def _groups(files: Sequence[str], named: Sequence[str]) -> dict[str, list[str]]:

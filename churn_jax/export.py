@@ -11,10 +11,11 @@
 Inputs go in as the data set has them; they are normalised inside.
 """
 
-from churn_jax.system import startup
+from churn_jax.system import command_lines, startup
 from churn_jax.system.commands import run_command
 
 if __name__ == "__main__":
+    command_lines.export(__doc__).help_if_asked()
     startup.start(checkpoints=True)
 
 import json
@@ -24,7 +25,6 @@ from typing import Any
 from etils import epath
 
 from churn_jax.storage.files import out_folder, write_atomically
-from churn_jax.system.arguments import Parser
 
 WEIGHTS, PROGRAM, FACTS, CARD = "weights.safetensors", "model.jax_export", "model.json", "README.md"
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -177,13 +177,7 @@ def card(facts: dict[str, Any], weights: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
-    parser = Parser("churn_jax.export", __doc__)
-    parser.add_argument("workdir", help="of the training")
-    parser.add_argument("--out", required=True, help="folder for the model; made if need be")
-    parser.add_argument("--run", type=int, default=0, help="which of its runs")
-    parser.add_argument("--step", type=int, help="of which checkpoint; the last by default")
-    parser.add_argument("--prediction", help="first, mean, ema, …; by default as the config says")
-    asked = parser.parse_args(arguments)
+    asked = command_lines.export(__doc__).parse_args(arguments)
     export(asked.workdir, asked.out, asked.run, step=asked.step, prediction=asked.prediction)
     print(f"Model: {epath.Path(asked.out) / CARD}")
 

@@ -16,7 +16,7 @@ from churn_jax.system.arguments import parse_flags
 
 def main() -> None:
     """Parses the flags and trains."""
-    known = _flags()
+    known = command_flags()
     values = parse_flags(known, sys.argv, ("config", "workdir"), __doc__)
 
     # JAX only once the flags are right.
@@ -38,7 +38,7 @@ def main() -> None:
         evaluate.print_table(report)
 
 
-def _flags() -> flags.FlagValues:
+def command_flags() -> flags.FlagValues:
     """The command's own flags, and those of absl's logging, such as --verbosity."""
     known = flags.FlagValues()
     for flag in flags.FLAGS.get_flags_for_module(logging):

@@ -26,7 +26,7 @@ from churn_jax.system.arguments import parse_flags
 
 def main() -> None:
     """The command."""
-    known = _flags()
+    known = command_flags()
     values = parse_flags(known, sys.argv, ("config", "topology"), __doc__)
 
     # JAX only once the flags are right, and without looking for a TPU of this machine.
@@ -45,7 +45,8 @@ def main() -> None:
         write_atomically(path, json.dumps(plan, indent=2) + "\n")
 
 
-def _flags() -> flags.FlagValues:
+def command_flags() -> flags.FlagValues:
+    """Of the command."""
     known = flags.FlagValues()
     config_flags.DEFINE_config_file(
         "config", None, "Config file, as configs/cifar10.py:codistill_skl.", flag_values=known

@@ -82,12 +82,16 @@ _OF_ABSL = {
 }
 
 
+def own_flags(known: "flags.FlagValues") -> list[str]:
+    """The names of a command's flags, without those of absl's logging."""
+    return [name for name in known if known[name].help and known[name].name not in _OF_ABSL]
+
+
 def _help(known: "flags.FlagValues", about: str | None) -> str:
     lines = [(about or "").strip(), "", "flags:"]
-    for flag in (known[name] for name in known):
-        if flag.help and flag.name not in _OF_ABSL:
-            default = "" if flag.default is None else f" (default: {flag.default})"
-            lines.append(f"  --{flag.name}: {flag.help}{default}")
+    for flag in map(known.__getitem__, own_flags(known)):
+        default = "" if flag.default is None else f" (default: {flag.default})"
+        lines.append(f"  --{flag.name}: {flag.help}{default}")
     return "\n".join([*lines, "", config_help.text()])
 
 

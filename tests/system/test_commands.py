@@ -99,7 +99,7 @@ assert not late, late
 """
 
 
-@pytest.mark.parametrize("command", ["main", "evaluate", "study", "export", "plan"])
+@pytest.mark.parametrize("command", ["main", "evaluate", "compare", "study", "export", "plan"])
 def test_help_does_not_wait_for_what_works(command):
     done = subprocess.run(
         [sys.executable, "-c", HELP.format(command)], cwd=ROOT, capture_output=True, text=True
