@@ -371,7 +371,7 @@ def _p_value(mean: float, error: float, freedom: float, low: float, high: float)
     """Of an expectation of zero, on the interval's scale: below 0.05 where that leaves zero out."""
     if error == 0:
         return 1.0 if mean == 0 else 0.0
-    if math.isfinite(low) and low < 0:
+    if math.isfinite(low) and low < 0 < high:
         inside = min(max(mean / high, -1.0), 1.0)
         if abs(inside) < 1:
             mean = high * math.atanh(inside) * (1 - inside**2)

@@ -22,6 +22,7 @@ def test_values_are_those_of_the_definitions(pair):
         "btc": metrics.backward_trust_compatibility(old, new, LABELS),
         "accuracy_old": metrics.accuracy(old, LABELS),
         "accuracy_v2": metrics.accuracy(new, LABELS),
+        "churn + nfr": metrics.churn(old, new) + metrics.negative_flip_rate(old, new, LABELS),
         "2 * churn - 0.1": 2 * metrics.churn(old, new) - 0.1,
         "-nfr + 1": 1 - metrics.negative_flip_rate(old, new, LABELS),
         "-nfr + 50%": 0.5 - metrics.negative_flip_rate(old, new, LABELS),
