@@ -1,9 +1,19 @@
 """The gate's verdicts, as types and as the one line that says them."""
 
 import dataclasses
+import unicodedata
 from typing import Literal
 
 Outcome = Literal["passed", "failed", "undecided"]
+# What conditions may call a measure, beside its own name.
+ALIASES = {
+    "nfr": "negative_flip_rate",
+    "bad_churn": "negative_flip_rate",
+    "pfr": "positive_flip_rate",
+    "good_churn": "positive_flip_rate",
+    "btc": "backward_trust",
+    "js": "jensen_shannon",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,3 +103,9 @@ class Gate:
 
 def _said(verdict: Verdict) -> str:
     return verdict.sentence or verdict.condition
+
+
+def identifier(group: str) -> str:
+    """A group's name as conditions write it: letters, digits and underscores."""
+    text = unicodedata.normalize("NFKC", str(group))
+    return "".join(char if char.isalnum() else "_" for char in text)

@@ -10,7 +10,7 @@ import markupsafe
 
 from churn_jax.errors import printable
 from churn_jax.metrics.definitions import Definition, definition, explained
-from churn_jax.report import figures, fragility, learning, table, text
+from churn_jax.report import figures, fragility, learning, ledger, status, table, text, tiles
 from churn_jax.report.breakdowns import Breakdowns, Matrix
 from churn_jax.report.estimates import Estimate
 from churn_jax.report.numbers import MISSING, cell
@@ -36,18 +36,21 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
         # Names in files are anybody's, and could turn the direction of what stands beside them.
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
+    shown_tiles = tiles.tiles(report)
+    environment.filters["whole"] = _whole
     environment.filters["cell"] = lambda estimate, key: cell(key, estimate)
-    shown, conditions = report.breakdowns or _NO_BREAKDOWNS, table.verdicts(report)
+    shown, rows = report.breakdowns or _NO_BREAKDOWNS, ledger.rows(report)
     return environment.from_string(_asset("page.html.jinja")).render(
         report=report,
-        breakdowns=shown,
         title=text.title(report),
         style=markupsafe.Markup(_asset("page.css")),
         script=markupsafe.Markup(_asset("page.js")),
-        headline=table.headline(report),
-        verdict=table.verdict(report),
-        conditions=[(found.outcome, found.sentence) for found in conditions],
-        outcome=report.gate.outcome if report.gate else "passed",
+        status=status.status(report),
+        headline=status.background(report),
+        learned=not any(group.never_learned for group in report.groups),
+        conditions=_conditions(report),
+        tiles=shown_tiles,
+        limited=any(row.limits for tile in shown_tiles for row in tile.rows),
         group_table=table.group_table(report),
         change_table=table.change_table(report),
         notes=table.notes(report),
@@ -62,6 +65,11 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
         slices=_slices(report, shown),
         matrix=shown.matrix if 2 < len(shown.matrix.runs) <= _MATRIX_LIMIT else None,
         largest_churn=_largest(shown.matrix) or 1,
+        ledger=rows,
+        kinds=ledger.counts(rows),
+        kind_words=ledger.KINDS,
+        kind_order={key: place for place, key in enumerate(ledger.KINDS)},
+        classes=ledger.classes(rows),
         pictures=pictures or {},
         definitions=_definitions(report),
     )
@@ -70,6 +78,18 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
 @functools.cache
 def _asset(name: str) -> str:
     return importlib.resources.files(__package__).joinpath(name).read_text("utf-8")
+
+
+def _whole(text: str) -> markupsafe.Markup:
+    """A sentence whose percent signs stay with their numbers at the end of a line."""
+    return markupsafe.escape(printable(text)).replace(" %", markupsafe.Markup("&nbsp;%"))
+
+
+def _conditions(report: Report) -> list[tuple[str, str]]:
+    """What became of each of several conditions; the only one is the status itself."""
+    order = ("failed", "undecided", "passed")
+    found = [(each.outcome, each.sentence or each.condition) for each in table.verdicts(report)]
+    return sorted(found, key=lambda entry: order.index(entry[0])) if len(found) > 1 else []
 
 
 def _all_measures(report: Report) -> list[list[str]]:

@@ -1,5 +1,6 @@
-"""The page in a real browser: everything loads, nothing is fetched, and the ledger sorts."""
+"""The page in a real browser: all loads, nothing is fetched, the ledger sorts, filters, saves."""
 
+import csv
 import itertools
 import shutil
 import tempfile
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from churn_jax.analysis.comparison import compare
+from churn_jax.report.ledger import KINDS
 
 pytestmark = pytest.mark.browser
 
@@ -92,9 +94,86 @@ def test_the_ledger_sorts_and_filters_by_keyboard(browser, page):
     assert "ascending" in browser.find_element("id", "ledger-status").text
     wanted = descending[0]
     browser.find_element("id", "ledger-filter").send_keys(wanted)
-    shown = browser.find_elements("css selector", "#ledger-table tbody tr:not([hidden])")
-    assert wanted in [row.find_element("css selector", "th").text for row in shown]
-    assert len(shown) < len(descending)
+    found = shown(browser)
+    assert wanted in [row[0] for row in found]
+    assert len(found) < len(descending)
+
+
+def shown(browser):
+    """The rows that the ledger shows, as texts of their cells."""
+    return browser.execute_script(
+        "return [...document.querySelectorAll('#ledger-table tbody tr:not([hidden])')]"
+        ".map((row) => [...row.cells].map((cell) => cell.textContent.trim()))"
+    )
+
+
+def status(browser):
+    return browser.find_element("id", "ledger-status").text
+
+
+def test_the_ledger_filters_by_kind_class_and_text(browser, page):
+    browser.get(page)
+    every = shown(browser)
+    kinds = [row[1] for row in every]
+    assert kinds == sorted(kinds, key=list(KINDS.values()).index)
+    assert status(browser) == f"{len(every)} examples shown."
+    for button in browser.find_elements("css selector", "#ledger-kinds button[data-kind]"):
+        button.send_keys(" ")
+        wanted = KINDS.get(button.get_attribute("data-kind"))
+        rows = [row for row in every if wanted in (None, row[1])]
+        assert shown(browser) == rows
+        assert button.get_attribute("aria-pressed") == "true"
+        assert len(browser.find_elements("css selector", "[aria-pressed=true]")) == 1
+        count = f"{len(rows)} of {len(every)}" if wanted else str(len(every))
+        assert status(browser) == f"{count} examples shown."
+    good = browser.find_element("css selector", "#ledger-kinds [data-kind=good]")
+    good.send_keys(" ")
+    select = browser.find_element("id", "ledger-class")
+    select.find_element("css selector", "option[value='2']").click()
+    rows = [row for row in every if row[1].startswith("good") and row[4] == "2"]
+    assert shown(browser) == rows != []
+    browser.find_element("id", "ledger-filter").send_keys("nothing like it")
+    assert shown(browser) == []
+    assert status(browser) == f"0 of {len(every)} examples shown."
+    assert not browser.find_element("id", "ledger-csv").is_enabled()
+
+
+def test_links_lead_to_the_flips_of_a_class_and_to_the_bad_ones(browser, page):
+    browser.get(page)
+    browser.find_element("id", "ledger-filter").send_keys("nothing like it")
+    link = browser.find_element("css selector", "#where a[data-class]")
+    name = link.text
+    link.send_keys("\n")
+    assert {row[4] for row in shown(browser)} == {name}
+    assert browser.find_element("id", "ledger-class").get_attribute("value") == name
+    assert browser.current_url.endswith("#ledger")
+    browser.find_element("css selector", ".verdict a[data-kind=bad]").send_keys("\n")
+    assert {row[1] for row in shown(browser)} == {KINDS["bad"]}
+    assert len({row[4] for row in shown(browser)}) > 1
+
+
+def test_what_is_shown_can_be_saved(browser, page):
+    browser.get(page)
+    browser.find_element("css selector", "#ledger-kinds [data-kind=bad]").click()
+    browser.execute_script("""
+        HTMLAnchorElement.prototype.click = function () { window.saved = this; };
+        URL.revokeObjectURL = () => {};
+    """)
+    browser.find_element("id", "ledger-csv").click()
+    name, text = browser.execute_async_script("""
+        const done = arguments[0];
+        const { href, download } = window.saved;
+        fetch(href).then((r) => r.text()).then((text) => done([download, text]));
+    """)
+    assert name == "flips.csv"
+    header, *rows = csv.reader(text.splitlines())
+    assert header == ["id", "kind", "disagreement", "mean γ", "label", "old", "new"]
+    there = shown(browser)
+    assert [row[0] for row in rows] == [row[0] for row in there]
+    assert {row[1] for row in rows} == {KINDS["bad"]}
+    for row, cells in zip(rows, there, strict=True):
+        assert round(100 * float(row[2])) == int(cells[2].removesuffix(" %"))
+        assert row[5] == " ".join(cells[5].replace("✓", "").replace("✗", "").split())
 
 
 def test_screen_readers_find_their_way(browser, page):

@@ -106,7 +106,7 @@ def test_a_gate_of_an_earlier_version_is_read(report):
     found = Report.from_json(json.dumps(earlier))
     assert found.gate.conditions[0].margin == report.gate.conditions[0].margin
     assert "passed: churn>0.9" in reports.to_terminal(found)
-    assert "PASSED: churn>0.9" in reports.to_html(found).replace("&gt;", ">")
+    assert "<strong>Ships:</strong> churn>0.9" in reports.to_html(found).replace("&gt;", ">")
 
 
 def test_what_a_later_version_adds_does_not_matter(report):

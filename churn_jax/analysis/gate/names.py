@@ -10,15 +10,8 @@ from churn_jax.errors import UsageError, suggest
 from churn_jax.metrics.asked import OF_CLASSES
 from churn_jax.metrics.definitions import DEFINITIONS, Definition, definition
 from churn_jax.predictions.readers.names import class_key
+from churn_jax.report.gate import ALIASES, identifier
 
-ALIASES = {
-    "nfr": "negative_flip_rate",
-    "bad_churn": "negative_flip_rate",
-    "pfr": "positive_flip_rate",
-    "good_churn": "positive_flip_rate",
-    "btc": "backward_trust",
-    "js": "jensen_shannon",
-}
 # Measures of pairs in which the first of the two has a part of its own.
 _DIRECTED = ("churn_correct", "churn_incorrect")
 _MOST_SUGGESTED = 1000
@@ -80,12 +73,6 @@ def resolve(name: str, samples: Samples, option: str) -> Measure:
     else:
         _check_own(name, measure, samples, option)
     return measure
-
-
-def identifier(group: str) -> str:
-    """A group's name as conditions write it: letters, digits and underscores."""
-    text = unicodedata.normalize("NFKC", str(group))
-    return "".join(char if char.isalnum() else "_" for char in text)
 
 
 def _readings(name: str, samples: Samples) -> Iterator[Measure]:
