@@ -130,6 +130,8 @@ def _compare(options: argparse.Namespace) -> Comparison:
         paired=options.paired,
         score=options.score,
         filter=options.filter,
+        positive=options.positive,
+        threshold=options.threshold,
     )
 
 

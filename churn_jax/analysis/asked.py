@@ -15,7 +15,7 @@ from churn_jax.analysis.one_pass import Measured
 from churn_jax.errors import UsageError, suggest
 from churn_jax.metrics import asked as names
 from churn_jax.metrics.definitions import DEFINITIONS, definition
-from churn_jax.predictions.classes import positive_of
+from churn_jax.predictions.classes import positive_place
 from churn_jax.predictions.readers.names import class_key
 
 # Of whose probabilities those of all runs are kept.
@@ -129,11 +129,13 @@ class Known:
     Attributes:
       class_names: one for each class.
       labels, probs: whether all files have true classes, and probabilities.
+      positive: the positive one of two classes, where their names don't say it.
     """
 
     class_names: Sequence[str]
     labels: bool
     probs: bool
+    positive: str | None = None
 
     @property
     def num_classes(self) -> int:
@@ -173,7 +175,7 @@ class Known:
             place = self._place(name.of_class, key, option)
             return [Asked(f"{name.family}[{self.class_names[place]}]", place, 0)]
         if self.num_classes == 2:
-            return [Asked(key, self._positive(key, option), 0)]
+            return [Asked(key, positive_place(self.class_names, self.positive), 0)]
         if name.family == "auc":
             self._refuse_many(key, option)
         return [Asked(key, None, 0)]
@@ -201,16 +203,6 @@ class Known:
             return alike[0]
         near = suggest(name, self.class_names)
         raise UsageError(f"{option}: {key!r}: {name!r} is none of the classes{near}")
-
-    def _positive(self, key: str, option: str) -> int:
-        found = positive_of(self.class_names)
-        if found is None:
-            first, second = (f"{key}[{name}]" for name in self.class_names)
-            raise UsageError(
-                f"{option}: {key!r}: it can't be told which of the two classes is the positive "
-                f"one: say {first} or {second}"
-            )
-        return found
 
 
 def notes(asked: Collection[Asked], class_names: Sequence[str]) -> list[str]:

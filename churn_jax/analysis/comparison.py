@@ -25,6 +25,7 @@ from churn_jax.errors import UserError
 from churn_jax.predictions import unequal
 from churn_jax.predictions.alignment import Aligned, align
 from churn_jax.predictions.readers import Kind, ReadOptions
+from churn_jax.predictions.threshold import decided
 from churn_jax.report.gate import Gate, Outcome, Verdict
 from churn_jax.report.junit import Timing
 from churn_jax.report.report import Report
@@ -139,6 +140,8 @@ def compare(
     paired: bool = False,
     score: str | None = None,
     filter: str | None = None,
+    positive: str | None = None,
+    threshold: float | None = None,
 ) -> Comparison:
     """Compares the predictions of groups of runs: within each group and from group to group.
 
@@ -174,6 +177,9 @@ def compare(
         that it updates: then only these are compared.
       score, filter: of a language model's answers, which of several scores says whether an answer
         is right, and which of several filters' answers count.
+      positive: the positive one of two classes, where their names don't say it.
+      threshold: the probability from which on the positive one of two classes is predicted, instead
+        of the more probable one.
 
     Raises:
       UserError: files are damaged or do not belong together, or a condition can't be read.
@@ -186,10 +192,13 @@ def compare(
         raise UserError("churn is between models: give at least 2 runs")
     inputs.refuse_mixtures(sources)
     aligned = align(sources, inputs.labels_of(labels, options), on)
+    if threshold is not None:
+        aligned = decided(aligned, threshold, positive)
     if paired:
         made_by = iter(aligned.origins)
         unequal.refuse_unmatched({n: [next(made_by) for _ in r] for n, r in sources.items()})
-    asked, of_class = _asked(aligned, {"--measures": measures} | gate.asked_for(fail_if, pass_if))
+    keys = {"--measures": measures} | gate.asked_for(fail_if, pass_if)
+    asked, of_class = _asked(aligned, keys, positive)
     wanted = Wanted(alphas, everything, DISTANCES if everything else (), everything)
     changes = building.changes(len(aligned.groups))
     most = slicing.most_slices(len(aligned.groups), len(changes))
@@ -220,10 +229,12 @@ def _parts(aligned: Aligned, partitions: Sequence[Partition]) -> dict[str, np.nd
     return {slicing.BY_CLASS: np.array(aligned.class_names)[aligned.labels], **given}
 
 
-def _asked(aligned: Aligned, keys: Mapping[str, Sequence[str]]) -> tuple[list[Asked], list[str]]:
+def _asked(
+    aligned: Aligned, keys: Mapping[str, Sequence[str]], positive: str | None
+) -> tuple[list[Asked], list[str]]:
     """The measures that were asked for by each option, and what to say of them."""
     probs = all(run.kind != "classes" for run in aligned.runs)
-    known = Known(aligned.class_names, aligned.labels is not None, probs)
+    known = Known(aligned.class_names, aligned.labels is not None, probs, positive)
     found = [each for option, of in keys.items() for each in known.resolve(of, option)]
     found = list({each.key: each for each in found}.values())
     return found, asked_for.notes(found, aligned.class_names)

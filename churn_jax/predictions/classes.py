@@ -192,6 +192,26 @@ def positive_of(names: Sequence[str]) -> int | None:
     return None
 
 
+def positive_place(names: Sequence[str], given: str | None) -> int:
+    """The place of the positive one of two classes, which may be given by its name.
+
+    Raises:
+      UserError: it is none of them, or it is not given and their names don't say it.
+    """
+    if given is not None:
+        keys = [class_key(name) for name in names]
+        if class_key(given) not in keys:
+            near = suggest(given, names)
+            raise UserError(f"--positive={given}: is none of the classes{near}")
+        return keys.index(class_key(given))
+    if (found := positive_of(names)) is None:
+        raise UserError(
+            f"it can't be told which of the two classes is the positive one: say "
+            f"--positive={names[0]} or --positive={names[1]}"
+        )
+    return found
+
+
 def _complement(name: str) -> str:
     """What the other of two classes is called."""
     for low, high in _BINARY:

@@ -77,6 +77,13 @@ def compare(about: str | None) -> Parser:
     )
     parser.add_argument("--score", help="of a harness's log, the score that says right or wrong")
     parser.add_argument("--filter", help="of lm-evaluation-harness's samples, whose filter counts")
+    parser.add_argument("--positive", metavar="CLASS", help="the positive one of two classes")
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="P",
+        help="predict the positive one of two classes from this probability on",
+    )
     parser.add_argument(
         "--missing",
         choices=("refuse", "drop"),

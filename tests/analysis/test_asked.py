@@ -250,7 +250,7 @@ def test_what_the_files_do_not_hold_is_refused():
     assert report["groups"][0]["f1"]["mean"] == pytest.approx(expected, abs=1e-9)
     names = np.array(["ham", "spam"])
     mails = [{**binary(p), "class_names": names} for p in TWO]
-    with pytest.raises(UserError, match=r"which of the two .* say recall\[ham\] or recall\[spam\]"):
+    with pytest.raises(UserError, match=r"which of the two .* --positive=ham or --positive=spam"):
         compare(*mails, measures=["recall"])
     with pytest.raises(UserError, match=r"say whose recall\[spam\]: recall_old\[spam\] or"):
         compare(*mails, fail_if="recall[spam]<1%")
@@ -259,3 +259,51 @@ def test_what_the_files_do_not_hold_is_refused():
         compare(many, many, labels=np.arange(101), measures=["auc"])
     with pytest.raises(UserError, match="all or main, not both"):
         command.main(["a.npz", "b.npz", "--measures=all,main"])
+
+
+@pytest.mark.parametrize("kind", ["probs", "log_probs", "logits"])
+def test_a_threshold_decides_the_predicted_class_of_two(kind):
+    labels = LABELS > 1
+    both = [np.clip(np.stack([1 - p, p], 1), 1e-6, None) for p in TWO]
+    values = [{"probs": b, "log_probs": np.log(b), "logits": np.log(b) + 7}[kind] for b in both]
+    models = [{kind: v, "labels": labels.astype(int)} for v in values]
+    found = compare(*models, threshold=0.29, measures=["f1", "recall"], fail_if="f1_new<1%")
+    old, new = (p >= 0.29 for p in TWO)
+    report = found.report
+    assert report["between"][0]["churn"]["mean"] == pytest.approx((old != new).mean(), abs=1e-9)
+    for group, guesses in zip(report["groups"], (old, new), strict=True):
+        expected = reference.f1_score(labels, guesses)
+        assert group["f1"]["mean"] == pytest.approx(expected, abs=1e-9)
+        assert group["accuracy"]["mean"] == pytest.approx((labels == guesses).mean(), abs=1e-9)
+    assert any("'1' is predicted where its probability is at least 0.29" in n for n in report.notes)
+
+
+def test_a_threshold_is_met_in_the_precision_of_the_values():
+    probs = np.array([[0.3, 0.7], [0.31, 0.69]] * 10, np.float32)
+    report = compare(probs, probs, labels=np.array([1, 0] * 10), threshold=0.7).report
+    assert report["groups"][0]["accuracy"]["mean"] == 1
+
+
+def test_the_positive_class_may_be_named():
+    names = np.array(["spam", "ham"])
+    mails = [{**binary(p), "class_names": names} for p in TWO]
+    found = compare(*mails, positive="spam", threshold=0.4, measures=["precision"]).report
+    expected = reference.precision_score(LABELS <= 1, 1 - TWO[0] >= 0.4)
+    assert found["groups"][0]["precision"]["mean"] == pytest.approx(expected, abs=1e-9)
+    for wrong, why in {
+        "spm": r"--positive=spm: is none of the classes \(did you mean 'spam'\?\)",
+        None: "--positive=spam or --positive=ham",
+    }.items():
+        with pytest.raises(UserError, match=why):
+            compare(*mails, positive=wrong, threshold=0.4)
+
+
+def test_thresholds_that_decide_nothing_are_refused():
+    with pytest.raises(UserError, match=r"--threshold=0\.5: is for two classes, and there are 4"):
+        compared(threshold=0.5)
+    for wrong in (0.0, 1.0, 30.0, float("nan")):
+        with pytest.raises(UserError, match="must be a probability between 0 and 1"):
+            compare(*map(binary, TWO), threshold=wrong)
+    classes = [(p > 0.5).astype(int) for p in TWO]
+    with pytest.raises(UserError, match="has predicted classes, so a threshold can't decide them"):
+        compare(*classes, threshold=0.5)
