@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import markupsafe
 
-from churn_jax.report import table
+from churn_jax.report import findings, table
 from churn_jax.report.breakdowns import Fragility, NearTies, Reliability
 from churn_jax.report.estimates import Estimate, Measures
 from churn_jax.report.report import Point, Report
@@ -35,8 +35,8 @@ def of_churn(report: Report) -> list[Figure]:
     """Where churn comes from, and what it goes with."""
     shown = report.breakdowns
     return [
-        *near_ties(shown.near_ties if shown else None),
-        *triage(shown.fragility if shown else ()),
+        *near_ties(shown.near_ties if shown else None, report),
+        *triage(shown.fragility if shown else (), report),
         *surrogate_curve(report),
         *trade_off(report),
         *over_training(report),
@@ -51,7 +51,7 @@ def every(report: Report) -> list[Figure]:
     ]
 
 
-def near_ties(found: NearTies | None) -> list[Figure]:
+def near_ties(found: NearTies | None, report: Report) -> list[Figure]:
     """How much churn comes from predictions that were nearly ties."""
     if not found:
         return []
@@ -73,22 +73,20 @@ def near_ties(found: NearTies | None) -> list[Figure]:
     plot.line(centres, [100 * share for share in found.share], "s1")
     for x, share in zip(centres, found.share, strict=True):
         plot.dot(x, 100 * share, "s1", f"{100 * share:.1f} % of examples")
-    half = sum(found.part_of_churn[:3])
-    few = sum(found.share[:3])
     return [
         Figure(
             "near_ties",
-            "Nearly tied predictions",
+            findings.near_ties(found),
             plot,
             [("s0", "part of all churn"), ("s1", "part of all examples")],
-            f"{100 * half:.0f} % of the churn is on the {100 * few:.0f} % of examples where a "
-            "model's two most probable classes were less than 0.3 apart. A prediction can flip "
-            "only where the probabilities change by more than that gap (Lemma 2).",
+            f"{findings.whose(report)} Nearly ties: a model's two most probable classes were less "
+            "than 0.3 apart. A prediction can flip only where the probabilities change by more "
+            "than that gap (Lemma 2).",
         )
     ]
 
 
-def triage(found: Sequence[Fragility]) -> list[Figure]:
+def triage(found: Sequence[Fragility], report: Report) -> list[Figure]:
     """What reviewing the most suspicious examples catches, in each group that has flips."""
     curves = [
         (role, group.group + how, group.triage.reviewed, caught, dashed)
@@ -116,11 +114,12 @@ def triage(found: Sequence[Fragility]) -> list[Figure]:
     return [
         Figure(
             "triage",
-            "Which examples to review",
+            findings.triage(found),
             plot,
             [(role, name) for role, name, *_ in curves],
             "Solid: a run's least confident predictions (smallest γ) against its flips. Dashed: "
-            "what flips most among half of the runs, against flips among the other half.",
+            "what flips most among half of the runs, against flips among the other half. "
+            f"Of the runs of each group, n = {report.num_examples:,} examples.",
         )
     ]
 
@@ -154,14 +153,15 @@ def surrogate_curve(report: Report) -> list[Figure]:
     return [
         Figure(
             "surrogate_churn",
-            "Surrogate churn",
+            findings.surrogate({name: (curve[0][1], churn) for name, curve, churn in curves}),
             plot,
             [
                 (role, name)
                 for role, (name, _, _) in zip(itertools.cycle(ROLES), curves, strict=False)
             ],
             "SChurn counts changes of the probabilities too; as α grows only the most probable "
-            "class counts, and it tends to churn (dashed).",
+            "class counts, and it tends to churn (dashed). "
+            f"n = {report.num_examples:,} examples.",
         )
     ]
 
@@ -198,11 +198,11 @@ def reliability(diagrams: Sequence[Reliability]) -> list[Figure]:
         figures.append(
             Figure(
                 f"calibration_{len(figures) + 1}",
-                f"Calibration of {found.group}",
+                findings.calibration(found),
                 plot,
                 [(role, "accuracy"), ("muted", "part of the predictions")],
                 "Below the diagonal the model is surer than it is right. Bins of fewer than "
-                f"{_FEWEST} predictions are left out.",
+                f"{_FEWEST} predictions are left out. n = {sum(found.count):,} predictions.",
             )
         )
     return figures
@@ -238,10 +238,12 @@ def trade_off(report: Report) -> list[Figure]:
     return [
         Figure(
             "accuracy_and_churn",
-            "Accuracy and churn",
+            findings.trade_off(groups),
             plot,
             legend,
-            "Lower and further right is better.",
+            "Churn among the runs of each group and their accuracy, with 95 % intervals. Lower and "
+            "further right is better; whether a difference is shown, the comparisons say. "
+            f"n = {report.num_examples:,} examples.",
         )
     ]
 
@@ -256,12 +258,12 @@ def over_training(report: Report) -> list[Figure]:
     if not history:
         return []
     return [
-        _history(history, "churn", "Churn over training"),
-        _history(history, "accuracy", "Accuracy over training"),
+        _history(history, "churn"),
+        _history(history, "accuracy"),
     ]
 
 
-def _history(history: Mapping[str, Sequence[Point]], key: str, title: str) -> Figure:
+def _history(history: Mapping[str, Sequence[Point]], key: str) -> Figure:
     curves = {
         name: [(point.step, getattr(point, key)) for point in points]
         for name, points in history.items()
@@ -273,7 +275,7 @@ def _history(history: Mapping[str, Sequence[Point]], key: str, title: str) -> Fi
         (0, min(ceiling(highest), 100)),
         "training step",
         f"{key} (%)",
-        f"{title}, with 95 % intervals.",
+        f"{key.capitalize()} over training, with 95 % intervals.",
     )
     for role, curve in zip(itertools.cycle(ROLES), curves.values(), strict=False):
         xs = [step for step, _ in curve]
@@ -281,7 +283,13 @@ def _history(history: Mapping[str, Sequence[Point]], key: str, title: str) -> Fi
         plot.band(xs, _percent(lows), _percent(highs), role)
         plot.line(xs, [_mean(found) for _, found in curve], role)
     legend = list(zip(itertools.cycle(ROLES), history, strict=False))
-    return Figure(f"{key}_over_training", title, plot, legend, "Bands are 95 % intervals.")
+    return Figure(
+        f"{key}_over_training",
+        findings.history(key, history),
+        plot,
+        legend,
+        "Bands are 95 % intervals.",
+    )
 
 
 def _curve(measures: Measures) -> list[tuple[float, float]]:

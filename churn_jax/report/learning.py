@@ -13,7 +13,10 @@ from churn_jax.report.svg import Plot, ceiling
 _TITLES = {"cross_entropy": "loss", "nll": "loss"}
 _FIRST, _LAST = ("accuracy", "loss"), ("learning rate",)
 
+_NAMED = 3  # series in a title
+
 _Series = tuple[str, int]  # group and member
+_Drawn = tuple[Curve, list[tuple[float, float, float]]]  # a curve and its `_points`
 
 
 def learning(report: Report) -> list[Figure]:
@@ -59,11 +62,26 @@ def _plot(title: str, curves: Sequence[Curve], roles: Mapping[_Series, str]) -> 
         plot.line(xs, ys, role + (" dashed" if dashed else ""))
     return Figure(
         f"learning_{title.replace(' ', '_')}",
-        f"{title[0].upper()}{title[1:]} over training",
+        f"{title[0].upper()}{title[1:]} over training{_ends(drawn, len(kinds) > 1, percent)}",
         plot,
         _legend(curves, roles),
         _caption(curves, len(kinds) > 1),
     )
+
+
+def _ends(drawn: Sequence[_Drawn], both: bool, percent: bool) -> str:
+    """`: 72.1 % at the end (baseline)` and so on; of the test split where there are both."""
+    names = _names([curve for curve, _ in drawn])
+    last = {
+        names[curve.group, curve.member]: points[-1][1]
+        for curve, points in drawn
+        if points and curve.member is not None and not (both and curve.measure.startswith("train/"))
+    }
+    said = [
+        f"{y:.1f} % ({name})" if percent else f"{y:.3g} ({name})"
+        for name, y in list(last.items())[:_NAMED]
+    ]
+    return f": at the end {', '.join(said)}" if said else ""
 
 
 def _points(curve: Curve, scale: float) -> list[tuple[float, float, float]]:
@@ -76,12 +94,17 @@ def _points(curve: Curve, scale: float) -> list[tuple[float, float, float]]:
 
 
 def _legend(curves: Sequence[Curve], roles: Mapping[_Series, str]) -> list[tuple[str, str]]:
+    return [(roles[group, member or 0], name) for (group, member), name in _names(curves).items()]
+
+
+def _names(curves: Sequence[Curve]) -> dict[tuple[str, int | None], str]:
+    """What each group and member is called: a member by its number where there are several."""
     shown = dict.fromkeys((curve.group, curve.member) for curve in curves)
     several = {group for group, member in shown if member}
-    return [
-        (roles[group, member or 0], f"{group}, member {member}" if group in several else group)
+    return {
+        (group, member): f"{group}, member {member}" if group in several else group
         for group, member in shown
-    ]
+    }
 
 
 def _caption(curves: Sequence[Curve], both: bool) -> str:

@@ -10,10 +10,20 @@ import markupsafe
 
 from churn_jax.errors import printable
 from churn_jax.metrics.definitions import Definition, definition, explained
-from churn_jax.report import figures, fragility, learning, ledger, status, table, text, tiles
+from churn_jax.report import (
+    figures,
+    findings,
+    fragility,
+    learning,
+    ledger,
+    status,
+    table,
+    text,
+    tiles,
+)
 from churn_jax.report.breakdowns import Breakdowns, Matrix
 from churn_jax.report.estimates import Estimate
-from churn_jax.report.numbers import MISSING, cell
+from churn_jax.report.numbers import MISSING, cell, short_percent
 from churn_jax.report.report import Report
 
 _NO_BREAKDOWNS = Breakdowns((), None, Matrix((), (), ()), (), ())
@@ -38,6 +48,7 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
     )
     shown_tiles = tiles.tiles(report)
     environment.filters["whole"] = _whole
+    environment.filters["percent"] = short_percent
     environment.filters["cell"] = lambda estimate, key: cell(key, estimate)
     shown, rows = report.breakdowns or _NO_BREAKDOWNS, ledger.rows(report)
     return environment.from_string(_asset("page.html.jinja")).render(
@@ -62,6 +73,7 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
         learning=learning.learning(report),
         reliability=figures.reliability(shown.reliability),
         by_class=_by_class(report, shown),
+        whose=findings.whose(report),
         slices=_slices(report, shown),
         matrix=shown.matrix if 2 < len(shown.matrix.runs) <= _MATRIX_LIMIT else None,
         largest_churn=_largest(shown.matrix) or 1,

@@ -107,7 +107,10 @@ def test_runs_that_never_differ_have_nothing_to_review(probs):
 
 def test_every_form_of_the_report_says_it(report):
     assert "nearest to the others by SChurn₁ is a[0]" in reports.to_terminal(report)
-    for text in (reports.to_markdown(report), reports.to_html(report)):
+    page = reports.to_html(report)
+    for text in (reports.to_markdown(report), page):
         assert "Which examples to watch, which run to ship" in text
-    assert "Which examples to review" in reports.to_html(report)
+    caught = report.breakdowns.fragility[0].triage
+    tenth = 100 * caught.by_confidence[caught.reviewed.index(0.1)]
+    assert f"The 10 % least sure examples have {tenth:.0f} % (a) of the flips" in page
     assert reports.Report.from_json(report.to_json()).breakdowns == report.breakdowns

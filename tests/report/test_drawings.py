@@ -59,7 +59,7 @@ def test_names_are_only_names_and_whole(out):
     shown = texts(out / "figures/accuracy_and_churn.svg")
     assert NAMES[0] in shown
     assert "new_long" in " ".join(shown)
-    assert " ".join(shown).count("long") == 30
+    assert " ".join(shown).count("long") == 2 * 30  # in the title and in the legend
 
 
 def test_the_same_report_gives_the_same_bytes_without_a_date(report, out):

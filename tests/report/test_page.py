@@ -271,3 +271,27 @@ def test_the_ledger_counts_the_flips_of_single_models():
     assert [int(row.flip.id) for row in found] == [*range(10, 20), *range(5)]
     unlabelled = compare({"old": OLD, "new": NEW}).report
     assert {row.kind for row in ledger.rows(unlabelled)} == {""}
+
+
+def test_one_run_has_no_churn(groups):
+    (first, _), accuracy = groups.groups, groups.groups[0].measures["accuracy"]
+    alone = dataclasses.replace(
+        first, num_runs=1, measures={"accuracy": accuracy, "churn": None, "ece": None}
+    )
+    report = dataclasses.replace(groups, groups=(alone,), between=None, contrasts=())
+    assert said(report) == "One run of old, and churn takes two; accuracy 96.0 %."
+    assert [tile.title for tile in tiles.tiles(report)] == ["Accuracy"]
+
+
+def test_of_three_groups_the_one_that_churns_least_is_named(groups):
+    third = dataclasses.replace(groups.groups[1], name="third")
+    contrasts = []
+    for found in groups.contrasts:
+        for a, b, p in (("old", "new", 0.01), ("old", "third", 0.01), ("new", "third", 0.5)):
+            made = dataclasses.replace(found, a=a, b=b, claim="", p=p, p_holm=p)
+            contrasts.append(dataclasses.replace(made, covers="runs and examples"))
+    report = dataclasses.replace(groups, groups=(*groups.groups, third), contrasts=tuple(contrasts))
+    assert said(report) == (
+        "new (4.00 %) churns least: less than old (8.00 %), p = 0.01 by Holm; it is not shown to "
+        "churn less than third (4.00 %), p = 0.5 by Holm. It is more accurate than old."
+    )
