@@ -181,10 +181,10 @@ def _strip(entry: _Entry, place: Callable[[float], float]) -> markupsafe.Markup:
 
 def _axis(low: float, high: float, place: Callable[[float], float]) -> markupsafe.Markup:
     marks = [
-        f'<text class="tick middle" x="{place(tick):.1f}" y="13">{escape(f"{tick:g}")}</text>'
+        f'<text class="tick middle" x="{place(tick):.1f}" y="14">{escape(f"{tick:g}")}</text>'
         for tick in ticks(low, high, 4)
     ]
-    return _svg(marks, 18)
+    return _svg(marks, 20)
 
 
 def _svg(parts: Sequence[str], height: int) -> markupsafe.Markup:

@@ -206,7 +206,7 @@ def test_a_mark_is_where_the_axis_has_its_value():
     report = compare({"old": OLD, "new": NEW}, LABELS, fail_if="churn>30%").report
     churn = next(tile for tile in tiles.tiles(report) if tile.title == "Churn")
     ticks = {
-        float(text): float(x) for x, text in re.findall(r'x="([\d.]+)" y="13">(\d+)<', churn.axis)
+        float(text): float(x) for x, text in re.findall(r'x="([\d.]+)" y="14">(\d+)<', churn.axis)
     }
     unit = (ticks[20] - ticks[0]) / 20
     (row,) = churn.rows
