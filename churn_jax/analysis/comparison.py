@@ -158,8 +158,9 @@ def compare(
       labels: [example] true classes, or a file of them; else those inside the files.
       kind: what the values are: 'probs', 'log_probs', 'logits' or 'classes'; else the name of the
         array in the file says it, or it is detected and noted in the report.
-      id, label, prediction: the column or array with the ids, the true and the predicted classes,
-        where its name doesn't say it.
+      id: the column or array with the ids, where its name doesn't say it.
+      label: the one with the true classes.
+      prediction: the one with the predicted classes.
       columns: those with the classes' values; what else a table has is left out then.
       missing: what becomes of an example that lacks a value in some file: 'refuse' or 'drop'.
       on: 'common' compares the examples that all files have, 'all' refuses files of different ones.
@@ -175,8 +176,8 @@ def compare(
       pass_undecided: whether the gate passes where it can't be decided.
       paired: whether run r of each group belongs to run r of the first, as an update to the model
         that it updates: then only these are compared.
-      score, filter: of a language model's answers, which of several scores says whether an answer
-        is right, and which of several filters' answers count.
+      score: of a language model's answers, which of several scores says whether one is right.
+      filter: which of several filters' answers count.
       positive: the positive one of two classes, where their names don't say it.
       threshold: the probability from which on the positive one of two classes is predicted, instead
         of the more probable one.

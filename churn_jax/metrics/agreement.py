@@ -15,7 +15,8 @@ def negative_flip_rate(probs_old: ArrayLike, probs_new: ArrayLike, labels: Array
     """Bad churn: P(ŷ_old = y and ŷ_new ≠ y), in [0, 1] (Yan et al., 2021).
 
     Args:
-      probs_old, probs_new: probabilities of the two models, [example, class].
+      probs_old: probabilities of the old model, [example, class].
+      probs_new: of the new one, on the same examples.
       labels: true classes, integers [example].
 
     Raises:

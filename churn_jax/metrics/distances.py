@@ -10,7 +10,8 @@ def jensen_shannon_divergence(probs_a: ArrayLike, probs_b: ArrayLike) -> np.ndar
     """½ KL(p¹‖m) + ½ KL(p²‖m) with m = (p¹ + p²)/2: nats, float64 [example] in [0, log 2].
 
     Args:
-      probs_a, probs_b: probabilities of the two models, [example, class].
+      probs_a: probabilities of one model, [example, class].
+      probs_b: of another, on the same examples.
 
     Raises:
       UserError: if shapes differ or a row is not a probability vector.

@@ -111,7 +111,9 @@ def build(
       activation_width: β of SmeLU.
       input_dtype: of the data set's inputs: uint8, float32, or int32 for tokens.
       vocabulary: how many tokens there are.
-      width, depth, dropout: for who takes them; at 0 the network is left its own.
+      width: for who takes it, as are the next two; at 0 the network is left its own.
+      depth: how many layers or blocks.
+      dropout: the share of values that is left out in training.
       remat: whether the network computes its blocks again in the backward pass, to save memory.
 
     Raises:

@@ -31,3 +31,4 @@ SOURCES: Registry[Callable[[DataConfig], Dataset]] = Registry(
         "arrays": _source("arrays"),
     },
 )
+"""What makes the `Dataset` of each `config.data.name`; `churn_jax.data.register` adds one's own."""
