@@ -51,6 +51,7 @@ class Subject:
       trainings: of each group, where churn_jax trained them.
       over_training: each group at every step of its training, where that was asked for.
       open_ended: whether predictions are answers, of which no guesser gets a known share right.
+      by_threshold: whether a threshold of the user's decides the classes.
     """
 
     dataset: str
@@ -62,6 +63,7 @@ class Subject:
     trainings: Sequence[Training] = ()
     over_training: Mapping[str, tuple[Point, ...]] | None = None
     open_ended: bool = False
+    by_threshold: bool = False
 
 
 def changes(num_groups: int) -> list[tuple[int, int]]:
@@ -138,7 +140,7 @@ def without_breakdowns(
       contrasted: the pairs of groups (a, b) to contrast.
       metrics: in which measures.
     """
-    chance = None if subject.open_ended else validity.chance_level(samples)
+    chance = None if subject.open_ended else validity.chance_level(samples, subject.by_threshold)
     failed = tuple(FailedRun(**run) for run in subject.failed)
     groups = tuple(_group(samples, index, subject, chance) for index in range(len(samples.names)))
     made_by = {name: _origins(samples, index, subject) for index, name in enumerate(samples.names)}

@@ -206,7 +206,8 @@ def compare(
     partitions, notes = slicing.given(inputs.slices_of(slices, aligned.ids, id), most)
     samples = _samples(aligned, wanted, changes, paired, asked)
     notes += [*([building.PAIRED] if paired else []), *of_class]
-    subject = _subject(aligned, notes, inputs.failed_runs(groups))
+    failed = inputs.failed_runs(groups)
+    subject = _subject(aligned, notes, failed, by_threshold=threshold is not None)
     report = building.report(samples, subject, aligned.ids, aligned.class_names, partitions)
     verdicts = gate.check(
         samples,
@@ -255,7 +256,10 @@ def _samples(
 
 
 def _subject(
-    aligned: Aligned, notes: Sequence[str], failed: Sequence[Mapping[str, Any]]
+    aligned: Aligned,
+    notes: Sequence[str],
+    failed: Sequence[Mapping[str, Any]],
+    by_threshold: bool,
 ) -> Subject:
     return Subject(
         dataset=aligned.provenance.get("dataset", ""),
@@ -265,6 +269,7 @@ def _subject(
         notes=[*aligned.notes, *notes],
         failed=failed,
         open_ended=aligned.open_ended,
+        by_threshold=by_threshold,
     )
 
 

@@ -23,8 +23,12 @@ from churn_jax.report.report import Chance, FailedRun
 _STANDARD_ERRORS = 2.0
 
 
-def chance_level(samples: Samples) -> Chance | None:
-    """What knows nothing of the examples reaches; None without labels of several classes."""
+def chance_level(samples: Samples, by_threshold: bool = False) -> Chance | None:
+    """What knows nothing of the examples reaches; None without labels of several classes.
+
+    A threshold that decides the classes gives up accuracy for what its owner wants, so that none is
+    asked `by_threshold`: the probabilities are, by their NLL.
+    """
     labels = samples.measured.labels
     if labels is None:
         return None
@@ -32,7 +36,8 @@ def chance_level(samples: Samples) -> Chance | None:
     if share == 1:
         return None
     above = _STANDARD_ERRORS * math.sqrt(share * (1 - share) / len(labels))
-    return Chance(share, share + above, math.log(samples.measured.num_classes))
+    to_beat = 0.0 if by_threshold else share + above
+    return Chance(share, to_beat, math.log(samples.measured.num_classes))
 
 
 def never_learned(

@@ -307,3 +307,18 @@ def test_thresholds_that_decide_nothing_are_refused():
     classes = [(p > 0.5).astype(int) for p in TWO]
     with pytest.raises(UserError, match="has predicted classes, so a threshold can't decide them"):
         compare(*classes, threshold=0.5)
+
+
+def test_a_threshold_may_cost_accuracy_without_being_a_model_that_never_learned():
+    """Of 100 mails 10 are spam, 40 are called so: right in 70, where the largest class is 90."""
+    labels = np.array([1] * 10 + [0] * 90)
+    spam = np.where(labels == 1, 0.6, 0.02)
+    spam[10:40] = 0.15
+    model = np.stack([1 - spam, spam], 1)
+    report = compare([model, model], labels=labels, threshold=0.1).report
+    (group,) = report.groups
+    assert group.measures["accuracy"].mean == pytest.approx(0.7)
+    assert not group.never_learned
+    worthless = np.full((100, 2), 0.5)
+    (group,) = compare([worthless, worthless], labels=labels, threshold=0.1).report.groups
+    assert "NLL" in group.never_learned[0].why
