@@ -12,6 +12,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from churn_jax.system.arguments import parse_flags
+from churn_jax.system.console import show
 
 
 def main() -> None:
@@ -19,7 +20,8 @@ def main() -> None:
     known = command_flags()
     values = parse_flags(known, sys.argv, ("config", "workdir"), __doc__)
 
-    # JAX only once the flags are right.
+    # JAX only once the flags are right; in a terminal something is there meanwhile.
+    show("loading JAX …")
     from churn_jax import config, evaluate
     from churn_jax.parallel import processes
     from churn_jax.storage.files import out_folder

@@ -21,7 +21,7 @@ from churn_jax.storage import locks
 from churn_jax.storage import workdir as workdir_files
 from churn_jax.storage.files import out_folder
 from churn_jax.system import memory
-from churn_jax.system.console import is_first, say
+from churn_jax.system.console import is_first, say, show
 from churn_jax.system.interruption import Interruption
 from churn_jax.training import (
     averaging,
@@ -62,7 +62,9 @@ def train(config: Config, workdir: epath.PathLike) -> None:
     part = more_runs.part(wanted, workdir)
     config, folder = part.config, part.folder
     processes.agree(config.runs)  # before one of them writes what others have yet to read
+    show("loading data …")
     dataset = data.load(config.data)
+    show("")
     mesh, num_train = sharding.make_mesh(config), len(dataset.train)
     validate(config, dataset.info, num_train, mesh, dataset.train.in_memory)
     experiment = Experiment(config, dataset.info, num_train, mesh)
