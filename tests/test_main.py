@@ -107,7 +107,7 @@ def test_imagenet_format_trains_checkpoints_evaluates_and_reports(tmp_path):
         (["--config=configs/digits.py:codistil_skl"], "did you mean 'codistill_skl'?"),
         (["--config=configs/nowhere.py"], "configs/nowhere.py"),
         (["--config.data.name=fashion_mnist", "--config.data.dir=/nowhere"], "/nowhere"),
-        (["--config.batch_size=1000"], "batch_size: 1000 is larger than the training set (150"),
+        (["--config.batch_size=1000"], "batch_size: 1000 is larger than the training set (64"),
         (["--workdir=/proc/nowhere"], "--workdir=/proc/nowhere can't be written"),
         (["extra"], "unexpected argument 'extra'"),
     ],

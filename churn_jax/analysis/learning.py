@@ -34,7 +34,7 @@ def curves(
     for workdir in run_dirs:
         shown = workdirs.run_range(workdir, first_runs)
         for part in filter(has_config, parts(workdir)):
-            first = int(read_config(part)["first_run"])
+            first = int(read_config(part).get("first_run", 0))
             if first in shown and (hashed := workdirs.config_hash(part)):
                 logs.setdefault(hashed, []).append(_logged(part, shown.stop - first))
     found = (_of_group(group.name, logs.get(group.config_hash, [])) for group in groups)

@@ -125,7 +125,7 @@ def run_range(workdir: epath.PathLike, first_runs: int | None = None) -> range:
     """The indices that runs of a workdir can have; of the `first_runs`, where so many are asked."""
     if first_runs is None:
         return range(2**31)
-    first = read_config(workdir)["first_run"]
+    first = int(read_config(workdir).get("first_run", 0))
     return range(first, first + first_runs)
 
 
