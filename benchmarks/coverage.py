@@ -288,12 +288,9 @@ def _run(options: argparse.Namespace, pool: ProcessPoolExecutor) -> dict:
     }
 
 
-def _markdown(found: dict, options: argparse.Namespace) -> str:
-    lines = [
-        f"Share of 95 % intervals that hold the truth, in percent, of {options.repeats:,} sets of "
-        f"runs (the simulation's own standard error is "
-        f"{100 * (0.95 * 0.05 / options.repeats) ** 0.5:.1f}).",
-    ]
+def tables(found: dict) -> list[str]:
+    """How often each interval held the truth: a Markdown table for each setting."""
+    lines: list[str] = []
     for setting, known in found["truth"].items():
         columns = [each for each in found["coverage"] if each["setting"] == setting]
         heads = [f"{each['runs']} runs, {each['examples']:,}" for each in columns]
@@ -302,6 +299,16 @@ def _markdown(found: dict, options: argparse.Namespace) -> str:
         for what in columns[0]["held"]:
             held = " | ".join(f"{100 * each['held'][what]:.1f}" for each in columns)
             lines.append(f"| {what} | {known[what]:.4f} | {held} |")
+    return lines
+
+
+def _markdown(found: dict, options: argparse.Namespace) -> str:
+    lines = [
+        f"Share of 95 % intervals that hold the truth, in percent, of {options.repeats:,} sets of "
+        f"runs (the simulation's own standard error is "
+        f"{100 * (0.95 * 0.05 / options.repeats) ** 0.5:.1f}).",
+    ]
+    lines += tables(found)
     lines += [
         "",
         f"Of {options.reports:,} reports on equal groups of 10 runs and {min(options.examples):,} "

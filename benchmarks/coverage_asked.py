@@ -157,14 +157,7 @@ def _markdown(found: dict, repeats: int) -> str:
         f"(the simulation's own standard error is {100 * (0.95 * 0.05 / repeats) ** 0.5:.1f}). "
         f"Class {RARE} is rare: about 1 % of the examples."
     ]
-    for setting, known in found["truth"].items():
-        columns = [each for each in found["coverage"] if each["setting"] == setting]
-        heads = [f"{each['runs']} runs, {each['examples']:,}" for each in columns]
-        lines += ["", f"Runs that are {setting}:", ""]
-        lines += ["| | truth | " + " | ".join(heads) + " |", "|---" * (2 + len(heads)) + "|"]
-        for what in columns[0]["held"]:
-            shares = " | ".join(f"{100 * each['held'][what]:.1f}" for each in columns)
-            lines.append(f"| {what} | {known[what]:.4f} | {shares} |")
+    lines += coverage.tables(found)
     return "\n".join(lines) + "\n"
 
 

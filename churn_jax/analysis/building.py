@@ -140,7 +140,7 @@ def without_breakdowns(
       contrasted: the pairs of groups (a, b) to contrast.
       metrics: in which measures.
     """
-    chance = None if subject.open_ended else validity.chance_level(samples, subject.by_threshold)
+    chance = None if subject.open_ended else validity.chance_level(samples)
     failed = tuple(FailedRun(**run) for run in subject.failed)
     groups = tuple(_group(samples, index, subject, chance) for index in range(len(samples.names)))
     made_by = {name: _origins(samples, index, subject) for index, name in enumerate(samples.names)}
@@ -173,7 +173,9 @@ def _group(samples: Samples, index: int, subject: Subject, chance: Chance | None
         measures=measures,
         bounds=summaries.group_bounds(samples, index),
         made_by=origins.made_by(made_by),
-        never_learned=validity.never_learned(samples, index, subject.run_names, chance),
+        never_learned=validity.never_learned(
+            samples, index, subject.run_names, chance, subject.by_threshold
+        ),
         not_independent=validity.dependence(samples, index, subject.run_names, made_by),
         config_hash=training.config_hash if training else None,
         step=training.step if training else None,

@@ -55,12 +55,16 @@ def evaluate(
         for run in workdirs.failed_runs(workdir)
         if run["run"] in shown[workdir]
     ]
-    groups = workdirs.group_runs(
-        run
+    loaded = {
+        workdir: [
+            run
+            for run in _load(workdir, step, predict_again)
+            if run.provenance["run"] in shown[workdir]
+        ]
         for workdir in run_dirs
-        for run in _load(workdir, step, predict_again)
-        if run.provenance["run"] in shown[workdir]
-    )
+    }
+    # A workdir that is given twice repeats its runs, which is refused.
+    groups = workdirs.group_runs(run for workdir in run_dirs for run in loaded[workdir])
     history = None
     runs = [run for group in groups for run in group.runs]
     if len(runs) < 2:
@@ -93,7 +97,7 @@ def evaluate(
     )
     classes = provenance.get("class_names") or [str(i) for i in range(runs[0].log_probs.shape[2])]
     report = building.report(_samples(groups, paired), subject, runs[0].ids, classes)
-    learnt = learning.curves(groups, run_dirs, first_runs) or None
+    learnt = learning.curves(groups, loaded, first_runs) or None
     return dataclasses.replace(report, learning=learnt), provenance
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from etils import epath
 
 from churn_jax.predictions import workdirs
+from churn_jax.predictions.prediction_file import Predictions
 from churn_jax.report.curves import Curve
 from churn_jax.storage.workdir import has_config, parts, read_config, read_metrics
 
@@ -20,23 +21,24 @@ _Logged = Mapping[tuple[str, int], tuple[float, np.ndarray]]
 
 def curves(
     groups: Sequence[workdirs.Group],
-    run_dirs: Iterable[epath.PathLike],
+    loaded: Mapping[epath.PathLike, Sequence[Predictions]],
     first_runs: int | None = None,
 ) -> tuple[Curve, ...]:
     """A curve for each quantity and member of each group whose workdirs have logs.
 
     Args:
       groups: of the runs.
-      run_dirs: their workdirs.
+      loaded: the same runs by their workdirs.
       first_runs: so many of each workdir; None is all.
     """
     logs: dict[str, list[_Logged]] = {}
-    for workdir in run_dirs:
+    for workdir, runs in loaded.items():
         shown = workdirs.run_range(workdir, first_runs)
-        for part in filter(has_config, parts(workdir)):
+        for part in filter(has_config, parts(workdir)) if runs else ():
             first = int(read_config(part).get("first_run", 0))
-            if first in shown and (hashed := workdirs.config_hash(part)):
-                logs.setdefault(hashed, []).append(_logged(part, shown.stop - first))
+            if first in shown:
+                of_config = logs.setdefault(runs[0].provenance["config_hash"], [])
+                of_config.append(_logged(part, shown.stop - first))
     found = (_of_group(group.name, logs.get(group.config_hash, [])) for group in groups)
     return tuple(itertools.chain.from_iterable(found))
 

@@ -23,12 +23,8 @@ from churn_jax.report.report import Chance, FailedRun
 _STANDARD_ERRORS = 2.0
 
 
-def chance_level(samples: Samples, by_threshold: bool = False) -> Chance | None:
-    """What knows nothing of the examples reaches; None without labels of several classes.
-
-    A threshold that decides the classes gives up accuracy for what its owner wants, so that none is
-    asked `by_threshold`: the probabilities are, by their NLL.
-    """
+def chance_level(samples: Samples) -> Chance | None:
+    """What knows nothing of the examples reaches; None without labels of several classes."""
     labels = samples.measured.labels
     if labels is None:
         return None
@@ -36,12 +32,15 @@ def chance_level(samples: Samples, by_threshold: bool = False) -> Chance | None:
     if share == 1:
         return None
     above = _STANDARD_ERRORS * math.sqrt(share * (1 - share) / len(labels))
-    to_beat = 0.0 if by_threshold else share + above
-    return Chance(share, to_beat, math.log(samples.measured.num_classes))
+    return Chance(share, share + above, math.log(samples.measured.num_classes))
 
 
 def never_learned(
-    samples: Samples, group: int, run_names: Sequence[str], chance: Chance | None
+    samples: Samples,
+    group: int,
+    run_names: Sequence[str],
+    chance: Chance | None,
+    by_threshold: bool = False,
 ) -> tuple[NeverLearned, ...]:
     """The runs of a group that are not above chance.
 
@@ -50,6 +49,8 @@ def never_learned(
       group: its index.
       run_names: of all runs.
       chance: of `chance_level`.
+      by_threshold: whether a threshold of the user's decides the classes. It gives up accuracy for
+        what its owner wants, so that the probabilities alone are asked, by their NLL.
     """
     if chance is None:
         return ()
@@ -58,14 +59,17 @@ def never_learned(
         measured = samples.measured
         accuracy = float(measured.correct[row].mean())
         nll = float(measured.values["nll"][row].mean()) if "nll" in measured.values else None
-        if why := _fault(accuracy, nll, chance, measured.num_classes):
+        held = None if by_threshold else accuracy
+        if why := _fault(held, nll, chance, measured.num_classes):
             found.append(NeverLearned(run_names[row], accuracy, nll, why))
     return tuple(found)
 
 
-def _fault(accuracy: float, nll: float | None, chance: Chance, num_classes: int) -> str | None:
-    """Why a run counts as one that never learned, or None."""
-    if accuracy <= chance.accuracy_to_beat:
+def _fault(
+    accuracy: float | None, nll: float | None, chance: Chance, num_classes: int
+) -> str | None:
+    """Why a run counts as one that never learned, or None; what is None is not asked."""
+    if accuracy is not None and accuracy <= chance.accuracy_to_beat:
         return (
             f"accuracy {100 * accuracy:.1f} % is not above chance, the largest class's "
             f"{100 * chance.accuracy:.1f} % and two standard errors"

@@ -1,6 +1,5 @@
 """Finding the predictions of independent runs, and sorting them into groups."""
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -127,16 +126,6 @@ def run_range(workdir: epath.PathLike, first_runs: int | None = None) -> range:
         return range(2**31)
     first = int(read_config(workdir).get("first_run", 0))
     return range(first, first + first_runs)
-
-
-def config_hash(workdir: epath.PathLike) -> str | None:
-    """The hash that the workdir's newest predictions have of their config; None without any."""
-    for step in reversed(prediction_steps(workdir)):
-        with contextlib.suppress(UserError):
-            return prediction_file.read(prediction_file.run_files(workdir, step)[0]).provenance.get(
-                "config_hash"
-            )
-    return None
 
 
 def chosen_members(workdir: epath.PathLike, step: int, runs: Iterable[int]) -> list[int]:

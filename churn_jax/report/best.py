@@ -70,14 +70,21 @@ def marked_rows(report: Report) -> list[list[Cell]]:
     ]
 
 
+def calmest(report: Report) -> str:
+    """The group with the least estimate of churn; '' where none has several runs."""
+    churns = {group.name: churn for group in report.groups if (churn := group.measures["churn"])}
+    return min(churns, key=lambda name: churns[name].mean, default="")
+
+
 def least_churn(report: Report) -> str:
     """Which group churns least, and than which others that is shown (p below 0.05 by Holm).
 
     '' where no two groups have several runs, or where nothing may be said of them.
     """
-    churns = {group.name: churn for group in report.groups if (churn := group.measures["churn"])}
-    first = min(churns, key=lambda name: churns[name].mean, default="")
-    held = [found for name in churns if (found := report.contrast(name, first, "churn"))]
+    first = calmest(report)
+    held = [
+        found for group in report.groups if (found := report.contrast(group.name, first, "churn"))
+    ]
     if not held or any(found.claim == WITHHELD for found in held):
         return ""
     more = [found for found in held if found.shows_a_difference]

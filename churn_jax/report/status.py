@@ -128,8 +128,7 @@ def _of_accuracy(report: Report, a: Group, b: Group) -> str:
 
 def _accuracy_of_least(report: Report) -> str:
     """Than which groups the one with the least churn is more or less accurate."""
-    churns = {group.name: churn for group in report.groups if (churn := group.measures["churn"])}
-    first = min(churns, key=lambda name: churns[name].mean)
+    first = best.calmest(report)
     others = [group.name for group in report.groups if group.name != first]
     held = [found for name in others if (found := report.contrast(name, first, "accuracy"))]
     if not held or any(found.claim == WITHHELD for found in held):

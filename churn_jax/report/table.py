@@ -206,6 +206,13 @@ def notes(report: Report) -> list[str]:
             "Fewer than three runs cannot show how much churn differs from one set of runs to the "
             "next: such a group's intervals allow for other examples, not for other runs."
         )
+    asked = {key for group in report.groups for key in group.measures if is_asked(key)}
+    asked |= {key for change in report.between or () for key in change.measures if is_asked(key)}
+    if len(asked) > _MOST_ASKED:
+        lines.append(
+            f"Tables show {_MOST_ASKED} of the measures that were asked for; all {len(asked)} are "
+            "in report.json and .csv, and on the page under “Every measure”."
+        )
     bounds = [group.bounds for group in report.groups]
     bounds += [change.bounds or {} for change in report.between or ()]
     if not all(all(found.values()) for found in bounds):

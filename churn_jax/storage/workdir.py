@@ -80,7 +80,16 @@ def write_config(workdir: epath.PathLike, values: Mapping[str, Any]) -> None:
 
 def read_metrics(workdir: epath.PathLike) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl, of which one that is damaged or cut off is none."""
-    path, found = epath.Path(workdir) / "metrics.jsonl", []
+    return _lines(epath.Path(workdir) / "metrics.jsonl")
+
+
+def read_times(workdir: epath.PathLike) -> list[dict[str, Any]]:
+    """The lines of times.jsonl, alike."""
+    return _lines(epath.Path(workdir) / "times.jsonl")
+
+
+def _lines(path: epath.Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
     if not path.exists():
         return []
     for line in path.read_bytes().split(b"\n"):

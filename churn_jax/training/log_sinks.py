@@ -137,7 +137,7 @@ class _MLflow:
         there = self._client.search_runs([experiment], f"tags.churn_jax = '{tag}'")
         if there:
             self._run = there[0].info.run_id
-            self._client.set_terminated(self._run, "RUNNING")
+            self._client.update_run(self._run, status="RUNNING")
             return
         made = self._client.create_run(
             experiment, run_name=config.method.label, tags={"churn_jax": tag}

@@ -89,10 +89,7 @@ def train(config: Config, workdir: epath.PathLike) -> None:
 def claim(workdir: epath.Path, config: Config) -> None:
     """Marks a workdir as this config's, or raises a `UserError` that says how its own differs."""
     if workdir_files.has_config(workdir):
-        if changed := config_lib.differences(config, config_lib.read(workdir, warn=False)):
-            raise UserError(f"--workdir={workdir} was made by another config: {changed}")
-        if said := config_lib.changed_files(workdir):
-            raise UserError(f"--workdir={workdir} was begun with other code: {said}")
+        more_runs.refuse_another(workdir, config)
         return
     if is_first():
         config_lib.write(workdir, config)
@@ -196,7 +193,7 @@ def _loop(
         pending = _unlogged(saved)
     rates = learning_rates(config, experiment.length)
     with (
-        contextlib.closing(Profile(workdir, config.profile)) as profile,
+        contextlib.closing(Profile(workdir, config.profile, first)) as profile,
         open_log(workdir, first, config) as log,
         Interruption() as interruption,
     ):

@@ -81,11 +81,17 @@ def refuse_other_config(part: Part) -> None:
     """Raises a `UserError` if earlier runs were trained by another config or other code."""
     for folder in part.finished_before:
         begun = config_lib.read(folder, warn=False)
-        ours = dataclasses.replace(part.config, runs=begun.runs, first_run=begun.first_run)
-        if changed := config_lib.differences(ours, begun):
-            raise UserError(f"--workdir={folder} was made by another config: {changed}")
-        if said := config_lib.changed_files(folder):
-            raise UserError(f"--workdir={folder} was begun with other code: {said}")
+        refuse_another(
+            folder, dataclasses.replace(part.config, runs=begun.runs, first_run=begun.first_run)
+        )
+
+
+def refuse_another(workdir: epath.Path, config: Config) -> None:
+    """Raises a `UserError` that says how a workdir's own config or code differs, if it does."""
+    if changed := config_lib.differences(config, config_lib.read(workdir, warn=False)):
+        raise UserError(f"--workdir={workdir} was made by another config: {changed}")
+    if said := config_lib.changed_files(workdir):
+        raise UserError(f"--workdir={workdir} was begun with other code: {said}")
 
 
 def holding(workdir: epath.PathLike, runs: Sequence[int]) -> epath.Path:

@@ -17,8 +17,8 @@ from churn_jax.system.console import say
 class Profile:
     """Traces the steps from the first to the last that are asked for; use around the loop."""
 
-    def __init__(self, workdir: epath.PathLike, steps: tuple[int, ...]):
-        """Of no steps traces nothing.
+    def __init__(self, workdir: epath.PathLike, steps: tuple[int, ...], done: int = 0):
+        """Of no steps traces nothing; after `done` steps none of those, which is said.
 
         Raises:
           UserError: the workdir is in a bucket.
@@ -30,6 +30,8 @@ class Profile:
             raise UserError(
                 f"config.profile: a trace can't be written to {workdir}; give a local --workdir"
             )
+        if 0 < self._first <= done:
+            say(f"config.profile: step {self._first} was done before, so nothing is traced")
 
     def before(self, step: int) -> None:
         """Begins the trace if `step` is the first of it."""

@@ -9,12 +9,12 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from etils import epath
 
-from churn_jax.storage.checksums import sealed, unsealed
+from churn_jax.storage.checksums import sealed
 from churn_jax.storage.files import write_atomically
+from churn_jax.storage.workdir import read_times
 from churn_jax.system.console import is_first, say
 from churn_jax.training.progress import clock
 
@@ -59,20 +59,9 @@ class Spent:
         if is_first():
             seconds = {part: round(value, 3) for part, value in self._seconds.items()}
             line = {"since": self._since, "from_step": from_step, "to_step": to_step}
-            before = [found for found in read(workdir) if found["to_step"] <= from_step]
+            before = [found for found in read_times(workdir) if found["to_step"] <= from_step]
             lines = [json.dumps(sealed(each)) for each in (*before, line | {"seconds": seconds})]
             write_atomically(epath.Path(workdir) / "times.jsonl", "\n".join(lines) + "\n")
-
-
-def read(workdir: epath.PathLike) -> list[dict[str, Any]]:
-    """The lines of `times.jsonl`; those that are damaged, and all where there is none, are not."""
-    path, found = epath.Path(workdir) / "times.jsonl", []
-    if not path.exists():
-        return []
-    for line in path.read_text().splitlines():
-        with contextlib.suppress(ValueError, TypeError):
-            found.append(unsealed(json.loads(line)))
-    return found
 
 
 def _sentence(seconds: dict[str, float]) -> str:

@@ -4,6 +4,8 @@ What one field may hold stands beside the field, and is asked as the config is r
 (`config.check`). Here stands what only the data set and the devices can tell.
 """
 
+import math
+
 import jax
 from jax.sharding import Mesh
 
@@ -74,6 +76,11 @@ def _refuse_for_data(config: Config, info: DatasetInfo, num_train: int) -> None:
             f"{info.num_classes} classes of {config.data.name}"
         )
     steps_per_epoch = num_train / config.batch_size
+    if config.profile and config.profile[1] > math.ceil(config.epochs * steps_per_epoch):
+        raise UserError(
+            f"config.profile: {config.profile} is beyond the end of training, which has "
+            f"{math.ceil(config.epochs * steps_per_epoch)} steps"
+        )
     for key, epochs in _durations(config).items():
         if epochs * steps_per_epoch > LONGEST:
             raise UserError(

@@ -12,6 +12,7 @@ from churn_jax.analysis import influence
 from churn_jax.analysis.comparison import compare
 from churn_jax.analysis.intervals import interval, run_sample
 from churn_jax.errors import UserError
+from churn_jax.report import to_terminal
 from churn_jax.report.report import Report
 
 CLASSES = ("ant", "bee", "cat", "dog")
@@ -319,6 +320,30 @@ def test_a_threshold_may_cost_accuracy_without_being_a_model_that_never_learned(
     (group,) = report.groups
     assert group.measures["accuracy"].mean == pytest.approx(0.7)
     assert not group.never_learned
+    assert report.chance.accuracy == pytest.approx(0.9)
+    assert report.chance.accuracy_to_beat > 0.9  # is told as it is, though nobody is held to it
     worthless = np.full((100, 2), 0.5)
     (group,) = compare([worthless, worthless], labels=labels, threshold=0.1).report.groups
     assert "NLL" in group.never_learned[0].why
+
+
+def test_of_one_example_no_interval_is_known_and_nothing_breaks():
+    """Class 2 has a single example: whether it is right says nothing of the next."""
+    labels = np.array([0, 1] * 10 + [2])
+    models = [np.eye(3)[(labels + (np.arange(21) == k)) % 3] * 0.7 + 0.1 for k in (0, 3)]
+    asked = ["recall[2]", "auc[2]", "precision[2]", "f1[2]"]
+    for group in compare(models, labels=labels, measures=asked).report.groups:
+        recall = group.measures["recall[2]"]
+        assert recall.mean == 1
+        assert np.isnan(recall.low)
+        assert np.isnan(group.measures["auc[2]"].low)
+
+
+def test_measures_that_tables_have_no_room_for_are_counted():
+    labels = np.arange(40) % 4
+    models = [np.eye(4)[(labels + (np.arange(40) == k)) % 4] * 0.7 + 0.075 for k in (0, 5)]
+    asked = ["recall[*]", "precision[*]", "f1[*]"]
+    report = compare(models, labels=labels, measures=asked).report
+    assert "Tables show 10 of the measures that were asked for; all 12 are" in to_terminal(report)
+    report = compare(models, labels=labels, measures=asked[:2]).report
+    assert "Tables show" not in to_terminal(report)

@@ -11,9 +11,10 @@ from churn_jax import evaluate
 from churn_jax.config import check_values
 from churn_jax.errors import UserError
 from churn_jax.methods.schedules import Length
-from churn_jax.storage.workdir import read_metrics
+from churn_jax.storage.workdir import read_metrics, read_times
 from churn_jax.training import log_sinks, loop, spent
 from churn_jax.training.optimizer import learning_rates
+from churn_jax.training.profiling import Profile
 from tests.fixtures.experiments import make_config
 
 SMALL = {
@@ -112,7 +113,7 @@ def test_means_leave_out_what_is_not_finite():
 
 
 def test_the_parts_of_the_time_add_up_and_each_process_has_its_line(watched, capsys):
-    (line,) = spent.read(watched)
+    (line,) = read_times(watched)
     assert (line["from_step"], line["to_step"]) == (0, 8)
     assert set(line["seconds"]) == set(spent.PARTS)
     assert all(value >= 0 for value in line["seconds"].values())
@@ -120,12 +121,12 @@ def test_the_parts_of_the_time_add_up_and_each_process_has_its_line(watched, cap
     again.begin("training")
     again.waited = 1e9
     again.end(watched, 8, 12)
-    first, second = spent.read(watched)
+    first, second = read_times(watched)
     assert first == line
     assert second["seconds"]["training"] == 0  # all of it waited for data
     assert "in all (0% of it training)" in capsys.readouterr().err
     again.end(watched, 8, 12)
-    assert [found["to_step"] for found in spent.read(watched)] == [8, 12]  # it began at 8 again
+    assert [found["to_step"] for found in read_times(watched)] == [8, 12]  # it began at 8 again
 
 
 def test_curves_are_means_over_runs_of_each_member(watched, tmp_path):
@@ -179,3 +180,20 @@ def test_services_take_it_offline(name, tmp_path, monkeypatch):
     else:
         identities = {path.name[-16:] for path in (tmp_path / "wandb").glob("offline-run-*")}
         assert len(identities) == 1
+
+
+def test_steps_beyond_the_end_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(
+        UserError, match=r"config\.profile: \(3, 9\) is beyond .* which has 8 steps"
+    ):
+        loop.train(make_config(**SMALL, profile=(3, 9)), tmp_path / "w")
+    assert not (tmp_path / "w").exists()
+
+
+def test_steps_that_were_done_before_are_not_traced_and_that_is_said(tmp_path, capsys):
+    profile = Profile(tmp_path, (3, 9), done=4)
+    for step in range(5, 10):
+        profile.before(step)
+        profile.after(step, None)
+    assert "step 3 was done before, so nothing is traced" in capsys.readouterr().err
+    assert not (tmp_path / "profile").exists()
