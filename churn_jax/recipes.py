@@ -79,9 +79,10 @@ def make_tiny(config: ml_collections.ConfigDict) -> None:
     config.data.num_train = min(config.data.num_train or 64, 64)  # which every data set has
     config.optimizer.learning_rate *= 8 / 256
     if config.optimizer.name == "sgd":
-        config.optimizer.learning_rate = 0.02  # at the default rate 128 steps learn nothing
-    # Of small pictures and features so many steps show something; large ones would take minutes.
-    scale_epochs(config, 2.0 if config.data.image_size else 16.0)
+        config.optimizer.learning_rate = 0.02  # at the default rate so few steps learn nothing
+    # Enough for small pictures, features and texts to be learnt, and too few to know them by heart;
+    # large pictures would take minutes.
+    scale_epochs(config, 2.0 if config.data.image_size else 8.0)
     config.checkpoint_every = config.epochs / 2
 
 

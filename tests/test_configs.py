@@ -28,7 +28,7 @@ def test_every_method_of_every_config_is_valid_tiny_or_not(name, method):
     config, tiny = get(name, method), get(name, f"{method},tiny")
     assert config.data.name == tiny.data.name == name
     assert config.method.label == tiny.method.label == method
-    assert tiny.runs * tiny.epochs * tiny.data.num_train <= 2 * 16 * 64
+    assert tiny.runs * tiny.epochs * tiny.data.num_train <= 2 * 8 * 64
 
 
 @pytest.mark.parametrize("name", ["digits", "imagenet"])
