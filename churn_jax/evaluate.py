@@ -1,12 +1,13 @@
 """Churn, calibration and their uncertainty across independent runs, from any number of workdirs.
 
     python -m churn_jax.evaluate --runs=DIR[,DIR…] --out=DIR [--step=latest|N|all] [--paired]
-                                 [--figures]
+                                 [--measures=A,B,…] [--figures]
 
 Reads the saved predictions of each workdir, or makes them from its checkpoints, and writes
 report.json, report.md and report.html. Runs of one configuration form a group, wherever they were
 trained. `--step=all` adds accuracy and churn over training. `--paired` holds run r of an update
-against run r of what it updates, the first workdir. `--figures` adds every figure as SVG and PDF.
+against run r of what it updates, the first workdir. `--measures` adds or leaves out measures, as in
+`compare`. `--figures` adds every figure as SVG and PDF.
 """
 
 from churn_jax.system import command_lines, startup
@@ -36,6 +37,9 @@ def evaluate(
     paired: bool = False,
     runs: int | None = None,
     figures: bool = False,
+    everything: bool = True,
+    measures: Sequence[str] = (),
+    positive: str | None = None,
 ) -> Report:
     """Compares all runs of the workdirs and writes the report's files into `out`.
 
@@ -48,20 +52,26 @@ def evaluate(
         that it updates: then only these are compared.
       runs: so many, the first, of each workdir; None is all.
       figures: whether every figure of the page goes into `out`/figures as SVG and PDF.
+      everything: whether to measure entropy, Brier score, distances of probabilities and classwise
+        calibration too.
+      measures: what no report has unless asked, such as 'auc', 'recall[cat]' or 'top5_churn'.
+      positive: the positive one of two classes, where their names don't say it.
 
     Returns:
       The report; `report["groups"][0]["churn"]["mean"]` reads it as report.json has it.
 
     Raises:
       UserError: fewer than two runs, a run given twice, or runs of different examples, labels,
-        splits or preprocessing. Nothing is written then.
+        splits or preprocessing, or a measure that there is not. Nothing is written then.
     """
     if figures:
         reports.refuse_without_matplotlib()
     run_dirs = [reach(workdir, "--runs") for workdir in run_dirs]
     out = out_folder(out, "--out")
     reports.clear(out)  # what an earlier evaluation found must not pass for this one's
-    report, provenance = evaluation.evaluate(run_dirs, step, _predict_again, paired, runs)
+    report, provenance = evaluation.evaluate(
+        run_dirs, step, _predict_again, paired, runs, everything, measures, positive
+    )
     assert report.breakdowns is not None
     shown = [flip.id for flip in report.breakdowns.ledger]
     reports.write(report, out, pictures(provenance, shown), draw_figures=figures)
@@ -82,6 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.step,
         options.paired,
         figures=options.figures,
+        everything=options.measures.everything,
+        measures=options.measures.asked,
+        positive=options.positive,
     )
     print_table(report)
     print(f"\nReport: {epath.Path(options.out) / 'report.html'}")

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import sklearn.metrics as reference
 
 from churn_jax import evaluate, metrics
 from churn_jax.errors import UserError
@@ -220,6 +221,48 @@ def test_bad_runs_are_refused_with_exit_code_2(tmp_path, capsys):
         line = capsys.readouterr().err
         assert fault in line
         assert line.count("\n") == 1
+        assert not (tmp_path / "out").exists()
+
+
+def test_measures_are_asked_for_and_left_out_as_in_compare(two_groups, tmp_path, capsys):
+    out = tmp_path / "out"
+    asked = "--measures=main,auc,recall[2],top2_churn"
+    evaluate.main([f"--runs={two_groups[0]},{two_groups[1]}", f"--out={out}", asked])
+    found = json.loads((out / "report.json").read_text())
+    files = prediction_file.run_files(two_groups[0], 10)
+    runs = [prediction_file.read(path) for path in files]
+    scores = [np.exp(run.log_probs[0].astype(np.float64)) for run in runs]
+    for score, run, area, recall in zip(
+        scores,
+        runs,
+        found["groups"][0]["auc"]["per_run"],
+        found["groups"][0]["recall[2]"]["per_run"],
+        strict=True,
+    ):
+        right = score[run.labels == 2].argmax(1) == 2
+        assert recall == pytest.approx(right.mean(), abs=1e-9)
+        score = score / score.sum(1, keepdims=True)
+        expected = reference.roc_auc_score(run.labels, score, multi_class="ovr")
+        assert area == pytest.approx(expected, abs=1e-6)
+    tops = [np.sort(np.argsort(-score, 1)[:, :2], 1) for score in scores]
+    differ = [(tops[i] != tops[j]).any(1).mean() for i, j in ((0, 1), (0, 2), (1, 2))]
+    assert found["groups"][0]["top2_churn"]["mean"] == pytest.approx(np.mean(differ), abs=1e-9)
+    assert not {"brier", "ece_classwise", "jensen_shannon"} & found["groups"][0].keys()
+    assert {"auc", "recall[2]", "top2_churn"} <= {each["metric"] for each in found["contrasts"]}
+    for file in ("report.md", "report.html", "report.csv"):
+        assert "recall of 2" in (out / file).read_text() or "recall[2]" in (out / file).read_text()
+    assert "recall of 2" in capsys.readouterr().out
+
+
+def test_measures_that_cannot_be_asked_for_are_refused(tmp_path):
+    five = make_workdir(tmp_path / "five", class_names=["ham", "spam", "b", "c", "d"])
+    for options, why in [
+        ({"positive": "spam"}, "--positive=spam: is for two classes, and there are 5"),
+        ({"measures": ["recall[spm]"]}, r"'spm' is none of the classes"),
+        ({"measures": ["rceall"]}, r"--measures: 'rceall' is no measure \(did you mean 'recall'"),
+    ]:
+        with pytest.raises(UserError, match=why):
+            evaluate.evaluate([five], tmp_path / "out", **options)
         assert not (tmp_path / "out").exists()
 
 

@@ -5,14 +5,14 @@
 
 import dataclasses
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from churn_jax.analysis import influence, scoring
 from churn_jax.analysis.blocks import Wanted
 from churn_jax.analysis.one_pass import Measured
-from churn_jax.errors import UsageError, suggest
+from churn_jax.errors import UsageError, UserError, suggest
 from churn_jax.metrics import asked as names
 from churn_jax.metrics.definitions import DEFINITIONS, definition
 from churn_jax.predictions.classes import positive_place
@@ -141,17 +141,25 @@ class Known:
     def num_classes(self) -> int:
         return max(2, len(self.class_names))
 
-    def resolve(self, keys: Iterable[str], option: str) -> list[Asked]:
+    def resolve(self, keys: Mapping[str, Iterable[str]]) -> list[Asked]:
         """The measures of these names; `NAME[*]` is that of each class.
 
         Args:
-          keys: what was asked for.
-          option: where, for messages.
+          keys: what was asked for by each option.
 
         Raises:
-          UsageError: a name is none, or the files do not hold what it needs.
+          UserError: a name is none, or the files do not hold what it needs; `positive` is none of
+            two classes.
         """
-        found = [each for key in keys for each in self._resolve(key, option)]
+        if self.positive is not None and self.num_classes != 2:
+            raise UserError(
+                f"--positive={self.positive}: is for two classes, and there are {self.num_classes}"
+            )
+        if self.positive is not None:
+            positive_place(self.class_names, self.positive)
+        found = [
+            each for option, of in keys.items() for key in of for each in self._resolve(key, option)
+        ]
         return list({each.key: each for each in found}.values())
 
     def _resolve(self, key: str, option: str) -> list[Asked]:

@@ -335,6 +335,11 @@ DISTANCES = ("l1", *_DIVERGENCES)
 EVERYTHING = Wanted((1.0, 2.0, 4.0, 8.0, 16.0, 32.0), True, DISTANCES, True)
 
 
+def of_report(everything: bool, alphas: Sequence[float] = EVERYTHING.alphas) -> Wanted:
+    """What a report needs, with entropy, Brier score, distances and classwise errors or without."""
+    return Wanted(alphas, everything, DISTANCES if everything else (), everything)
+
+
 def _class_bins(block: _Softmax, labels: np.ndarray) -> ClassBins:
     probs = block.probs.astype(np.float64)
     n, num_rows, num_classes = probs.shape

@@ -16,7 +16,7 @@ from churn_jax import report as reports
 from churn_jax.analysis import asked as asked_for
 from churn_jax.analysis import building, gate, inputs, slicing
 from churn_jax.analysis.asked import Asked, Known
-from churn_jax.analysis.blocks import DISTANCES, EVERYTHING, Wanted
+from churn_jax.analysis.blocks import EVERYTHING, Wanted, of_report
 from churn_jax.analysis.building import Subject
 from churn_jax.analysis.one_pass import measure
 from churn_jax.analysis.samples import Samples
@@ -200,7 +200,7 @@ def compare(
         unequal.refuse_unmatched({n: [next(made_by) for _ in r] for n, r in sources.items()})
     keys = {"--measures": measures} | gate.asked_for(fail_if, pass_if)
     asked, of_class = _asked(aligned, keys, positive)
-    wanted = Wanted(alphas, everything, DISTANCES if everything else (), everything)
+    wanted = of_report(everything, alphas)
     changes = building.changes(len(aligned.groups))
     most = slicing.most_slices(len(aligned.groups), len(changes))
     partitions, notes = slicing.given(inputs.slices_of(slices, aligned.ids, id), most)
@@ -237,8 +237,7 @@ def _asked(
     """The measures that were asked for by each option, and what to say of them."""
     probs = all(run.kind != "classes" for run in aligned.runs)
     known = Known(aligned.class_names, aligned.labels is not None, probs, positive)
-    found = [each for option, of in keys.items() for each in known.resolve(of, option)]
-    found = list({each.key: each for each in found}.values())
+    found = known.resolve(keys)
     return found, asked_for.notes(found, aligned.class_names)
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from churn_jax.analysis import asked as asked_for
 from churn_jax.analysis import building, intervals, learning, summaries, validity
-from churn_jax.analysis.blocks import EVERYTHING
+from churn_jax.analysis.asked import Asked, Known
+from churn_jax.analysis.blocks import EVERYTHING, Wanted, of_report
 from churn_jax.analysis.building import Subject, Training
 from churn_jax.analysis.one_pass import measure
 from churn_jax.analysis.samples import Samples
@@ -29,6 +31,9 @@ def evaluate(
     predict_again: PredictAgain,
     paired: bool = False,
     first_runs: int | None = None,
+    everything: bool = True,
+    measures: Sequence[str] = (),
+    positive: str | None = None,
 ) -> tuple[Report, Mapping[str, Any]]:
     """Compares all runs of the workdirs.
 
@@ -40,6 +45,7 @@ def evaluate(
       paired: whether run r of each group belongs to run r of the first, as an update to the model
         that it updates: then only these are compared.
       first_runs: so many of each workdir; None is all.
+      everything, measures, positive: as of `comparison.compare`.
 
     Returns:
       The report, and the provenance of its first run.
@@ -78,6 +84,10 @@ def evaluate(
     if step == "all":
         history = _over_training(run_dirs, groups, predict_again)
     provenance = runs[0].provenance
+    classes = provenance.get("class_names") or [str(i) for i in range(runs[0].log_probs.shape[2])]
+    asked = Known(classes, labels=True, probs=True, positive=positive).resolve(
+        {"--measures": measures}
+    )
     subject = Subject(
         dataset=provenance["dataset"],
         split=provenance["split"],
@@ -88,6 +98,7 @@ def evaluate(
         notes=[
             *(f"Prediction files {note}." for note in sorted({run.note for run in runs} - {""})),
             *([building.PAIRED] if paired else []),
+            *asked_for.notes(asked, classes),
         ],
         failed=failed,
         trainings=[
@@ -95,8 +106,8 @@ def evaluate(
         ],
         over_training=history,
     )
-    classes = provenance.get("class_names") or [str(i) for i in range(runs[0].log_probs.shape[2])]
-    report = building.report(_samples(groups, paired), subject, runs[0].ids, classes)
+    samples = _samples(groups, of_report(everything), paired, asked)
+    report = building.report(samples, subject, runs[0].ids, classes)
     learnt = learning.curves(groups, loaded, first_runs) or None
     return dataclasses.replace(report, learning=learnt), provenance
 
@@ -107,7 +118,12 @@ def _in_order(group: workdirs.Group) -> workdirs.Group:
     )
 
 
-def _samples(groups: Sequence[workdirs.Group], paired: bool = False) -> Samples:
+def _samples(
+    groups: Sequence[workdirs.Group],
+    wanted: Wanted = EVERYTHING,
+    paired: bool = False,
+    asked: Sequence[Asked] = (),
+) -> Samples:
     runs = [
         Run(
             rows=in_bounded_memory(run.counted, run.log_probs),
@@ -125,11 +141,11 @@ def _samples(groups: Sequence[workdirs.Group], paired: bool = False) -> Samples:
         first.labels,
         num_examples,
         num_classes,
-        EVERYTHING,
+        asked_for.wanted(asked, num_classes, wanted),
         building.changes(len(groups)),
         paired,
     )
-    return Samples(measured, [group.name for group in groups], paired)
+    return Samples(measured, [group.name for group in groups], paired, asked)
 
 
 def _intra_pair_churn(group: workdirs.Group) -> Estimate | None:

@@ -5,6 +5,7 @@ The imports of analysis, training and pages take seconds.
 
 import argparse
 import csv
+import dataclasses
 
 from churn_jax.errors import UserError
 from churn_jax.system.arguments import Parser
@@ -13,12 +14,26 @@ from churn_jax.system.arguments import Parser
 KINDS = ("probs", "log_probs", "logits", "classes")
 
 
+@dataclasses.dataclass(frozen=True)
+class Measures:
+    """What --measures says.
+
+    Attributes:
+      everything: whether the costly measures of every report are among them.
+      asked: names of those that a report holds only where they are asked for.
+    """
+
+    everything: bool = True
+    asked: tuple[str, ...] = ()
+
+
 def evaluate(about: str | None) -> Parser:
     """Of `churn_jax.evaluate`, whose docstring says what it is about."""
     parser = Parser("churn_jax.evaluate", about)
     parser.add_argument("--runs", required=True, help="workdirs, separated by commas")
     parser.add_argument("--out", required=True, help="folder for the report")
     parser.add_argument("--step", default="latest", help="latest, all, or a number")
+    _add_measures(parser)
     parser.add_argument(
         "--paired",
         action="store_true",
@@ -77,7 +92,6 @@ def compare(about: str | None) -> Parser:
     )
     parser.add_argument("--score", help="of a harness's log, the score that says right or wrong")
     parser.add_argument("--filter", help="of lm-evaluation-harness's samples, whose filter counts")
-    parser.add_argument("--positive", metavar="CLASS", help="the positive one of two classes")
     parser.add_argument(
         "--threshold",
         type=float,
@@ -97,14 +111,7 @@ def compare(about: str | None) -> Parser:
         help="common compares the examples that all files have, and counts the others",
     )
     parser.add_argument("--alphas", type=_numbers, help="the α of SChurn_α")
-    parser.add_argument(
-        "--measures",
-        type=_measures,
-        default=("all",),
-        metavar="A,B,…",
-        help="main leaves out entropy, Brier score, distances and classwise calibration; auc, f1, "
-        "precision, recall, recall[CLASS], recall[*], top5_accuracy, top5_churn add these",
-    )
+    _add_measures(parser)
     parser.add_argument("--slices", help=".csv with the slices of each example")
     parser.add_argument(
         "--fail_if", help="the gate: conditions that fail it, such as 'churn>5%%, nfr>1%%'"
@@ -150,18 +157,31 @@ def export(about: str | None) -> Parser:
     return parser
 
 
+def _add_measures(parser: Parser) -> None:
+    parser.add_argument(
+        "--measures",
+        type=_measures,
+        default=Measures(),
+        metavar="A,B,…",
+        help="main leaves out entropy, Brier score, distances and classwise calibration; auc, f1, "
+        "precision, recall, recall[CLASS], recall[*], top5_accuracy, top5_churn add these",
+    )
+    parser.add_argument("--positive", metavar="CLASS", help="the positive one of two classes")
+
+
 def _listed(text: str) -> tuple[str, ...]:
     """Names separated by commas; a name that has one is quoted as in a .csv file."""
     return tuple(next(csv.reader([text], skipinitialspace=True), ()))
 
 
-def _measures(text: str) -> tuple[str, ...]:
+def _measures(text: str) -> Measures:
     names = tuple(name.strip() for name in _listed(text))
     if not names or "" in names:
         raise argparse.ArgumentTypeError(f"{text!r}: must be names separated by commas")
     if {"all", "main"} <= set(names):
         raise argparse.ArgumentTypeError(f"{text!r}: say all or main, not both")
-    return names
+    asked = tuple(name for name in names if name not in ("all", "main"))
+    return Measures("main" not in names, asked)
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -297,6 +297,8 @@ def test_the_positive_class_may_be_named():
     }.items():
         with pytest.raises(UserError, match=why):
             compare(*mails, positive=wrong, threshold=0.4)
+    with pytest.raises(UserError, match="--positive=spm: is none of the classes"):
+        compare(*mails, positive="spm")
 
 
 def test_thresholds_that_decide_nothing_are_refused():
