@@ -25,7 +25,7 @@ from churn_jax.errors import UserError
 from churn_jax.predictions import unequal
 from churn_jax.predictions.alignment import Aligned, align
 from churn_jax.predictions.readers import Kind, ReadOptions
-from churn_jax.predictions.threshold import decided
+from churn_jax.predictions.threshold import decided, refuse_no_positive
 from churn_jax.report.gate import Gate, Outcome, Verdict
 from churn_jax.report.junit import Timing
 from churn_jax.report.report import Report
@@ -188,16 +188,13 @@ def compare(
     timing = Timing.begin()
     groups, labels = inputs.groups_and_labels(models, labels)
     options = ReadOptions(kind, id, label, prediction, tuple(columns), missing, score, filter)
-    sources = {name: inputs.sources(name, runs, options) for name, runs in groups.items()}
-    if sum(len(runs) for runs in sources.values()) < 2:
-        raise UserError("churn is between models: give at least 2 runs")
-    inputs.refuse_mixtures(sources)
-    aligned = align(sources, inputs.labels_of(labels, options), on)
+    aligned = _aligned(groups, labels, options, on, sliced=slices is not None)
     if threshold is not None:
         aligned = decided(aligned, threshold, positive)
+    elif positive is not None:
+        refuse_no_positive(aligned, positive)
     if paired:
-        made_by = iter(aligned.origins)
-        unequal.refuse_unmatched({n: [next(made_by) for _ in r] for n, r in sources.items()})
+        unequal.refuse_unmatched(aligned.origins_by_group())
     keys = {"--measures": measures} | gate.asked_for(fail_if, pass_if)
     asked, of_class = _asked(aligned, keys, positive)
     wanted = of_report(everything, alphas)
@@ -219,6 +216,24 @@ def compare(
     )
     gated = dataclasses.replace(report, gate=Gate(confident, tuple(verdicts), pass_undecided))
     return Comparison(gated, aligned.provenance, timing)
+
+
+def _aligned(
+    groups: Mapping[str, Any],
+    labels: Any,
+    options: ReadOptions,
+    on: Literal["all", "common"],
+    sliced: bool,
+) -> Aligned:
+    """All runs' predictions and the labels, read by `options` and joined by example."""
+    sources = {name: inputs.sources(name, runs, options) for name, runs in groups.items()}
+    if sum(len(runs) for runs in sources.values()) < 2:
+        raise UserError("churn is between models: give at least 2 runs")
+    inputs.refuse_mixtures(sources)
+    of_labels = inputs.labels_of(labels, options)
+    read = [source for runs in sources.values() for source in runs]
+    inputs.refuse_unheeded(options, [*read, *([of_labels] if of_labels else [])], by_id=sliced)
+    return align(sources, of_labels, on)
 
 
 def _parts(aligned: Aligned, partitions: Sequence[Partition]) -> dict[str, np.ndarray]:

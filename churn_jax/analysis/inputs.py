@@ -8,7 +8,7 @@ import numpy as np
 from etils import epath
 from numpy.typing import ArrayLike
 
-from churn_jax.errors import UserError
+from churn_jax.errors import UserError, suggest
 from churn_jax.predictions import origins, workdirs
 from churn_jax.predictions.readers import (
     ReadOptions,
@@ -87,6 +87,28 @@ def sources(name: str, runs: Any, options: ReadOptions) -> list[Source]:
     if not found:
         raise UserError(f"the group {name!r} has no runs")
     return found
+
+
+_IS_FOR = dict.fromkeys(("id", "label", "prediction", "columns"), "files with columns")
+_IS_FOR |= {"score": "logs of evaluation harnesses", "filter": "logs of lm-evaluation-harness"}
+
+
+def refuse_unheeded(options: ReadOptions, read: Sequence[Source], by_id: bool) -> None:
+    """Raises UserError for a name that was given and is in no file: nothing is read by it.
+
+    Args:
+      options: what the files' owner says of them.
+      read: all that was read by them.
+      by_id: whether slices are joined by the column of ids, too.
+    """
+    heeded = frozenset().union(*(source.heeded for source in read))
+    for name in options.given(_IS_FOR) - heeded - ({"id"} if by_id else set()):
+        value = getattr(options, name)
+        shown = value if isinstance(value, str) else ",".join(value)
+        hint = f"; it is for {_IS_FOR[name]}"
+        if name == "label" and any(source.columns for source in read):
+            hint = suggest(shown, {column for source in read for column in source.columns})
+        raise UserError(f"--{name}={shown}: is in none of the files{hint}")
 
 
 def _columns_of(name: str, frame: Any) -> dict[str, np.ndarray]:

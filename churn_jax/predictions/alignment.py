@@ -55,6 +55,13 @@ class Aligned:
         """Of the first run that has any."""
         return next(filter(None, self.origins), {})
 
+    def origins_by_group(self) -> dict[str, list[dict]]:
+        """The provenance of each group's runs, in their order."""
+        found: dict[str, list[dict]] = {name: [] for name in self.groups}
+        for run, origin in zip(self.runs, self.origins, strict=True):
+            found[self.groups[run.group]].append(origin)
+        return found
+
 
 def align(
     groups: Mapping[str, Sequence[Source]],

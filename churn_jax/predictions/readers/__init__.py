@@ -120,7 +120,16 @@ def label_source(raw: Raw, options: ReadOptions = _NO_OPTIONS) -> Source:
     if raw.labels.ndim != 1:
         raise UserError(f"{raw.name}: labels must be [example], not {list(raw.labels.shape)}")
     found = settle(
-        Raw(raw.name, None, predicted=raw.labels, labels=raw.labels, ids=raw.ids, index=raw.index),
+        Raw(
+            raw.name,
+            None,
+            predicted=raw.labels,
+            labels=raw.labels,
+            ids=raw.ids,
+            index=raw.index,
+            columns=raw.columns,
+            heeded=raw.heeded,
+        ),
         ReadOptions(missing=options.missing),
     )
     return found.replace(predicted=None)

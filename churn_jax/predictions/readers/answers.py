@@ -21,11 +21,18 @@ import numpy as np
 from churn_jax.errors import UserError, suggest
 from churn_jax.predictions.readers.json_records import Record
 from churn_jax.predictions.readers.names import MISSING, class_key, tidy
-from churn_jax.predictions.readers.roles import LABEL_NAMES, PREDICTION_NAMES, find_ids, plain
+from churn_jax.predictions.readers.roles import (
+    LABEL_NAMES,
+    PREDICTION_NAMES,
+    find_column,
+    find_ids,
+    plain,
+)
 from churn_jax.predictions.readers.source import Raw, ReadOptions
 
 RIGHT, WRONG = "right", "wrong"
 _SHOWN = 60  # characters of an answer
+_ONLY_RIGHT = "; no answers, so churn is that of being right"
 _SCORES = ("correct", "is_correct", "passed", "right", "score", "exact_match", "acc")
 _ANSWERS = (*PREDICTION_NAMES, "answer", "response", "output", "completion", "model_answer")
 _TARGETS = (*LABEL_NAMES, "expected", "expected_answer", "reference", "gold_answer")
@@ -40,6 +47,14 @@ class _Item(NamedTuple):
     answer: str | None
     target: str | None
     score: Any
+
+
+class _Log(NamedTuple):
+    """The answers of a file, how they were read, and which options they could be read by."""
+
+    items: list[_Item]
+    said: str
+    heeded: frozenset[str]
 
 
 def are_answers(records: Sequence[Record]) -> bool:
@@ -61,15 +76,15 @@ def read_answers(name: str, records: Sequence[Record], options: ReadOptions) -> 
     """
     reader = _reader(records[0])
     assert reader is not None
-    items, said = reader(name, records, options)
-    repeats = _repeats(name, items)
-    told = f"{said}; {len(repeats)} repeats of each item are runs" if len(repeats) > 1 else said
+    log = reader(name, records, options)
+    repeats = _repeats(name, log.items)
     if len(repeats) == 1:
-        return [_raw(name, repeats[0], told)]
-    return [_raw(f"{name} repeat {i}", each, told) for i, each in enumerate(repeats)]
+        return [_raw(name, repeats[0], log)]
+    log = log._replace(said=f"{log.said}; {len(repeats)} repeats of each item are runs")
+    return [_raw(f"{name} repeat {i}", each, log) for i, each in enumerate(repeats)]
 
 
-_Reader = Callable[[str, Sequence[Record], ReadOptions], tuple[list[_Item], str]]
+_Reader = Callable[[str, Sequence[Record], ReadOptions], _Log]
 
 
 def _reader(record: Record) -> _Reader | None:
@@ -84,9 +99,7 @@ def _reader(record: Record) -> _Reader | None:
     return _of_anything if scores and _truth(scores[0]) is not None else None
 
 
-def _of_lm_eval(
-    name: str, records: Sequence[Record], options: ReadOptions
-) -> tuple[list[_Item], str]:
+def _of_lm_eval(name: str, records: Sequence[Record], options: ReadOptions) -> _Log:
     """lm-evaluation-harness's samples; every filter of a task logs all of them once."""
     filters = list(dict.fromkeys(str(r.get("filter", "none")) for r in records))
     chosen = _choose(name, "filter", filters, options.filter)
@@ -102,7 +115,8 @@ def _of_lm_eval(
         item_id = f"{record['doc_id']}{'-' * bool(mark)}{mark}"
         items.append(_Item(item_id, answer, target, record.get(score)))
     by = f" filter {chosen!r}," if len(filters) > 1 else ""
-    return items, f"samples of lm-evaluation-harness,{by} right by {score!r}"
+    said = f"samples of lm-evaluation-harness,{by} right by {score!r}"
+    return _Log(items, said, options.given(("filter", "score")))
 
 
 def _answered(record: Record) -> str | None:
@@ -116,9 +130,7 @@ def _answered(record: Record) -> str | None:
     return _text(found[0])
 
 
-def _of_inspect(
-    name: str, records: Sequence[Record], options: ReadOptions
-) -> tuple[list[_Item], str]:
+def _of_inspect(name: str, records: Sequence[Record], options: ReadOptions) -> _Log:
     scorers = list(dict.fromkeys(key for r in records for key in (r.get("scores") or {})))
     if not scorers:
         raise UserError(f"{name}: its samples have no scores; score the log first")
@@ -130,22 +142,25 @@ def _of_inspect(
             raise UserError(f"{name}: sample {record.get('id')!r} ended in an error, without score")
         answer, target = _text(score.get("answer")), _text(record.get("target"))
         items.append(_Item(str(record.get("id")), answer, target, score.get("value")))
-    return items, f"samples of an Inspect log, right by {chosen!r}"
+    said = f"samples of an Inspect log, right by {chosen!r}"
+    return _Log(items, said, options.given(("score",)))
 
 
-def _of_anything(
-    name: str, records: Sequence[Record], options: ReadOptions
-) -> tuple[list[_Item], str]:
+def _of_anything(name: str, records: Sequence[Record], options: ReadOptions) -> _Log:
     columns = list(dict.fromkeys(key for record in records for key in record))
     ids = find_ids(name, columns, options.id)
     if ids is None:
         raise UserError(f"{name}: its records have no id; say which field it is by --id")
-    given = (options.label, options.prediction)
+    label = options.label if options.label in columns else None  # of several files' one may have it
+    given = (label, options.prediction)
     found = [column for column in columns if plain(column) in _SCORES and column not in given]
     score = _choose(name, "score", found, options.score)
     others = [column for column in columns if column not in (ids, score)]
-    answer = options.prediction or _one(name, "prediction", others, _ANSWERS)
-    target = options.label or _one(name, "label", others, _TARGETS)
+    if options.prediction is not None:
+        answer: str | None = find_column(name, columns, options.prediction, "prediction")
+    else:
+        answer = _one(name, "prediction", others, _ANSWERS)
+    target = label or _one(name, "label", others, _TARGETS)
     items = [
         _Item(
             str(record.get(ids)),
@@ -156,7 +171,8 @@ def _of_anything(
         for record in records
     ]
     parts = [f"{what} from {c!r}" for what, c in (("answers", answer), ("targets", target)) if c]
-    return items, ", ".join([f"answers of a model, right by {score!r}", *parts])
+    heeded = options.given(("id", "prediction", "score", *(("label",) if label else ())))
+    return _Log(items, ", ".join([f"answers of a model, right by {score!r}", *parts]), heeded)
 
 
 def _one(name: str, option: str, columns: Sequence[str], names: Sequence[str]) -> str | None:
@@ -209,7 +225,7 @@ def _repeats(name: str, items: Sequence[_Item]) -> list[list[_Item]]:
     return [[found[i] for found in by_id.values()] for i in range(most)]
 
 
-def _raw(name: str, items: Sequence[_Item], said: str) -> Raw:
+def _raw(name: str, items: Sequence[_Item], log: _Log) -> Raw:
     answered = all(item.answer is not None and item.target is not None for item in items)
     predicted, labels = [], []
     for item in items:
@@ -229,7 +245,10 @@ def _raw(name: str, items: Sequence[_Item], said: str) -> Raw:
         labels=np.array(labels, object),
         ids=np.array([item.id for item in items], object),
         open_ended=True,
-        roles=(said if answered else f"{said}; no answers, so churn is that of being right",),
+        roles=(
+            log.said if answered else f"{log.said}; no answers, so churn is that of being right",
+        ),
+        heeded=log.heeded,
     )
 
 

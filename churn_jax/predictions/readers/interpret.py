@@ -20,6 +20,7 @@ from churn_jax.predictions.readers.roles import (
     VALUE_NAMES,
     Roles,
     assign,
+    is_called,
     plain,
 )
 from churn_jax.predictions.readers.source import KIND_NAMES, Kind, Raw, ReadOptions
@@ -50,7 +51,19 @@ def interpret(found: Columns, options: ReadOptions, only_labels: bool = False) -
     labels = None if roles.label is None else found[roles.label]
     ids = None if roles.id is None else found[roles.id]
     index = _index(found, roles)
-    raw = Raw(found.name, None, labels=labels, ids=ids, index=index, table=found.table)
+    heeded = options.given(("id", "prediction", "columns", "label"))
+    if roles.label is None or not is_called(roles.label, options.label):
+        heeded -= {"label"}  # of several files it may be in one
+    raw = Raw(
+        found.name,
+        None,
+        labels=labels,
+        ids=ids,
+        index=index,
+        table=found.table,
+        columns=tuple(found.order),
+        heeded=heeded,
+    )
     named = {"ids": roles.id, "labels": roles.label}
     said = [f"{what} from {of!r}" for what, of in named.items() if of is not None]
     if only_labels:

@@ -75,7 +75,7 @@ def assign(name: str, columns: Sequence[str], options: ReadOptions, table: bool)
 
     def one_of(names: Iterable[str], option: str, given: str | None) -> str | None:
         if given is not None:
-            return _find(name, columns, given, option)
+            return find_column(name, columns, given, option)
         found = [column for column in free if plain(column) in names]
         if len(found) > 1:
             hint = f"; say which by --{option}=" if option else "; keep the one to compare"
@@ -96,7 +96,7 @@ def assign(name: str, columns: Sequence[str], options: ReadOptions, table: bool)
 def find_ids(name: str, columns: Sequence[str], given: str | None = None) -> str | None:
     """The column of ids: the one that is given, called id, or the only one called some id."""
     if given is not None:
-        return _find(name, columns, given, "id")
+        return find_column(name, columns, given, "id")
     found = [column for column in columns if plain(column) in ID_NAMES]
     if len(found) > 1:
         raise UserError(f"{name}: has {' and '.join(found)}; say which by --id=")
@@ -108,6 +108,11 @@ def is_index(column: str) -> bool:
     return _INDEX.match(plain(column)) is not None
 
 
+def is_called(column: str, wanted: str | None) -> bool:
+    """Whether a column is the one that was asked for, in any case."""
+    return wanted is not None and plain(column) == plain(wanted)
+
+
 def plain(column: str) -> str:
     """A column's name without what does not matter in it."""
     return re.sub(r"[\s\-]+", "_", column.strip()).casefold()
@@ -115,13 +120,20 @@ def plain(column: str) -> str:
 
 def _named(name: str, columns: Sequence[str], options: ReadOptions) -> set[str]:
     """The columns that the owner says something of, which their names then don't."""
-    given = (options.id, options.prediction, *options.columns)
-    found = {_find(name, columns, column, "columns") for column in given if column is not None}
+    single = {"id": options.id, "prediction": options.prediction}
+    given = [(column, option) for option, column in single.items() if column is not None]
+    given += [(column, "columns") for column in options.columns]
+    found = {find_column(name, columns, column, option) for column, option in given}
     label = _if_there(columns, options.label)
     return found | ({label} if label else set())
 
 
-def _find(name: str, columns: Sequence[str], wanted: str, option: str) -> str:
+def find_column(name: str, columns: Sequence[str], wanted: str, option: str) -> str:
+    """The column that an option names.
+
+    Raises:
+      UserError: there is none.
+    """
     if found := _if_there(columns, wanted):
         return found
     raise UserError(f"{name}: has no column {wanted!r} (--{option}){suggest(wanted, columns)}")
@@ -131,7 +143,7 @@ def _if_there(columns: Sequence[str], wanted: str | None) -> str | None:
     """A column by its exact name, else by its name in any case."""
     if wanted is None or wanted in columns:
         return wanted
-    return next((column for column in columns if plain(column) == plain(wanted)), None)
+    return next((column for column in columns if is_called(column, wanted)), None)
 
 
 def _some_id(columns: Iterable[str]) -> str | None:

@@ -1,6 +1,7 @@
 """What readers take and return, and how much a packed file may expand."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -44,6 +45,10 @@ class ReadOptions:
     score: str | None = None
     filter: str | None = None
 
+    def given(self, among: Iterable[str]) -> frozenset[str]:
+        """Those of some attributes that were given."""
+        return frozenset(name for name in among if getattr(self, name))
+
 
 @dataclasses.dataclass(frozen=True)
 class Raw:
@@ -60,6 +65,8 @@ class Raw:
       roles: what was read as what, for the report.
       table: whether a missing value can be told from one that is no number.
       open_ended: whether they are answers, which no guesser gets right by knowing the classes.
+      columns: all names in it.
+      heeded: which of the names in `ReadOptions` were found in it.
     """
 
     name: str
@@ -75,6 +82,8 @@ class Raw:
     group: str | None = None
     provenance: dict[str, Any] | None = None
     open_ended: bool = False
+    columns: tuple[str, ...] = ()
+    heeded: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +104,7 @@ class Source:
       group: the method the predictions are of, where the file knows it.
       notes: what was read as what, for the report.
       provenance: what made the predictions, where the file says it.
-      open_ended: as of `Raw`.
+      open_ended, columns, heeded: as of `Raw`.
     """
 
     name: str
@@ -112,6 +121,8 @@ class Source:
     notes: tuple[str, ...] = ()
     provenance: dict[str, Any] | None = None
     open_ended: bool = False
+    columns: tuple[str, ...] = ()
+    heeded: frozenset[str] = frozenset()
 
     def replace(self, **changes: Any) -> "Source":
         return dataclasses.replace(self, **changes)

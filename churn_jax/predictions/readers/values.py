@@ -59,6 +59,8 @@ def settle(raw: Raw, options: ReadOptions) -> Source:
         notes=tuple(said),
         provenance=raw.provenance,
         open_ended=raw.open_ended,
+        columns=raw.columns,
+        heeded=raw.heeded,
     )
     _check_names(source)
     return _with_gaps(source, gaps, options)
