@@ -72,9 +72,8 @@ def evaluate(
     report, provenance = evaluation.evaluate(
         run_dirs, step, _predict_again, paired, runs, everything, measures, positive
     )
-    assert report.breakdowns is not None
-    shown = [flip.id for flip in report.breakdowns.ledger]
-    reports.write(report, out, pictures(provenance, shown), draw_figures=figures)
+    shown = pictures(provenance, reports.shown_ids(report))
+    reports.write(report, out, shown, draw_figures=figures)
     return report
 
 

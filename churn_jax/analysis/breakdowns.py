@@ -1,11 +1,11 @@
 """What a report shows beside its tables: where churn comes from, and on which examples."""
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from churn_jax.analysis import fragility, slicing
+from churn_jax.analysis.flips import all_flips, class_flips, pairs_in_question
 from churn_jax.analysis.samples import Samples
 from churn_jax.analysis.slicing import Partition
 from churn_jax.metrics import bin_indices
@@ -30,19 +30,11 @@ def breakdowns(
         near_ties=near_ties(samples),
         matrix=matrix(samples, run_names),
         ledger=ledger(samples, ids, class_names),
+        flips=all_flips(samples, ids, class_names, partitions),
+        class_flips=class_flips(samples, class_names),
         slices=tuple(part for by in partitions for part in slicing.slices(samples, changes, by)),
         fragility=fragility.fragilities(samples, run_names),
     )
-
-
-def pairs_in_question(samples: Samples) -> list[tuple[int, int]]:
-    """The pairs a report is about: across the first and the last group, or within the one."""
-    last = len(samples.names) - 1
-    if last == 0:
-        return list(itertools.combinations(samples.members(0).tolist(), 2))
-    if samples.matched:
-        return list(zip(samples.members(0).tolist(), samples.members(last).tolist(), strict=True))
-    return list(itertools.product(samples.members(0).tolist(), samples.members(last).tolist()))
 
 
 def reliability(samples: Samples) -> tuple[Reliability, ...]:
@@ -110,7 +102,7 @@ def ledger(
     gap = measured.values["gap"].mean(0) if measured.has_probs else np.zeros(len(ids))
     order = unstable[np.lexsort((-gap[unstable], -instability[unstable]))][:length]
     groups = [samples.members(group) for group in range(len(samples.names))]
-    flips = []
+    found = []
     for example in order.tolist():
         predictions = measured.predictions[:, example]
         label, right = None, None
@@ -118,7 +110,7 @@ def ledger(
             label = class_names[measured.labels[example]]
             correct = predictions == measured.labels[example]
             right = tuple(int(correct[rows].sum()) for rows in groups)
-        flips.append(
+        found.append(
             Flip(
                 id=str(ids[example]),
                 instability=float(instability[example]),
@@ -128,7 +120,7 @@ def ledger(
                 right=right,
             )
         )
-    return tuple(flips)
+    return tuple(found)
 
 
 def _votes(predictions: np.ndarray, class_names: Sequence[str]) -> dict[str, int]:

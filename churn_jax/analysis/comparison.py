@@ -115,8 +115,7 @@ class Comparison:
         reports.write(self.report, out, self._pictures(), self.timing, figures)
 
     def _pictures(self) -> dict[str, str]:
-        assert self.report.breakdowns is not None
-        return pictures(self.provenance, [flip.id for flip in self.report.breakdowns.ledger])
+        return pictures(self.provenance, reports.shown_ids(self.report))
 
 
 def compare(

@@ -46,11 +46,15 @@ class Partition:
         """Where each slice is in `order`."""
         return [slice(a, b) for a, b in itertools.pairwise([0, *self.ends])]
 
+    def places(self, num_examples: int) -> np.ndarray:
+        """The place of each example's slice among the names, [example]; −1 where it is in none."""
+        places = np.full(num_examples, -1)
+        places[self.order] = np.repeat(np.arange(len(self.names)), np.diff([0, *self.ends]))
+        return places
+
     def of_examples(self, num_examples: int) -> np.ndarray:
         """The name of each example's slice, [example] of str; '' where it is in none."""
-        places = np.full(num_examples, len(self.names))
-        places[self.order] = np.repeat(np.arange(len(self.names)), np.diff([0, *self.ends]))
-        return np.array([*self.names, ""])[places]
+        return np.array([*self.names, ""])[self.places(num_examples)]
 
 
 def most_slices(num_groups: int, num_changes: int) -> int:

@@ -13,6 +13,7 @@ from churn_jax.report.exports import records as to_records
 from churn_jax.report.exports import to_csv, to_fragment, to_latex
 from churn_jax.report.gate import Gate
 from churn_jax.report.junit import Timing
+from churn_jax.report.ledger import shown_ids
 from churn_jax.report.markdown import markdown as to_markdown
 from churn_jax.report.report import Report
 from churn_jax.report.table import verdict, verdicts
@@ -26,6 +27,7 @@ __all__ = [
     "clear",
     "refuse_overwriting",
     "refuse_without_matplotlib",
+    "shown_ids",
     "to_csv",
     "to_fragment",
     "to_html",

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from churn_jax.report.estimates import Change, Measures
+from churn_jax.report.flips import ClassFlips, Flips
 from churn_jax.report.json_form import FLAT, LEFT_OUT
 
 
@@ -166,7 +167,8 @@ class Slice:
 class Breakdowns:
     """Where churn comes from: by confidence, by run, by example, by slice.
 
-    `fragility` is of each group of two runs or more.
+    `fragility` is of each group of two runs or more; `ledger` has the examples that change most,
+    for programs; `flips` all that change, for the page; reports of earlier versions lack it.
     """
 
     reliability: tuple[Reliability, ...]
@@ -175,3 +177,5 @@ class Breakdowns:
     ledger: tuple[Flip, ...]
     slices: tuple[Slice, ...]
     fragility: tuple[Fragility, ...] = ()
+    flips: Flips | None = dataclasses.field(default=None, metadata=LEFT_OUT)
+    class_flips: ClassFlips | None = dataclasses.field(default=None, metadata=LEFT_OUT)

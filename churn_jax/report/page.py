@@ -2,8 +2,9 @@
 
 import functools
 import importlib.resources
+import itertools
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jinja2
 import markupsafe
@@ -23,20 +24,39 @@ from churn_jax.report import (
 )
 from churn_jax.report.breakdowns import Breakdowns, Matrix
 from churn_jax.report.estimates import Estimate
+from churn_jax.report.flips import KINDS, ClassFlips, Flips, pack
 from churn_jax.report.numbers import MISSING, cell, short_percent
 from churn_jax.report.report import Report
 
+# From a figure to its examples: what a link says, and which rows of the ledger it shows.
+_LEADS = {
+    "near_ties": (
+        "The flips that were nearest to a tie.",
+        'data-sort="gaps" data-order="ascending"',
+    ),
+    "triage": ("The examples that flip most often.", 'data-sort="changes"'),
+    "surrogate_churn": ("The flips that were surest.", 'data-sort="gaps"'),
+}
 _NO_BREAKDOWNS = Breakdowns((), None, Matrix((), (), ()), (), ())
 _MATRIX_LIMIT = 40
-_CLASS_LIMIT = 40
+_CLASS = "class"  # as slices call the true classes
+_BARS = 40
+_MANY = 20
+_MOST_CELLS, _FEWEST_ROWS = 8_000, 20  # of the table of slices
+_MOST_PICTURES = 400_000  # bytes
 
 
-def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
+def html(
+    report: Report,
+    pictures: Mapping[str, str] | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> str:
     """The whole page.
 
     Args:
       report: the report's data.
       pictures: a data: URI for the ids of examples whose picture is known.
+      texts: the text of those whose text is known.
     """
     environment = jinja2.Environment(
         autoescape=True,
@@ -50,7 +70,9 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
     environment.filters["whole"] = _whole
     environment.filters["percent"] = short_percent
     environment.filters["cell"] = lambda estimate, key: cell(key, estimate)
-    shown, rows = report.breakdowns or _NO_BREAKDOWNS, ledger.rows(report)
+    environment.filters["examples"] = _examples
+    shown, flips = report.breakdowns or _NO_BREAKDOWNS, ledger.flips(report)
+    bars = _bars(report, shown)
     return environment.from_string(_asset("page.html.jinja")).render(
         report=report,
         title=text.title(report),
@@ -61,6 +83,8 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
         learned=not any(group.never_learned for group in report.groups),
         conditions=_conditions(report),
         tiles=shown_tiles,
+        tile_links=_tile_links(shown, flips, bars),
+        leads=_LEADS,
         limited=any(row.limits for tile in shown_tiles for row in tile.rows),
         group_table=table.group_table(report),
         change_table=table.change_table(report),
@@ -72,17 +96,25 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
         churn_figures=figures.of_churn(report),
         learning=learning.learning(report),
         reliability=figures.reliability(shown.reliability),
-        by_class=_by_class(report, shown),
+        by_class=bars.get(_CLASS),
         whose=findings.whose(report),
         slices=_slices(report, shown),
+        shown_slices=len(shown.slices),
         matrix=shown.matrix if 2 < len(shown.matrix.runs) <= _MATRIX_LIMIT else None,
         largest_churn=_largest(shown.matrix) or 1,
-        ledger=rows,
-        kinds=ledger.counts(rows),
-        kind_words=ledger.KINDS,
-        kind_order={key: place for place, key in enumerate(ledger.KINDS)},
-        classes=ledger.classes(rows),
-        pictures=pictures or {},
+        by_slice=[found for by, found in bars.items() if by != _CLASS],
+        moves=shown.class_flips
+        if shown.class_flips and _worth_showing(shown.class_flips)
+        else None,
+        several_pairs=flips and flips.rows.pairs > 1,
+        flips=flips,
+        kind_words=KINDS,
+        ledger=ledger.rows(flips) if flips else [],
+        about=ledger.about(report),
+        classes=ledger.classes(flips) if flips else {},
+        texts=ledger.texts(flips, texts or {}) if flips else [],
+        pack=pack,
+        pictures=_fitting(pictures or {}),
         definitions=_definitions(report),
     )
 
@@ -90,6 +122,23 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
 @functools.cache
 def _asset(name: str) -> str:
     return importlib.resources.files(__package__).joinpath(name).read_text("utf-8")
+
+
+def _fitting(pictures: Mapping[str, str]) -> dict[str, str]:
+    """The first pictures, as many as there is room for."""
+    sizes = itertools.accumulate(map(len, pictures.values()))
+    return {
+        id: uri
+        for (id, uri), size in zip(pictures.items(), sizes, strict=True)
+        if size <= _MOST_PICTURES
+    }
+
+
+def _examples(number: float) -> str:
+    """A number of examples, which may be a mean."""
+    if number == int(number) or number >= 100:
+        return f"{number:,.0f}"
+    return f"{number:.1f}" if number >= 1 else f"{number:.1g}"
 
 
 def _whole(text: str) -> markupsafe.Markup:
@@ -123,29 +172,59 @@ def _largest(matrix: Matrix) -> float:
     return max((value for row in matrix.churn for value in row if value == value), default=0.0)
 
 
-class _ClassChurn(NamedTuple):
-    """A class and its churn."""
+class _Bar(NamedTuple):
+    """A slice and its churn."""
 
     name: str
     num_examples: int
     churn: Estimate
 
 
-def _by_class(report: Report, shown: Breakdowns) -> list[_ClassChurn]:
-    """Churn of each class, the largest first: from the first group to the last, or in the one."""
-    rows = []
+class _Bars(NamedTuple):
+    """Slices of one way of slicing, those with the most churn; `total` is how many there are."""
+
+    by: str
+    rows: list[_Bar]
+    total: int
+
+
+def _bars(report: Report, shown: Breakdowns) -> dict[str, _Bars]:
+    """Churn of each slice: from the first group to the last, or in the one."""
+    found: dict[str, list[_Bar]] = {}
     for part in shown.slices:
         ends = (report.groups[0].name, report.groups[-1].name)
         across = [each.measures for each in part.between if (each.a, each.b) == ends]
         measures = across[0] if across else part.groups[0].measures
-        if part.by == "class" and (churn := measures["churn"]):
-            rows.append(_ClassChurn(part.name, part.num_examples, churn))
-    rows.sort(key=lambda row: -row.churn.mean)
-    return rows[:_CLASS_LIMIT]
+        if churn := measures["churn"]:
+            found.setdefault(part.by, []).append(_Bar(part.name, part.num_examples, churn))
+    return {
+        by: _Bars(by, sorted(rows, key=lambda row: -row.churn.mean)[:_BARS], len(rows))
+        for by, rows in found.items()
+    }
+
+
+def _tile_links(shown: Breakdowns, flips: Flips | None, bars: Mapping[str, Any]) -> dict[str, str]:
+    """From a number to where it comes from, as attributes of a link."""
+    found = {"Accuracy": 'href="#classes"' if _CLASS in bars else 'href="#measures"'}
+    if flips:
+        found["Churn"] = 'href="#where"'
+    if flips and flips.kinds.get("bad"):
+        found["Bad flips"] = 'href="#ledger" data-kind="bad"'
+    if shown.reliability:
+        found["Calibration error"] = 'href="#calibration"'
+    return found
+
+
+def _worth_showing(moves: ClassFlips) -> bool:
+    """Of many classes only what recurs: free answers are as many classes as there are words."""
+    return len(moves.most) > 0 and (len(moves.classes) < _MANY or moves.most[0].examples >= 2)
 
 
 def _slices(report: Report, shown: Breakdowns) -> list[list[str]]:
-    """The user's slices and the classes, with the main measures of each group and change."""
+    """The user's slices, then the classes, with the main measures of each group and change.
+
+    As many as there is room for; report.json has all.
+    """
     if not shown.slices:
         return []
     changes = report.between or ()
@@ -159,12 +238,12 @@ def _slices(report: Report, shown: Breakdowns) -> list[list[str]]:
     for change in changes:
         header += [f"{definition(key).title}, {table.arrow(change)}" for key in changed]
     rows = []
-    for part in shown.slices:
+    for part in sorted(shown.slices, key=lambda part: part.by == _CLASS):
         cells = [f"{part.by}: {part.name}", f"{part.num_examples:,}"]
         cells += [cell(key, group.measures.get(key)) for group in part.groups for key in keys]
         cells += [cell(key, each.measures.get(key)) for each in part.between for key in changed]
         rows.append(cells)
-    return _without_empty_columns([header, *rows])
+    return _without_empty_columns([header, *rows[: max(_FEWEST_ROWS, _MOST_CELLS // len(header))]])
 
 
 def _without_empty_columns(rows: list[list[str]]) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import re
 import shutil
 import tempfile
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from churn_jax.analysis.comparison import compare
-from churn_jax.report.ledger import KINDS
+from churn_jax.report.flips import KINDS
 
 pytestmark = pytest.mark.browser
 
@@ -35,7 +36,8 @@ def page(tmp_path_factory):
         logits = shared + noise * rng.normal(size=(3, 300, 4))
         groups[name] = list(np.exp(logits) / np.exp(logits).sum(-1, keepdims=True))
     out = tmp_path_factory.mktemp("report")
-    compare(groups, shared.argmax(1), fail_if="churn>0.9").write(out)
+    slices = {"half": np.where(np.arange(300) < 100, "left", "right")}
+    compare(groups, shared.argmax(1), fail_if="churn>0.9", slices=slices).write(out)
     return (out / "report.html").as_uri()
 
 
@@ -190,3 +192,100 @@ def test_screen_readers_find_their_way(browser, page):
     assert levels[0] == 1
     assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
     assert browser.execute_script("return document.documentElement.lang") == "en"
+
+
+def test_rows_that_the_script_draws_are_those_of_the_page(browser, page):
+    """Whoever has no script reads the same."""
+    browser.get(page)
+    there = browser.execute_script("return document.querySelector('#ledger-table tbody').innerHTML")
+    browser.find_element("id", "ledger-all").send_keys(" ")
+    again = browser.execute_script("return document.querySelector('#ledger-table tbody').innerHTML")
+
+    def plain(text):
+        text = re.sub(r"\s+", " ", re.sub(r">\s+<", "><", text)).strip()
+        return re.sub(r"--right: ?(\d+%);?", r"\1", text)
+
+    assert plain(again) == plain(there)
+
+
+def test_by_keyboard_from_a_number_to_its_figure_to_an_example(browser, page):
+    """Tab and Enter alone, and where one is can be seen."""
+    browser.get(page)
+    keys = webdriver_keys()
+
+    def tab_to(wanted):
+        for _ in range(60):
+            browser.switch_to.active_element.send_keys(keys.TAB)
+            focused = browser.switch_to.active_element
+            assert float(focused.value_of_css_property("outline-width").removesuffix("px")) > 0
+            if wanted(focused):
+                return focused
+        raise AssertionError("not to be reached")
+
+    tile = tab_to(lambda element: element.text == "Churn")
+    tile.send_keys(keys.ENTER)
+    assert browser.current_url.endswith("#where")
+    move = tab_to(lambda element: element.get_attribute("data-from"))
+    move.send_keys(keys.ARROW_DOWN)
+    move = browser.switch_to.active_element
+    old, new = (move.get_attribute(f"data-{end}") for end in ("from", "to"))
+    move.send_keys(keys.ENTER)
+    focused = browser.switch_to.active_element
+    assert focused.tag_name == "tr"
+    assert float(focused.value_of_css_property("outline-width").removesuffix("px")) > 0
+    rows = shown(browser)
+    assert focused.text.split()[0] == rows[0][0]
+    assert all(old in row[5] and new in row[6] for row in rows)
+    assert status(browser).endswith(f"examples shown: from {old} to {new}.")
+
+
+def test_slices_and_figures_lead_to_their_flips(browser, page):
+    browser.get(page)
+    browser.find_element("css selector", "a[data-slice=left]").send_keys("\n")
+    ids = [int(row[0]) for row in shown(browser)]
+    assert max(ids) < 100
+    assert len(ids) < 100
+    select = browser.find_element("id", "ledger-slice")
+    select.find_element("css selector", "option:last-child").click()
+    assert min(int(row[0]) for row in shown(browser)) >= 100
+    browser.find_element("css selector", "#near_ties a").send_keys("\n")
+    gaps = [float(row[3]) for row in shown(browser)]
+    assert gaps == sorted(gaps)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """Two models of 3,000 examples and 60 classes that agree on a tenth of them."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 60, 3000)
+    old = np.where(rng.random(3000) < 0.4, labels, rng.integers(0, 60, 3000))
+    new = np.where(rng.random(3000) < 0.1, old, rng.integers(0, 60, 3000))
+    out = tmp_path_factory.mktemp("large")
+    compare({"old": old, "new": new}, labels).write(out)
+    return (out / "report.html").as_uri(), labels, old, new
+
+
+def test_of_thousands_each_is_found_and_counts_are_whole(browser, large):
+    uri, labels, old, new = large
+    browser.get(uri)
+    changed = int((old != new).sum())
+    assert status(browser) == f"{changed:,} examples, the first 200 shown."
+    assert len(shown(browser)) == 200
+    browser.find_element("id", "ledger-more").send_keys(" ")
+    assert 400 <= len(shown(browser)) < changed  # scrolling to the end draws more, too
+    bad = int(((old == labels) & (new != labels)).sum())
+    button = browser.find_element("css selector", "#ledger-kinds [data-kind=bad]")
+    assert button.text.endswith(f": {bad:,}")
+    button.send_keys(" ")
+    assert status(browser).startswith(f"{bad:,} of {changed:,} examples, the first ")
+    browser.find_element("id", "ledger-class").send_keys("37")
+    wanted = np.flatnonzero((old == labels) & (new != labels) & (labels == 37))
+    assert sorted(int(row[0]) for row in shown(browser)) == wanted.tolist()
+    browser.find_element("id", "ledger-all").send_keys(" ")
+    rare = int(np.flatnonzero(old != new)[-1])
+    browser.find_element("id", "ledger-filter").send_keys(str(rare))
+    assert str(rare) in {row[0] for row in shown(browser)}
+
+
+def webdriver_keys():
+    return pytest.importorskip("selenium.webdriver.common.keys").Keys

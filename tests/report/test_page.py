@@ -10,7 +10,6 @@ import pytest
 from churn_jax import report as reports
 from churn_jax.analysis.comparison import compare
 from churn_jax.report import ledger, tiles
-from churn_jax.report.breakdowns import Flip
 from churn_jax.report.status import background, status
 
 LABELS = np.arange(100) % 2
@@ -232,45 +231,48 @@ def test_of_many_groups_the_first_and_the_last_have_their_numbers():
     assert "3 more groups: see" in reports.to_html(report)
 
 
-def flip(id, old, new, gap, label="a", instability=1.0):
-    return Flip(id=id, instability=instability, gap=gap, votes=(old, new), label=label)
-
-
-def test_bad_flips_come_first_and_the_most_confident_of_them(groups):
-    flips = (
-        flip("good", {"b": 2}, {"a": 2}, 0.99),
-        flip("bad, unsure", {"a": 2}, {"b": 2}, 0.1),
-        flip("wrong", {"b": 2}, {"c": 2}, 0.5),
-        flip("bad, sure", {"a": 1, "b": 1}, {"b": 2}, 0.9, instability=0.5),
-        flip("as often", {"a": 1, "b": 1}, {"b": 1, "a": 1}, 0.7),
-        flip("bad, unsure too", {"a": 2}, {"c": 2}, 0.1),
-        flip("unknown", {"a": 2}, {"c": 2}, 0.8, label=None),
-    )
-    report = dataclasses.replace(
-        groups, breakdowns=dataclasses.replace(groups.breakdowns, ledger=flips)
-    )
-    found = ledger.rows(report)
-    assert [(row.flip.id, row.kind) for row in found] == [
+def test_bad_flips_come_first_and_the_most_confident_of_them():
+    """Two old and two new runs on seven examples of class 0: γ is 2p − 1 in all of them."""
+    votes = {  # the classes of old's and new's runs, and p of the predicted class
+        "good": ((1, 1), (0, 0), 0.99),
+        "bad, unsure": ((0, 0), (1, 1), 0.55),
+        "wrong": ((1, 1), (1, 2), 0.75),
+        "bad, sure": ((0, 1), (1, 1), 0.95),
+        "as often": ((0, 1), (1, 0), 0.85),
+        "same": ((0, 0), (0, 0), 0.6),
+    }
+    groups = {}
+    for group, name in enumerate(("old", "new")):
+        probs = np.zeros((2, len(votes), 4))
+        for row, found in enumerate(votes.values()):
+            probs[:, row, 3] = 1 - found[2]
+            probs[[0, 1], row, found[group]] = found[2]
+        groups[name] = [{"probs": each, "ids": np.array(list(votes))} for each in probs]
+    report = compare(groups, np.zeros(len(votes), int), on="all").report
+    found = ledger.flips(report)
+    rows = ledger.rows(found)
+    assert [(row.id, row.kind) for row in rows] == [
         ("bad, sure", "bad"),
         ("bad, unsure", "bad"),
-        ("bad, unsure too", "bad"),
         ("wrong", "wrong"),
         ("as often", "both"),
         ("good", "good"),
-        ("unknown", "unlabelled"),
     ]
-    assert [count for *_, count in ledger.counts(found)] == [3, 1, 1, 1, 1]
-    assert ledger.classes(found) == {"a": 6}
+    assert [row.gap for row in rows] == pytest.approx([0.9, 0.1, 0.5, 0.7, 0.98])
+    assert [row.disagreement for row in rows] == [0.5, 1, 0.5, 0.5, 1]
+    assert rows[0].votes == [([("0", 1), ("1", 1)], 1), ([("1", 2)], 0)]
+    assert found.kinds == {"bad": 2, "wrong": 1, "both": 1, "good": 1}
+    assert ledger.classes(found) == {"0": 5}
 
 
 def test_the_ledger_counts_the_flips_of_single_models():
     """Of the 15 examples that flip 10 are bad; the report's order is of how often they flip."""
     report = compare({"old": OLD, "new": NEW}, LABELS).report
-    found = ledger.rows(report)
-    assert {kind: count for kind, _, count in ledger.counts(found)} == {"bad": 10, "good": 5}
-    assert [int(row.flip.id) for row in found] == [*range(10, 20), *range(5)]
-    unlabelled = compare({"old": OLD, "new": NEW}).report
-    assert {row.kind for row in ledger.rows(unlabelled)} == {""}
+    found = ledger.flips(report)
+    assert found.kinds == {"bad": 10, "good": 5}
+    assert [int(row.id) for row in ledger.rows(found)] == [*range(10, 20), *range(5)]
+    unlabelled = ledger.flips(compare({"old": OLD, "new": NEW}).report)
+    assert {row.kind for row in ledger.rows(unlabelled)} == {None}
 
 
 def test_one_run_has_no_churn(groups):
