@@ -19,6 +19,7 @@ from churn_jax.system.jax_settings import pinned
 STREAMS = {"init": 0, "order": 1, "augmentation": 2, "sample": 3}
 # Within the stream of the augmentation, whose other numbers are epochs.
 _NOISE = 2**32 - 1
+_MIXING = 2**32 - 2
 
 
 @pinned
@@ -88,9 +89,36 @@ def epoch_order(
     """
     key = jax.random.fold_in(stream_key(seed, "order", run, vary), epoch)
     order = jax.random.permutation(key, jnp.arange(num_examples, dtype=jnp.int32))
-    if sample == "all":
+    if sample != "bootstrap":
         return order
     return bootstrap_sample(seed, run, vary, num_examples)[order]
+
+
+@pinned
+def epoch_mixing(
+    seed: int,
+    run: jax.typing.ArrayLike,
+    epoch: jax.typing.ArrayLike,
+    vary: Collection[str],
+    num_examples: int,
+    sample: str = "all",
+) -> tuple[jax.Array, jax.Array]:
+    """With what each example is mixed (mixup) in one epoch of one run, and how: both [example].
+
+    They belong to the stream of the augmentation and follow the example, so they depend neither on
+    the order nor on what else is in a batch.
+
+    Returns:
+      The partners, int32: a permutation of what the run trains on, all examples or, of `sample`
+      'bootstrap', its `bootstrap_sample`. And float32 in [0, 1), which quantile of its distribution
+      the share is.
+    """
+    key = jax.random.fold_in(stream_key(seed, "augmentation", run, vary), _MIXING)
+    partner_key, share_key = jax.random.split(jax.random.fold_in(key, epoch))
+    partners = jax.random.permutation(partner_key, jnp.arange(num_examples, dtype=jnp.int32))
+    if sample == "bootstrap":
+        partners = bootstrap_sample(seed, run, vary, num_examples)[partners]
+    return partners, jax.random.uniform(share_key, (num_examples,), jnp.float32)
 
 
 @pinned

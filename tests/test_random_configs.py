@@ -43,6 +43,7 @@ SPACE = {
     "data.crop": (["pad", "none"], ["resized", "cut"]),
     "data.crop_padding": ([0, 1, 4, 8], [9, -1, 2000]),
     "data.flip": ([True, False], [None]),
+    "data.mixup": ([0.0, 0.2, 1e-3], [-1.0, math.nan]),
     "data.pipeline": (["auto", "resident", "streaming"], ["tape"]),
     "model.name": (["lenet5", "resnet8"], ["resnet7"]),
     "model.dtype": (["float32", "bfloat16"], ["float8"]),

@@ -44,6 +44,11 @@ def check_values(config: Config) -> None:
         raise UserError(
             "config.data.cutout: works with config.data.crop='pad' and 'none', not with 'resized'"
         )
+    if config.data.mixup and config.method.anchored:
+        raise UserError(
+            "config.data.mixup: the previous model has no prediction of a mix, to which "
+            f"config.method.anchor={config.method.anchor!r} would hold it; do without one of them"
+        )
     config.method.check()
     optimizers.check(config.optimizer.name, config.optimizer.arguments, config.optimizer.decayed)
     _check_previous(config)

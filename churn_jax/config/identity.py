@@ -25,6 +25,7 @@ HASHED_UNLESS: dict[str, Any] = {
     "data.sample": "all",
     "data.cutout": 0,
     "data.augment": "none",
+    "data.mixup": 0.0,
     "model.width": 0,
     "model.depth": 0,
     "model.dropout": 0.0,

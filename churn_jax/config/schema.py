@@ -41,6 +41,9 @@ class DataConfig:
     cutout: Annotated[int, Within(0, 4096)] = 0
     # A registered function of a key and one input; none.
     augment: str = "none"
+    # Mixup: α of Beta(α, α), from which comes the share of each example in its mix with another,
+    # pixels and labels alike; 0 mixes nothing.
+    mixup: Annotated[float, Within(0, 1000)] = 0.0
     # bootstrap: each run trains on as many examples, drawn with return.
     sample: Annotated[str, OneOf(("all", "bootstrap"))] = "all"
     # auto: resident where the data fits in memory.

@@ -1,4 +1,4 @@
-"""Random crop and flip of one small image: pure functions of a key, for use inside a jitted step.
+"""Random changes of one small image: pure functions of a key, for use inside a jitted step.
 
 `vmap` them over a batch. The crop is a `dynamic_slice`: on CPU it was the fastest of six forms
 tried (gathers, one-hot products, chains of selects), at about 1 µs per 32×32×3 image. A TPU would

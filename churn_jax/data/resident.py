@@ -14,13 +14,16 @@ import numpy as np
 from churn_jax import random_streams
 from churn_jax.config import DataConfig
 from churn_jax.data.augmentation import augment
-from churn_jax.data.batch import Batch, Leaf
+from churn_jax.data.batch import Batch, Leaf, Partners, mixed
 from churn_jax.data.examples import DatasetInfo
 
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["images", "labels", "runs", "order", "epoch", "first_step", "offset", "previous"],
+    data_fields=[
+        *("images", "labels", "runs", "order", "epoch", "first_step", "offset"),
+        *("previous", "partners", "shares"),
+    ],
     meta_fields=[],
 )
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +40,8 @@ class ResidentSource:
       first_step: int32, the first step whose batch begins in `epoch`.
       offset: int32, where in `order` that batch begins.
       previous: float32 [run, example, class] log-probabilities of a previous model, or None.
+      partners: int32 [run, 2, example], with which each is mixed in this epoch and in the next one,
+        and shares: float32, how much of it is itself (`mixing`); None where none is.
     """
 
     images: Leaf
@@ -47,6 +52,8 @@ class ResidentSource:
     first_step: Leaf
     offset: Leaf
     previous: Leaf = None
+    partners: Leaf = None
+    shares: Leaf = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,20 +94,34 @@ def take_batch(source: ResidentSource, step: jax.Array, plan: ResidentPlan) -> B
     start = source.offset + (step - source.first_step) * plan.batch_size
     places = start + jax.lax.axis_index("data") * share + jnp.arange(share)
 
-    def one_run(run: jax.Array, order: jax.Array, previous: jax.Array | None) -> Batch:
+    def one_run(
+        run: jax.Array,
+        order: jax.Array,
+        previous: jax.Array | None,
+        partners: jax.Array | None,
+        shares: jax.Array | None,
+    ) -> Batch:
         examples = order[places]
-        epochs = source.epoch + places // plan.num_examples
+        later = places // plan.num_examples  # epochs after that of the source
 
-        def one_example(example: jax.Array, epoch: jax.Array) -> jax.Array:
+        def image_of(example: jax.Array, later: jax.Array) -> jax.Array:
+            epoch = source.epoch + later
             key = random_streams.epoch_augmentation_key(plan.seed, run, epoch, plan.vary)
             image = source.images[example].reshape(plan.info.image_shape)
             return augment(jax.random.fold_in(key, example), image, plan.data)
 
-        images = jax.vmap(one_example)(examples, epochs)
+        mixing = None
+        if partners is not None and shares is not None:
+            others = partners[later, examples]
+            images = jax.vmap(image_of)(others, later)
+            mixing = Partners(images, source.labels[others], shares[later, examples])
+        images = jax.vmap(image_of)(examples, later)
         anchors = None if previous is None else previous[examples]
-        return Batch(normalise(images, plan.info), source.labels[examples], anchors)
+        return prepared(Batch(images, source.labels[examples], anchors, mixing), plan.info)
 
-    return jax.vmap(one_run)(source.runs, source.order, source.previous)
+    return jax.vmap(one_run)(
+        source.runs, source.order, source.previous, source.partners, source.shares
+    )
 
 
 def normalise(images: jax.Array | np.ndarray, info: DatasetInfo) -> jax.Array:
@@ -113,6 +134,15 @@ def normalise(images: jax.Array | np.ndarray, info: DatasetInfo) -> jax.Array:
     mean, std = np.array(info.mean, np.float32), np.array(info.std, np.float32)
     values = jnp.asarray(images, jnp.float32)
     return ((values / 255 if info.dtype == "uint8" else values) - mean) / std
+
+
+def prepared(batch: Batch, info: DatasetInfo) -> Batch:
+    """A batch as it comes from the host, as a network is given it: normalised, then mixed."""
+    partners = batch.partners
+    if partners is not None:
+        partners = dataclasses.replace(partners, images=normalise(partners.images, info))
+    images = normalise(batch.images, info)
+    return mixed(dataclasses.replace(batch, images=images, partners=partners))
 
 
 def position(step: int, plan: ResidentPlan) -> tuple[int, int]:

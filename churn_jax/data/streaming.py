@@ -29,6 +29,8 @@ Batch = dict[str, np.ndarray]
 
 _MAX_THREADS = 8
 _BATCHES_PER_WORKER = 2
+# What a batch holds of its examples, and of those that they are mixed with.
+_NAMES = (("index", "image", "label"), ("partner", "partner_image", "partner_label"))
 
 
 def stream(
@@ -42,6 +44,7 @@ def stream(
     first_step: int,
     num_steps: int,
     places: np.ndarray | None = None,
+    mixing_fn: Callable[[int, int], np.ndarray] | None = None,
     workers: int = 0,
 ) -> Iterator[Batch]:
     """Yields the training batches of steps `first_step` to `first_step + num_steps - 1`, in order.
@@ -57,14 +60,18 @@ def stream(
       num_steps: how many batches to yield.
       places: which examples of each batch to make, ascending; None is all of them. A process of
         several makes those of its own devices.
-      workers: processes that decode; 0 decodes in threads of this process. `order_fn` and
-        `keys_fn` are then called in the workers, where JAX is confined to the CPU.
+      mixing_fn: (run, epoch) -> with what each example is mixed, `mixing.ROW` [example]; None where
+        nothing is.
+      workers: processes that decode; 0 decodes in threads of this process. `order_fn`, `keys_fn`
+        and `mixing_fn` are then called in the workers, where JAX is confined to the CPU.
 
     Yields:
       image: uint8 [run, example, height, width, channel], augmented.
       label: int32 [run, example].
       index: int32 [run, example], which of `examples` it is.
       key: uint32 [run, example, 2], the key of its epoch that was folded with `index`.
+      partner, partner_image, partner_label: of the other example of a mix, likewise; share: float32
+        [run, example], how much of it is the first one. Only with `mixing_fn`.
     """
     source = _TrainingSource(
         examples,
@@ -74,12 +81,17 @@ def stream(
         tuple(map(int, runs)),
         batch_size,
         np.arange(batch_size) if places is None else places,
+        mixing_fn and _Memo(mixing_fn, 2 * len(runs)),
     )
     steps = grain.MapDataset.range(first_step, first_step + num_steps).map(source)
     augmented = host_augmentation(data)
     for batch in _read_ahead(steps, workers):
-        image = augmented(batch["key"], batch["index"], batch["image"])
-        yield {**batch, "image": np.asarray(image)}
+        key = batch["key"]
+        batch["image"] = np.asarray(augmented(key, batch["index"], batch["image"]))
+        if mixing_fn:
+            other = augmented(key, batch["partner"], batch["partner_image"])
+            batch["partner_image"] = np.asarray(other)
+        yield batch
 
 
 def evaluation_batches(
@@ -117,18 +129,19 @@ class _TrainingSource:
     runs: tuple[int, ...]
     batch_size: int
     places: np.ndarray
+    mixing: Callable[[int, int], np.ndarray] | None = None
 
     def __call__(self, step: int) -> Batch:
         shape = (len(self.runs), len(self.places))
+        images = (*shape, *_image_shape(self.examples, self.data))
         # Written in place: at this size every further copy would be of memory not yet mapped.
-        batch: Batch = {
-            "image": np.empty(
-                (*shape, *_image_shape(self.examples, self.data)), _dtype(self.examples)
-            ),
-            "label": np.empty(shape, np.int32),
-            "index": np.empty(shape, np.int32),
-            "key": np.empty((*shape, 2), np.uint32),
-        }
+        batch: Batch = {"key": np.empty((*shape, 2), np.uint32)}
+        if self.mixing:
+            batch["share"] = np.empty(shape, np.float32)
+        for index, image, label in _NAMES[: 2 if self.mixing else 1]:
+            batch[index] = np.empty(shape, np.int32)
+            batch[image] = np.empty(images, _dtype(self.examples))
+            batch[label] = np.empty(shape, np.int32)
         positions = step * self.batch_size + self.places
         epochs, places = np.divmod(positions, len(self.examples))
         for i, run in enumerate(self.runs):
@@ -138,8 +151,18 @@ class _TrainingSource:
         return batch
 
     def _one_example(self, run: int, epoch: int, place: int) -> dict[str, Any]:
-        index = int(self.order(run, epoch)[place])
-        key, shape = self.keys(run, epoch), _image_shape(self.examples, self.data)
+        index, key = int(self.order(run, epoch)[place]), self.keys(run, epoch)
+        found: dict[str, Any] = {"key": key}
+        found |= zip(_NAMES[0], (index, *self._image(index, key)), strict=True)
+        if self.mixing:
+            partner, share = self.mixing(run, epoch)[index]
+            found |= zip(_NAMES[1], (partner, *self._image(int(partner), key)), strict=True)
+            found["share"] = share
+        return found
+
+    def _image(self, index: int, key: np.ndarray) -> tuple[np.ndarray, int]:
+        """The picture and label of one example, in an epoch of that key."""
+        shape = _image_shape(self.examples, self.data)
         picture, label = _picture(self.examples, index)
 
         def prepare(picture: Picture) -> np.ndarray:
@@ -149,8 +172,7 @@ class _TrainingSource:
                 return picture.image
             return evaluation_image(picture, shape[0])
 
-        image = _or_blank(prepare, picture, shape, self.data)
-        return {"image": image, "label": label, "index": index, "key": key}
+        return _or_blank(prepare, picture, shape, self.data), label
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ import dataclasses
 import inspect
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import jax
@@ -56,6 +57,11 @@ DISTANCES: Registry[Callable[[jax.Array, jax.Array], jax.Array]] = Registry(
         "cross_entropy": _peer_cross_entropy,
     },
 )
+
+
+# What a batch's examples are mixed with (mixup): the partners' labels, int [example], and how much
+# of each mix is the example itself, λ [example].
+Mix = tuple[jax.Array, jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,6 +213,7 @@ def terms(
     stale_logits: jax.Array | None = None,
     teacher_logits: jax.Array | None = None,
     previous: jax.Array | None = None,
+    mix: Mix | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The objective of one run, per example.
 
@@ -218,13 +225,15 @@ def terms(
       stale_logits: [member, example, class] of the stale copies, for `update = stale`.
       teacher_logits: [teacher, example, class], for distillation.
       previous: [example, class] log-probabilities of the previous model, for an anchor.
+      mix: with what the examples are mixed: L is then λ·H(e_y, p) + (1−λ)·H(e_y′, p), which is the
+        cross-entropy with the mixed label. All other terms are of the mixed example as it is.
 
     Returns:
       The total [example], summed over members (its gradient with respect to `logits` updates every
       member jointly), and those of the terms {cross_entropy, regularizer, distillation, anchor,
       agreement} that the objective has, each [member, example].
     """
-    cross_entropy = _cross_entropy(objective, logits, labels)
+    cross_entropy = _of_mix(partial(_cross_entropy, objective, logits), labels, mix)
     parts = {"cross_entropy": cross_entropy}
     total = cross_entropy
     if objective.regularizer != "none":
@@ -247,6 +256,22 @@ def terms(
         parts["agreement"] = _agreement(objective, logits, stale_logits)
         total = total + beta * parts["agreement"]
     return total.sum(axis=0), parts
+
+
+def accuracy(logits: jax.Array, labels: jax.Array, mix: Mix | None) -> jax.Array:
+    """How right each member is, float32 [member, example]: of a mix, in part for either label."""
+    predicted = jnp.argmax(logits, axis=-1)
+    return _of_mix(lambda labels: (predicted == labels).astype(jnp.float32), labels, mix)
+
+
+def _of_mix(
+    value: Callable[[jax.Array], jax.Array], labels: jax.Array, mix: Mix | None
+) -> jax.Array:
+    """`value`(labels), [..., example]; of a mix λ·`value`(y) + (1−λ)·`value`(y′)."""
+    if mix is None:
+        return value(labels)
+    others, share = mix
+    return share * value(labels) + (1 - share) * value(others)
 
 
 def _cross_entropy(objective: Objective, logits: jax.Array, labels: jax.Array) -> jax.Array:

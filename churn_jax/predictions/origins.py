@@ -33,7 +33,7 @@ def held(origin: Origin) -> bool:
     varied = set(origin.get("vary", ("unknown",)))
     config = origin.get("config", {})
     data, own = config.get("data", {}), config.get("data", {}).get("augment", "none") != "none"
-    draws = own or data.get("cutout") or config.get("model", {}).get("dropout")
+    draws = own or data.get("cutout") or data.get("mixup") or config.get("model", {}).get("dropout")
     if data and data.get("crop") == "none" and not data.get("flip") and not draws:
         varied -= {"augmentation"}  # there is nothing to draw
     if data.get("sample", "all") == "all":

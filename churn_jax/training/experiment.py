@@ -17,13 +17,14 @@ from jax.sharding import Mesh, PartitionSpec
 
 from churn_jax import models, random_streams
 from churn_jax.config import Config
-from churn_jax.data import DatasetInfo
+from churn_jax.data import DatasetInfo, shapes
 from churn_jax.data.batch import Batch
 from churn_jax.data.resident import (
     ResidentPlan,
     ResidentSource,
     epoch_window,
     normalise,
+    prepared,
     take_batch,
 )
 from churn_jax.methods import averages
@@ -171,36 +172,11 @@ class Experiment:
 
     def abstract_batch(self) -> Batch:
         """Shapes and types of what `streaming_step` takes beside the state."""
-        shape = (self.config.runs, self.config.batch_size)
-        return Batch(
-            jax.ShapeDtypeStruct((*shape, *self.info.image_shape), self.info.dtype),
-            jax.ShapeDtypeStruct(shape, jnp.int32),
-            self._abstract_previous(self.config.batch_size),
-        )
+        return shapes.batch(self.plan, self.config.runs, self.config.method.anchored)
 
     def abstract_source(self) -> ResidentSource:
         """Shapes and types of what `resident_step` takes beside the state."""
-        runs, examples = self.config.runs, self.num_train
-        whole = jax.ShapeDtypeStruct((), jnp.int32)
-        return ResidentSource(
-            images=jax.ShapeDtypeStruct(
-                (examples, math.prod(self.info.image_shape)), self.info.dtype
-            ),
-            labels=jax.ShapeDtypeStruct((examples,), jnp.int32),
-            runs=jax.ShapeDtypeStruct((runs,), jnp.int32),
-            order=jax.ShapeDtypeStruct((runs, examples + self.config.batch_size), jnp.int32),
-            epoch=whole,
-            first_step=whole,
-            offset=whole,
-            previous=self._abstract_previous(examples),
-        )
-
-    def _abstract_previous(self, examples: int) -> jax.ShapeDtypeStruct | None:
-        """Log-probabilities of the previous model for so many examples of each run."""
-        if not self.config.method.anchored:
-            return None
-        shape = (self.config.runs, examples, self.info.num_classes)
-        return jax.ShapeDtypeStruct(shape, jnp.float32)
+        return shapes.source(self.plan, self.config.runs, self.config.method.anchored)
 
     def state_shardings(self) -> TrainState:
         """The sharding of every leaf of the state."""
@@ -221,7 +197,7 @@ class Experiment:
     @functools.cached_property
     def streaming_step(self) -> Step:
         """The jitted training step on a batch of uint8 images; donates the state."""
-        return self._streaming(step.train_step, self.state_shapes(), self.config.method.anchored)
+        return self._streaming(step.train_step, self.state_shapes(), self.abstract_batch())
 
     @property
     def fed_spec(self) -> PartitionSpec:
@@ -231,45 +207,39 @@ class Experiment:
     @functools.cached_property
     def resident_step(self) -> Step:
         """The jitted step that takes its own batch from resident data; donates the state."""
-        return self._resident(step.train_step, self.state_shapes(), self.config.method.anchored)
+        return self._resident(step.train_step, self.state_shapes(), self.abstract_source())
 
     @functools.cached_property
     def streaming_statistics(self) -> Step:
         """`step.statistics_step` on batches as `streaming_step` takes them."""
-        return self._streaming(step.statistics_step, self._statistics_shapes())
+        batch = shapes.batch(self.plan, self.config.runs, anchored=False)
+        return self._streaming(step.statistics_step, self._statistics_shapes(), batch)
 
     @functools.cached_property
     def resident_statistics(self) -> Step:
         """`step.statistics_step` on batches as `resident_step` takes them."""
-        return self._resident(step.statistics_step, self._statistics_shapes())
+        source = shapes.source(self.plan, self.config.runs, anchored=False)
+        return self._resident(step.statistics_step, self._statistics_shapes(), source)
 
     def _statistics_shapes(self) -> Statistics:
         state = self.state_shapes()
         return Statistics(state.step, state.params, state.batch_stats, state.failed_at)
 
-    def _streaming(self, do: Callable[..., Any], state: Any, anchored: bool = False) -> Step:
+    def _streaming(self, do: Callable[..., Any], state: Any, batch: Batch) -> Step:
+        """`do` on batches of such shapes."""
         spec = self.fed_spec
 
         def get_batch(state: Any, batch: Batch) -> Batch:
             if spec == sharding.FED:
                 batch = sharding.gather_members(batch)
-            return Batch(normalise(batch.images, self.info), batch.labels, batch.previous)
+            return prepared(batch, self.info)
 
-        specs = Batch(spec, spec, spec if anchored else None)
+        specs = jax.tree.map(lambda _: spec, batch)
         return self._jit_step(do, state, get_batch, specs)
 
-    def _resident(self, do: Callable[..., Any], state: Any, anchored: bool = False) -> Step:
-        everywhere, runs = sharding.REPLICATED, sharding.RUNS
-        specs = ResidentSource(
-            images=everywhere,
-            labels=everywhere,
-            runs=runs,
-            order=runs,
-            epoch=everywhere,
-            first_step=everywhere,
-            offset=everywhere,
-            previous=runs if anchored else None,
-        )
+    def _resident(self, do: Callable[..., Any], state: Any, source: ResidentSource) -> Step:
+        """`do` on the batches of a source of such shapes."""
+        specs = shapes.source_parts(source, sharding.REPLICATED, sharding.RUNS)
         return self._jit_step(
             do, state, lambda state, source: take_batch(source, state.step, self.plan), specs
         )

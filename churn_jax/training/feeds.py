@@ -5,6 +5,7 @@ know which of the two pipelines is at work.
 """
 
 import collections
+import dataclasses
 import functools
 import time
 from typing import Any, Protocol
@@ -15,7 +16,8 @@ import numpy as np
 
 from churn_jax import random_streams
 from churn_jax.data import ArrayExamples, Dataset
-from churn_jax.data.batch import Batch
+from churn_jax.data.batch import Batch, Partners
+from churn_jax.data.mixing import epoch_mixing, of_run
 from churn_jax.data.resident import ResidentSource, is_resident, position
 from churn_jax.data.streaming import stream
 from churn_jax.parallel import sharding
@@ -99,8 +101,21 @@ class ResidentFeed:
                 first_step=jnp.int32(step),
                 offset=jnp.int32(offset),
                 previous=self._previous,
+                **self._mixing(epoch),
             )
         return self._program(state, self._source)
+
+    def _mixing(self, epoch: int) -> dict[str, jax.Array]:
+        """What a source says of the mixes of an epoch and of the next one; nothing without any."""
+        experiment = self._experiment
+        if not experiment.config.data.mixup:
+            return {}
+        both = (epoch, epoch + 1)
+        found = np.stack([epoch_mixing(experiment.plan, experiment.runs, e) for e in both], axis=1)
+        return {
+            name: sharding.put(np.ascontiguousarray(found[field]), experiment.mesh, sharding.RUNS)
+            for name, field in (("partners", "partner"), ("shares", "share"))
+        }
 
 
 class StreamingFeed:
@@ -129,6 +144,7 @@ class StreamingFeed:
             functools.partial(_order, seed, vary, experiment.num_train, config.data.sample),
             functools.partial(_augmentation_keys, seed, vary),
             config.data,
+            mixing_fn=functools.partial(of_run, experiment.plan) if config.data.mixup else None,
             runs=experiment.runs[runs].tolist(),
             places=places,
             batch_size=config.batch_size,
@@ -141,12 +157,14 @@ class StreamingFeed:
         began = time.monotonic()
         batch = next(self.batches)
         self.waited += time.monotonic() - began
-        images, labels = (self.part.assemble(batch[name]) for name in ("image", "label"))
-        anchors = None
+        fed = Batch(batch["image"], batch["label"])
         if self._previous is not None:
             rows = np.take_along_axis(self._previous, batch["index"][..., None], axis=1)
-            anchors = self.part.assemble(rows)
-        state, metrics = self._program(state, Batch(images, labels, anchors))
+            fed = dataclasses.replace(fed, previous=rows)
+        if "partner" in batch:
+            mix = Partners(batch["partner_image"], batch["partner_label"], batch["share"])
+            fed = dataclasses.replace(fed, partners=mix)
+        state, metrics = self._program(state, jax.tree.map(self.part.assemble, fed))
         self._in_flight.append(metrics)
         if len(self._in_flight) > _STEPS_IN_FLIGHT:
             jax.block_until_ready(self._in_flight.popleft())

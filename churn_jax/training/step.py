@@ -320,6 +320,7 @@ def _gradients(
     everyone = jax.lax.all_gather(logits, "member", tiled=True)
     stale = _frozen_logits(peers, batch.images, recipe) if peers else None
     taught = _frozen_logits(teachers, batch.images, recipe) if teachers else None
+    mix = None if batch.partners is None else (batch.partners.labels, batch.partners.share)
 
     def objective(everyone: jax.Array) -> tuple[jax.Array, tuple[dict[str, jax.Array], jax.Array]]:
         total, parts = objectives.terms(
@@ -329,12 +330,13 @@ def _gradients(
             stale_logits=stale,
             teacher_logits=taught,
             previous=batch.previous,
+            mix=mix,
             **coefficients,
         )
         return total.sum() / recipe.batch_size, (parts, jnp.isfinite(total).all())
 
     grad_everyone, (parts, finite) = jax.grad(objective, has_aux=True)(everyone)
-    parts["accuracy"] = (jnp.argmax(everyone, -1) == batch.labels[None]).astype(jnp.float32)
+    parts["accuracy"] = objectives.accuracy(everyone, batch.labels, mix)
 
     members = logits.shape[0]
     first = jax.lax.axis_index("member") * members

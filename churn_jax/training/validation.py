@@ -93,6 +93,11 @@ def _refuse_augmentation(data: DataConfig, info: DatasetInfo) -> None:
     """Refuses what is for pictures where there are none, and augmentations that nobody has."""
     if data.augment != "none":
         AUGMENTATIONS.find(data.augment, "config.data.augment")
+    if data.mixup and info.dtype == "int32":
+        raise UserError(
+            f"config.data.mixup: {data.mixup:g} mixes numbers, and {data.name} holds tokens: there "
+            "is nothing between two of them; set it to 0"
+        )
     if info.pictures:
         return
     asked = {"crop": data.crop != "none", "flip": data.flip, "cutout": data.cutout > 0}

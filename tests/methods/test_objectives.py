@@ -172,6 +172,51 @@ def test_label_smoothing_spreads_a_share_over_all_classes():
     assert_allclose(value(Objective(members=2, label_smoothing=0.1), z), expected, rtol=1e-12)
 
 
+OTHERS = np.random.default_rng(8).integers(0, CLASSES, EXAMPLES)
+SHARES = np.random.default_rng(7).random(EXAMPLES)
+
+
+def mixed_labels(smoothing=0.0):
+    share = SHARES[:, None]
+    labels = share * np.eye(CLASSES)[LABELS] + (1 - share) * np.eye(CLASSES)[OTHERS]
+    return (1 - smoothing) * labels + smoothing / CLASSES
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_mix_has_both_labels_and_all_else_is_of_the_mix(smoothing):
+    z, stale = random_logits(2), random_logits(2, seed=1)
+    p, old = [softmax(one) for one in z], [softmax(one) for one in stale]
+    expected = sum(
+        (1 - ALPHA) * cross_entropy(mixed_labels(smoothing), own)
+        + ALPHA * entropy(own)
+        + BETA * cross_entropy(peer, own)
+        for own, peer in zip(p, old[::-1], strict=True)
+    )
+    objective = Objective(
+        members=2, label_smoothing=smoothing, regularizer="entropy",
+        agreement="cross_entropy", update="stale",
+    )  # fmt: skip
+    found = value(objective, z, stale_logits=stale, mix=(OTHERS, SHARES))
+    assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_a_student_learns_from_its_teachers_predictions_of_the_mix():
+    z, teachers, weight = random_logits(1), random_logits(2, seed=1), 0.8
+    taught = cross_entropy((softmax(teachers[0]) + softmax(teachers[1])) / 2, softmax(z[0]))
+    expected = (1 - weight) * cross_entropy(mixed_labels(), softmax(z[0])) + weight * taught
+    objective = Objective(teacher_weight=weight)
+    found = value(objective, z, teacher_logits=teachers, mix=(OTHERS, SHARES))
+    assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_a_prediction_of_a_mix_is_right_in_part_for_either_label():
+    z = random_logits(2)
+    right = z.argmax(-1) == LABELS, z.argmax(-1) == OTHERS
+    expected = SHARES * right[0] + (1 - SHARES) * right[1]
+    found = objectives.accuracy(z, LABELS, (OTHERS, SHARES))
+    assert_allclose(found, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("agreement", ["symmetric_kl", "l1", "cross_entropy"])
 def test_every_agreement_term_has_a_stale_form(agreement):
     z, stale = random_logits(3), random_logits(3, seed=1)
