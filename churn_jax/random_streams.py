@@ -75,6 +75,24 @@ def bootstrap_sample(
 
 
 @pinned
+def member_sample(
+    seed: int,
+    run: jax.typing.ArrayLike,
+    member: jax.typing.ArrayLike,
+    vary: Collection[str],
+    num_examples: int,
+) -> jax.Array:
+    """How often each example is in one member's own bootstrap sample, uint8 [num_examples].
+
+    Members always differ. As many examples as there are are drawn with return; one that is drawn
+    256 times does not happen.
+    """
+    key = jax.random.fold_in(stream_key(seed, "sample", run, vary), member)
+    drawn = jax.random.randint(key, (num_examples,), 0, num_examples, jnp.int32)
+    return jnp.bincount(drawn, length=num_examples).astype(jnp.uint8)
+
+
+@pinned
 def epoch_order(
     seed: int,
     run: jax.typing.ArrayLike,

@@ -49,9 +49,25 @@ def check_values(config: Config) -> None:
             "config.data.mixup: the previous model has no prediction of a mix, to which "
             f"config.method.anchor={config.method.anchor!r} would hold it; do without one of them"
         )
+    if config.data.sample == "bootstrap_members":
+        _check_member_samples(config)
     config.method.check()
     optimizers.check(config.optimizer.name, config.optimizer.arguments, config.optimizer.decayed)
     _check_previous(config)
+
+
+def _check_member_samples(config: Config) -> None:
+    """Refuses samples of members where there is one, and mixes of what not all of them have."""
+    if config.method.members < 2:
+        raise UserError(
+            "config.data.sample: 'bootstrap_members' is for config.method.members of 2 or more; "
+            "'bootstrap' draws one sample a run"
+        )
+    if config.data.mixup:
+        raise UserError(
+            "config.data.mixup: would show a member of config.data.sample='bootstrap_members' "
+            "examples that are not in its sample; 'bootstrap', one sample a run, mixes its own"
+        )
 
 
 def _check_previous(config: Config) -> None:

@@ -14,6 +14,7 @@ from churn_jax.methods.optimizers import DECAYED, OPTIMIZERS
 from churn_jax.methods.schedules import SCHEDULES
 
 MAX_BATCH = 1 << 24
+SAMPLES = ("all", "bootstrap", "bootstrap_members")
 LOGS = ("tensorboard", "wandb", "mlflow")
 
 
@@ -44,8 +45,9 @@ class DataConfig:
     # Mixup: α of Beta(α, α), from which comes the share of each example in its mix with another,
     # pixels and labels alike; 0 mixes nothing.
     mixup: Annotated[float, Within(0, 1000)] = 0.0
-    # bootstrap: each run trains on as many examples, drawn with return.
-    sample: Annotated[str, OneOf(("all", "bootstrap"))] = "all"
+    # bootstrap: each run trains on as many examples, drawn with return; bootstrap_members: each
+    # member does, of all examples, and agrees with the others on all of theirs (twin bootstrap).
+    sample: Annotated[str, OneOf(SAMPLES)] = "all"
     # auto: resident where the data fits in memory.
     pipeline: Annotated[str, OneOf(("auto", "resident", "streaming"))] = "auto"
     # Processes that read and decode, for the streaming pipeline.

@@ -30,7 +30,7 @@ class Partners:
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["images", "labels", "previous", "partners"],
+    data_fields=["images", "labels", "previous", "partners", "counts"],
     meta_fields=[],
 )
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +43,15 @@ class Batch:
       previous: float32 [run, example, class], the log-probabilities of a previous model; None where
         none is asked for.
       partners: what the examples are mixed with; None where they are not.
+      counts: uint8 [run, example, member], how often each is in each member's own sample; None
+        where members have none.
     """
 
     images: Leaf
     labels: Leaf
     previous: Leaf = None
     partners: Partners | None = None
+    counts: Leaf = None
 
 
 def mixed(batch: Batch) -> Batch:

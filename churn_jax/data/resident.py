@@ -22,7 +22,7 @@ from churn_jax.data.examples import DatasetInfo
     jax.tree_util.register_dataclass,
     data_fields=[
         *("images", "labels", "runs", "order", "epoch", "first_step", "offset"),
-        *("previous", "partners", "shares"),
+        *("previous", "partners", "shares", "counts"),
     ],
     meta_fields=[],
 )
@@ -42,6 +42,7 @@ class ResidentSource:
       previous: float32 [run, example, class] log-probabilities of a previous model, or None.
       partners: int32 [run, 2, example], with which each is mixed in this epoch and in the next one,
         and shares: float32, how much of it is itself (`mixing`); None where none is.
+      counts: uint8 [run, example, member], how often it is in each member's own sample, or None.
     """
 
     images: Leaf
@@ -54,6 +55,7 @@ class ResidentSource:
     previous: Leaf = None
     partners: Leaf = None
     shares: Leaf = None
+    counts: Leaf = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +102,7 @@ def take_batch(source: ResidentSource, step: jax.Array, plan: ResidentPlan) -> B
         previous: jax.Array | None,
         partners: jax.Array | None,
         shares: jax.Array | None,
+        counts: jax.Array | None,
     ) -> Batch:
         examples = order[places]
         later = places // plan.num_examples  # epochs after that of the source
@@ -117,10 +120,13 @@ def take_batch(source: ResidentSource, step: jax.Array, plan: ResidentPlan) -> B
             mixing = Partners(images, source.labels[others], shares[later, examples])
         images = jax.vmap(image_of)(examples, later)
         anchors = None if previous is None else previous[examples]
-        return prepared(Batch(images, source.labels[examples], anchors, mixing), plan.info)
+        samples = None if counts is None else counts[examples]
+        batch = Batch(images, source.labels[examples], anchors, mixing, samples)
+        return prepared(batch, plan.info)
 
     return jax.vmap(one_run)(
-        source.runs, source.order, source.previous, source.partners, source.shares
+        *(source.runs, source.order, source.previous),
+        *(source.partners, source.shares, source.counts),
     )
 
 

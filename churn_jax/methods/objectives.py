@@ -214,6 +214,7 @@ def terms(
     teacher_logits: jax.Array | None = None,
     previous: jax.Array | None = None,
     mix: Mix | None = None,
+    counts: jax.Array | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The objective of one run, per example.
 
@@ -227,6 +228,8 @@ def terms(
       previous: [example, class] log-probabilities of the previous model, for an anchor.
       mix: with what the examples are mixed: L is then λ·H(e_y, p) + (1−λ)·H(e_y′, p), which is the
         cross-entropy with the mixed label. All other terms are of the mixed example as it is.
+      counts: int [member, example], how often each is in the member's own sample, over which then
+        goes whatever is its own; agreement goes over the samples of all.
 
     Returns:
       The total [example], summed over members (its gradient with respect to `logits` updates every
@@ -252,8 +255,13 @@ def terms(
         total, parts["anchor"] = anchors.anchored(
             objective, total, logits, labels, previous, jnp.asarray(gamma)
         )
+    if counts is not None:
+        total = counts * total
+        parts = {name: counts * value for name, value in parts.items()}
     if objective.agreement != "none":
         parts["agreement"] = _agreement(objective, logits, stale_logits)
+        if counts is not None:
+            parts["agreement"] = jnp.mean(counts, axis=0) * parts["agreement"]
         total = total + beta * parts["agreement"]
     return total.sum(axis=0), parts
 

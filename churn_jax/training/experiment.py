@@ -172,11 +172,22 @@ class Experiment:
 
     def abstract_batch(self) -> Batch:
         """Shapes and types of what `streaming_step` takes beside the state."""
-        return shapes.batch(self.plan, self.config.runs, self.config.method.anchored)
+        return shapes.batch(self.plan, self.config.runs, **self._said)
 
     def abstract_source(self) -> ResidentSource:
         """Shapes and types of what `resident_step` takes beside the state."""
-        return shapes.source(self.plan, self.config.runs, self.config.method.anchored)
+        return shapes.source(self.plan, self.config.runs, **self._said)
+
+    @property
+    def _said(self) -> dict[str, Any]:
+        """What is said of each example beside its image and label, as `shapes` takes it."""
+        return {"anchored": self.config.method.anchored, "sampled": self.sampled_members}
+
+    @property
+    def sampled_members(self) -> int:
+        """How many members of a run have training samples of their own."""
+        own = self.config.data.sample == "bootstrap_members"
+        return self.config.method.members if own else 0
 
     def state_shardings(self) -> TrainState:
         """The sharding of every leaf of the state."""
@@ -212,13 +223,13 @@ class Experiment:
     @functools.cached_property
     def streaming_statistics(self) -> Step:
         """`step.statistics_step` on batches as `streaming_step` takes them."""
-        batch = shapes.batch(self.plan, self.config.runs, anchored=False)
+        batch = shapes.batch(self.plan, self.config.runs, anchored=False, sampled=0)
         return self._streaming(step.statistics_step, self._statistics_shapes(), batch)
 
     @functools.cached_property
     def resident_statistics(self) -> Step:
         """`step.statistics_step` on batches as `resident_step` takes them."""
-        source = shapes.source(self.plan, self.config.runs, anchored=False)
+        source = shapes.source(self.plan, self.config.runs, anchored=False, sampled=0)
         return self._resident(step.statistics_step, self._statistics_shapes(), source)
 
     def _statistics_shapes(self) -> Statistics:

@@ -8,6 +8,8 @@ import collections
 import dataclasses
 import functools
 import time
+import types
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import jax
@@ -24,6 +26,7 @@ from churn_jax.parallel import sharding
 from churn_jax.training.experiment import Experiment, Step
 
 Metrics = dict[str, Any]
+NOTHING: Mapping[str, np.ndarray] = types.MappingProxyType({})
 
 # Steps handed to the device and not finished, of streamed data: each holds a batch in memory.
 _STEPS_IN_FLIGHT = 2
@@ -49,10 +52,13 @@ def make_feed(
       first_step: where to start.
       previous: [run, example, class] log-probabilities of the previous model, for an anchor.
     """
+    said = {} if previous is None else {"previous": previous}
+    if experiment.sampled_members:
+        said["counts"] = _counts(experiment)
     if is_resident(experiment.config.data, dataset.train.in_memory):
-        return ResidentFeed(experiment, dataset, experiment.resident_step, previous)
+        return ResidentFeed(experiment, dataset, experiment.resident_step, said)
     steps = range(first_step, experiment.total_steps)
-    return StreamingFeed(experiment, dataset, experiment.streaming_step, steps, previous)
+    return StreamingFeed(experiment, dataset, experiment.streaming_step, steps, said)
 
 
 def statistics_feed(experiment: Experiment, dataset: Dataset, steps: range) -> Feed:
@@ -70,9 +76,13 @@ class ResidentFeed:
         experiment: Experiment,
         dataset: Dataset,
         program: Step,
-        previous: np.ndarray | None = None,
+        said: Mapping[str, np.ndarray] = NOTHING,
     ):
-        """`program` takes the state and a `ResidentSource`; `previous` is as of `make_feed`."""
+        """`program` takes the state and a `ResidentSource`.
+
+        `said` is what it has of each run's examples beside images and labels, {its field: [run,
+        example, …]}.
+        """
         examples = dataset.train
         assert isinstance(examples, ArrayExamples)
         self.waited = 0.0  # never: the data is there
@@ -83,9 +93,9 @@ class ResidentFeed:
         self._images = sharding.put(rows, mesh, sharding.REPLICATED)
         self._labels = sharding.put(examples.labels, mesh, sharding.REPLICATED)
         self._runs = sharding.put(experiment.runs, mesh, sharding.RUNS)
-        self._previous = None
-        if previous is not None:
-            self._previous = sharding.put(previous, mesh, sharding.RUNS)
+        self._said = {
+            name: sharding.put(values, mesh, sharding.RUNS) for name, values in said.items()
+        }
         self._source: ResidentSource
 
     def advance(self, state: Any, step: int) -> tuple[Any, Metrics]:
@@ -100,7 +110,7 @@ class ResidentFeed:
                 epoch=jnp.int32(epoch),
                 first_step=jnp.int32(step),
                 offset=jnp.int32(offset),
-                previous=self._previous,
+                **self._said,
                 **self._mixing(epoch),
             )
         return self._program(state, self._source)
@@ -127,9 +137,9 @@ class StreamingFeed:
         dataset: Dataset,
         program: Step,
         steps: range,
-        previous: np.ndarray | None = None,
+        said: Mapping[str, np.ndarray] = NOTHING,
     ):
-        """`program` takes the state and a `Batch` of each of the `steps`."""
+        """`program` takes the state and a `Batch` of each of the `steps`; `said` is as above."""
         config = experiment.config
         seed, vary = config.seed, config.randomness.vary
         self.waited = 0.0
@@ -138,7 +148,7 @@ class StreamingFeed:
         shape = (config.runs, config.batch_size)
         self.part = sharding.local_part(experiment.mesh, experiment.fed_spec, shape)
         runs, places = self.part.held
-        self._previous = None if previous is None else previous[runs]
+        self._said = {name: values[runs] for name, values in said.items()}
         self.batches = stream(
             dataset.train,
             functools.partial(_order, seed, vary, experiment.num_train, config.data.sample),
@@ -157,10 +167,11 @@ class StreamingFeed:
         began = time.monotonic()
         batch = next(self.batches)
         self.waited += time.monotonic() - began
-        fed = Batch(batch["image"], batch["label"])
-        if self._previous is not None:
-            rows = np.take_along_axis(self._previous, batch["index"][..., None], axis=1)
-            fed = dataclasses.replace(fed, previous=rows)
+        rows: dict[str, Any] = {
+            name: np.take_along_axis(values, batch["index"][..., None], axis=1)
+            for name, values in self._said.items()
+        }
+        fed = Batch(batch["image"], batch["label"], **rows)
         if "partner" in batch:
             mix = Partners(batch["partner_image"], batch["partner_label"], batch["share"])
             fed = dataclasses.replace(fed, partners=mix)
@@ -169,6 +180,18 @@ class StreamingFeed:
         if len(self._in_flight) > _STEPS_IN_FLIGHT:
             jax.block_until_ready(self._in_flight.popleft())
         return state, metrics
+
+
+def _counts(experiment: Experiment) -> np.ndarray:
+    """How often each example is in each member's own sample, uint8 [run, example, member]."""
+    config, members = experiment.config, jnp.arange(experiment.config.method.members)
+
+    def of_member(run: jax.Array, member: jax.Array) -> jax.Array:
+        vary, size = config.randomness.vary, experiment.num_train
+        return random_streams.member_sample(config.seed, run, member, vary, size)
+
+    of_run = jax.vmap(of_member, (None, 0), out_axes=1)
+    return np.asarray(jax.vmap(of_run, (0, None))(jnp.asarray(experiment.runs), members))
 
 
 # Module-level, so that worker processes can be handed them.

@@ -331,6 +331,7 @@ def _gradients(
             teacher_logits=taught,
             previous=batch.previous,
             mix=mix,
+            counts=None if batch.counts is None else batch.counts.T,
             **coefficients,
         )
         return total.sum() / recipe.batch_size, (parts, jnp.isfinite(total).all())

@@ -46,16 +46,36 @@ def validate(
 
 
 def warnings(config: Config) -> list[str]:
-    """What a config can ask for and probably does not mean."""
-    late = [epoch for epoch in config.optimizer.decay_epochs if epoch >= config.epochs]
-    if not late or config.optimizer.schedule != "stepped":
-        return []
-    listed = ", ".join(f"{epoch:g}" for epoch in late)
-    return [
-        f"config.optimizer.decay_epochs: {listed} {'is' if len(late) == 1 else 'are'} not before "
-        f"the end of training ({config.epochs:g} epochs), so the rate does not decay there; "
-        "config.optimizer.decay_percent follows the length of training"
-    ]
+    """What a config can ask for and probably does not mean: what training does not live to see."""
+    optimizer, method = config.optimizer, config.method
+    asked = {"optimizer.warmup": ("warm-up does not end", True)}
+    asked["optimizer.decay"] = ("the rate does not decay there", optimizer.schedule == "stepped")
+    for name, used in (
+        ("alpha", method.regularizer != "none"),
+        ("beta", method.agreement != "none"),
+        ("gamma", method.anchored),
+    ):
+        ramps = used and getattr(method, f"{name}_ramp") != "constant"
+        asked[f"method.{name}_ramp"] = (f"{name} does not reach its value", ramps)
+    found = []
+    for key, (so, used) in asked.items():
+        if not used:
+            continue
+        for unit, end in (("epochs", config.epochs), ("percent", 100.0)):
+            group, field = f"{key}_{unit}".split(".")
+            if late := _late(getattr(getattr(config, group), field), end):
+                found.append(
+                    f"config.{key}_{unit}: {late} not before the end of training ({end:g} {unit}), "
+                    f"so {so}; config.{key}_percent follows the length of training"
+                )
+    return found
+
+
+def _late(durations: float | tuple[float, ...], end: float) -> str:
+    """Which of the durations are not over before the end, and the verb to them; '' if all are."""
+    every = durations if isinstance(durations, tuple) else (durations,)
+    late = [f"{each:g}" for each in every if each >= end]
+    return f"{', '.join(late)} {'is' if len(late) == 1 else 'are'}" if late else ""
 
 
 def _refuse_for_data(config: Config, info: DatasetInfo, num_train: int) -> None:

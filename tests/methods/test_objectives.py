@@ -217,6 +217,21 @@ def test_a_prediction_of_a_mix_is_right_in_part_for_either_label():
     assert_allclose(found, expected, rtol=1e-6)
 
 
+def test_twins_have_their_own_sample_and_agree_on_both():
+    """As if each member's batch were its sample, written out with its repetitions."""
+    z, counts = random_logits(2), np.random.default_rng(6).poisson(1, (2, EXAMPLES))
+    own = [np.repeat(np.arange(EXAMPLES), of_member) for of_member in counts]
+    p = [softmax(one) for one in z]
+    expected = 0.0
+    for member, drawn in enumerate(own):
+        losses = -np.log(p[member][drawn, LABELS[drawn]])
+        entropies = -(p[member] * np.log(p[member])).sum(-1)[drawn]
+        agreements = ((p[0] - p[1]) * np.log(p[0] / p[1])).sum(-1)[drawn]
+        expected += ((1 - ALPHA) * losses + ALPHA * entropies).sum() + BETA * agreements.sum() / 2
+    objective = Objective(members=2, agreement="symmetric_kl", regularizer="entropy")
+    assert_allclose(value(objective, z, counts=counts), expected / EXAMPLES, rtol=1e-12)
+
+
 @pytest.mark.parametrize("agreement", ["symmetric_kl", "l1", "cross_entropy"])
 def test_every_agreement_term_has_a_stale_form(agreement):
     z, stale = random_logits(3), random_logits(3, seed=1)

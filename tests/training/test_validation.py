@@ -91,3 +91,19 @@ def test_a_decay_after_the_end_is_warned_of():
     (warning,) = warnings(shortened)
     assert "decay_epochs: 3 is not before the end" in warning
     assert not warnings(make_config(epochs=4.0, optimizer__decay_epochs=(1.0, 3.0)))
+    (warning,) = warnings(make_config(optimizer__decay_percent=(50.0, 100.0, 120.0)))
+    assert "decay_percent: 100, 120 are not before the end of training (100 percent)" in warning
+    assert not warnings(make_config(optimizer__decay_epochs=(9.0,), optimizer__schedule="cosine"))
+
+
+def test_a_warm_up_or_ramp_that_does_not_end_is_warned_of():
+    pair = {key.replace(".", "__"): value for key, value in PAIR.items()}
+    (warning,) = warnings(make_config(**pair, method__beta_ramp_epochs=2.0))
+    assert warning == (
+        "config.method.beta_ramp_epochs: 2 is not before the end of training (2 epochs), so beta "
+        "does not reach its value; config.method.beta_ramp_percent follows the length of training"
+    )
+    (warning,) = warnings(make_config(optimizer__warmup_percent=100.0))
+    assert warning.startswith("config.optimizer.warmup_percent: 100 is not before the end")
+    assert not warnings(make_config(method__beta_ramp_epochs=2.0))  # there is no agreement
+    assert not warnings(make_config(**pair, method__beta_ramp_percent=30.0))
