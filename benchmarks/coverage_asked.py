@@ -30,12 +30,13 @@ from churn_jax.predictions.run import Run
 
 CLASS_MEASURES = ("auc", "f1", "precision", "recall")
 ASKED = Known([str(place) for place in range(CLASSES)], True, True).resolve(
-    (
-        *CLASS_MEASURES,
-        *(f"{key}[{place}]" for place in (0, 1) for key in CLASS_MEASURES),
-        *("top3_accuracy", "top3_churn"),
-    ),
-    "benchmark",
+    {
+        "benchmark": (
+            *CLASS_MEASURES,
+            *(f"{key}[{place}]" for place in (0, 1) for key in CLASS_MEASURES),
+            *("top3_accuracy", "top3_churn"),
+        )
+    }
 )
 RARE, KEPT = 0, 0.1
 

@@ -30,7 +30,7 @@ from etils import epath
 from churn_jax import report as reports
 from churn_jax.analysis.blocks import EVERYTHING
 from churn_jax.analysis.comparison import Comparison, compare
-from churn_jax.analysis.inputs import file_names
+from churn_jax.analysis.inputs import file_names, is_file
 from churn_jax.errors import UsageError, UserError, printable
 from churn_jax.report import Timing
 from churn_jax.storage.files import out_folder
@@ -106,12 +106,14 @@ def _compare(options: argparse.Namespace) -> Comparison:
     _say_if_runs(options.files)
     groups = _groups(options.files, options.group)
     if options.out:
-        others = [path for path in (options.labels, options.slices) if path]
+        weights = options.weights if is_file(options.weights or "") else None
+        others = [path for path in (options.labels, options.slices, weights) if path]
         inputs = [path for paths in (*groups.values(), others) for path in paths]
         reports.refuse_overwriting(os.path.expanduser(options.out), inputs)
     return compare(
         groups,
         options.labels,
+        weights=options.weights,
         kind=options.kind,
         id=options.id,
         label=options.label,

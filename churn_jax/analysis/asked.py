@@ -5,11 +5,11 @@
 
 import dataclasses
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from churn_jax.analysis import influence, scoring
+from churn_jax.analysis import influence, scoring, weighting
 from churn_jax.analysis.blocks import Wanted
 from churn_jax.analysis.one_pass import Measured
 from churn_jax.errors import UsageError, UserError, suggest
@@ -52,6 +52,8 @@ class Asked:
     def values(self, measured: Measured, rows: np.ndarray) -> np.ndarray:
         """[run, example] values of a measure of runs, whose mean over the examples is each run's.
 
+        The mean is that by the examples' weights, where they have some.
+
         Args:
           measured: of all runs.
           rows: the runs.
@@ -65,7 +67,12 @@ class Asked:
         return np.stack(
             [
                 influence.class_rate(
-                    self.family, measured.predictions[run], labels, measured.num_classes, self.of
+                    self.family,
+                    measured.predictions[run],
+                    labels,
+                    measured.num_classes,
+                    self.of,
+                    measured.weights,
                 )
                 for run in rows
             ]
@@ -79,35 +86,51 @@ class Asked:
         for c in classes.tolist():
             scores, positive = measured.values[scoring.score_key(c)], labels == c
             for place, run in enumerate(rows):
-                total[place] += influence.area_under_curve(scores[run], positive)
+                total[place] += influence.area_under_curve(scores[run], positive, measured.weights)
         return total / len(classes)
 
     def trials(self, measured: Measured, rows: np.ndarray) -> float:
         """How many examples the measure rests on, where these are fewer than all.
 
         A class's own, or for AUC the fewer of its own and the others. A mean over K classes of n_c
-        examples each is as uncertain as a rate of K² / Σ 1/n_c examples is.
+        examples each is as uncertain as a rate of K² / Σ 1/n_c examples is. Weighted examples are
+        as many as equal ones that are as good.
         """
         if self.k:
             return math.inf
         labels = measured.labels
         assert labels is not None
-        size = measured.num_classes
-        of_label = np.bincount(labels, minlength=size)
-        chosen = np.flatnonzero(of_label) if self.of is None else np.array([self.of])
+        powers = _powers(measured)
+        of_label = powers(labels, slice(None))
+        chosen = np.flatnonzero(of_label[0]) if self.of is None else np.array([self.of])
         found = []
         for run in rows:
             predicted = measured.predictions[run]
-            counts = of_label
+            counts = weighting.as_good_as(*of_label)
             if self.family == "auc":
-                counts = np.minimum(of_label, len(labels) - of_label)
+                others = of_label.sum(1, keepdims=True) - of_label
+                counts = np.minimum(counts, weighting.as_good_as(*others))
             elif self.family != "recall":
-                counts = np.bincount(predicted, minlength=size)
+                sums = powers(predicted, slice(None))
                 if self.family == "f1":
-                    hits = np.bincount(labels[predicted == labels], minlength=size)
-                    counts = counts + of_label - hits
+                    hits = predicted == labels
+                    sums = sums + of_label - powers(labels[hits], hits)
+                counts = weighting.as_good_as(*sums)
             found.append(len(chosen) ** 2 / float((1 / np.maximum(counts[chosen], 1)).sum()))
         return min(found)
+
+
+def _powers(measured: Measured) -> Callable[[np.ndarray, np.ndarray | slice], np.ndarray]:
+    """Gives Σ w and Σ w² of each class, [2, class], from classes and the examples they are of."""
+    weights = np.ones(measured.predictions.shape[1])
+    if measured.weights is not None:
+        weights = measured.weights
+
+    def powers(classes: np.ndarray, of: np.ndarray | slice) -> np.ndarray:
+        own, size = weights[of], measured.num_classes
+        return np.stack([np.bincount(classes, own**power, size) for power in (1, 2)])
+
+    return powers
 
 
 def wanted(asked: Iterable[Asked], num_classes: int, others: Wanted) -> Wanted:
@@ -153,7 +176,9 @@ class Known:
         """
         if self.positive is not None and self.num_classes != 2:
             raise UserError(
-                f"--positive={self.positive}: is for two classes, and there are {self.num_classes}"
+                f"--positive={self.positive}: is for two classes, and there are "
+                f"{self.num_classes}; for one of several ask "
+                f"--measures='recall[{self.positive}]' or the like"
             )
         if self.positive is not None:
             positive_place(self.class_names, self.positive)

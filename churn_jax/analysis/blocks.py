@@ -136,11 +136,12 @@ def measure_block(
     wanted: Wanted,
     pairing: Pairing,
     l1_of_pairs: PairKernel,
+    weights: np.ndarray | None = None,
 ) -> Block:
-    """Measures one block; `labels` are those of its rows."""
+    """Measures one block; `labels` and `weights` are those of its rows."""
+    found = PairSums(pairing, weights)
     if any(run.kind == "classes" for run in runs):
         predictions = np.stack([_predicted(run, rows) for run in runs])
-        found = PairSums(pairing)
         for a, b in found.groups():
             found.add("churn", _differ(predictions, a, b))
         everywhere = [np.True_ for _ in found.groups()]
@@ -149,7 +150,10 @@ def measure_block(
     with lent(shape) as relative, lent(shape) if wanted.logs else nullcontext() as logs:
         block = _softmax(runs, rows, labels, relative, logs)
         predictions = _decided(runs, rows, block)
-        return _measured(block, predictions, rows, labels, wanted, pairing, l1_of_pairs)
+        measured = _measured(block, predictions, rows, labels, wanted, found, l1_of_pairs)
+        if not wanted.classwise or labels is None:
+            return measured
+        return dataclasses.replace(measured, bins=_class_bins(block, labels, weights))
 
 
 def _decided(runs: Sequence[Run], rows: slice, block: _Softmax) -> np.ndarray:
@@ -164,11 +168,11 @@ def _measured(
     rows: slice,
     labels: np.ndarray | None,
     wanted: Wanted,
-    pairing: Pairing,
+    found: PairSums,
     l1_of_pairs: PairKernel,
 ) -> Block:
+    """The block but for its bins of classes; `found` takes the measures of pairs."""
     values = _run_values(block, labels is not None, wanted.scores)
-    found = PairSums(pairing)
     for a, b in found.groups():
         found.add("churn", _differ(predictions, a, b))
     for alpha in wanted.alphas:
@@ -198,7 +202,7 @@ def _measured(
         predictions=predictions,
         values=values,
         pairs=found.pairs(),
-        bins=_class_bins(block, labels) if wanted.classwise and labels is not None else None,
+        bins=None,
         lemma2_holds=[_lemma2_holds(block, values["gap"], a, b) for a, b in found.groups()],
     )
 
@@ -340,25 +344,26 @@ def of_report(everything: bool, alphas: Sequence[float] = EVERYTHING.alphas) -> 
     return Wanted(alphas, everything, DISTANCES if everything else (), everything)
 
 
-def _class_bins(block: _Softmax, labels: np.ndarray) -> ClassBins:
+def _class_bins(block: _Softmax, labels: np.ndarray, weights: np.ndarray | None) -> ClassBins:
     probs = block.probs.astype(np.float64)
+    counting = np.ones(len(labels)) if weights is None else weights
     n, num_rows, num_classes = probs.shape
     run, row, cls = np.nonzero(probs > 1 / NUM_BINS)
-    large = probs[run, row, cls]
+    large = probs[run, row, cls] * counting[row]
     of_label = probs[:, np.arange(num_rows), labels]
     places = (run * num_classes + cls) * NUM_BINS
     label_places = (np.arange(n)[:, None] * num_classes + labels) * NUM_BINS
     return ClassBins(
-        first=-probs.sum(1),
+        first=-probs.sum(1) if weights is None else -np.einsum("nrk,r->nk", probs, weights),
         # A large probability leaves the first bin for its own; the label counts in its bin.
         index=np.concatenate(
             [
                 places,
-                places + bin_indices(large, NUM_BINS),
+                places + bin_indices(probs[run, row, cls], NUM_BINS),
                 (label_places + bin_indices(of_label, NUM_BINS)).ravel(),
             ]
         ),
-        weights=np.concatenate([large, -large, np.ones(label_places.size)]),
+        weights=np.concatenate([large, -large, np.tile(counting, n)]),
     )
 
 

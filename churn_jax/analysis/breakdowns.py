@@ -43,18 +43,23 @@ def reliability(samples: Samples) -> tuple[Reliability, ...]:
     if measured.labels is None or not measured.has_probs:
         return ()
     diagrams = []
+    weights = measured.weights
     for group, name in enumerate(samples.names):
         rows = samples.members(group)
         top, correct = measured.values["top"][rows].ravel(), measured.correct[rows].ravel()
         bins = bin_indices(top, NUM_BINS)
         count = np.bincount(bins, minlength=NUM_BINS)
-        members = np.maximum(count, 1)
+        own = np.ones(len(bins)) if weights is None else np.tile(weights, len(rows))
+        weight = np.bincount(bins, own, NUM_BINS)
+        members = np.where(count > 0, weight, 1)
+        right, sure = (np.bincount(bins, own * values, NUM_BINS) for values in (correct, top))
         diagrams.append(
             Reliability(
                 group=name,
                 count=tuple(count.tolist()),
-                accuracy=tuple((np.bincount(bins, correct, NUM_BINS) / members).tolist()),
-                confidence=tuple((np.bincount(bins, top, NUM_BINS) / members).tolist()),
+                accuracy=tuple((right / members).tolist()),
+                confidence=tuple((sure / members).tolist()),
+                weight=None if weights is None else tuple((weight / len(bins)).tolist()),
             )
         )
     return tuple(diagrams)
@@ -67,18 +72,25 @@ def near_ties(samples: Samples) -> NearTies | None:
         return None
     count, flips = np.zeros(_GAP_BINS), np.zeros(_GAP_BINS)
     gap, predictions = measured.values["gap"], measured.predictions
+    weights = np.ones(predictions.shape[1]) if measured.weights is None else measured.weights
     for i, j in pairs_in_question(samples):
         bins = np.minimum((np.minimum(gap[i], gap[j]) * _GAP_BINS).astype(np.int64), _GAP_BINS - 1)
-        count += np.bincount(bins, minlength=_GAP_BINS)
-        flips += np.bincount(bins, predictions[i] != predictions[j], minlength=_GAP_BINS)
+        count += np.bincount(bins, weights, _GAP_BINS)
+        flips += np.bincount(bins, weights * (predictions[i] != predictions[j]), _GAP_BINS)
     if not count.sum():
         return None
     return NearTies(
         edges=tuple((np.arange(_GAP_BINS + 1) / _GAP_BINS).tolist()),
         share=tuple((count / count.sum()).tolist()),
-        churn=tuple((flips / np.maximum(count, 1)).tolist()),
-        part_of_churn=tuple((flips / max(flips.sum(), 1)).tolist()),
+        churn=tuple(_shares(flips, count).tolist()),
+        part_of_churn=tuple(_shares(flips, flips.sum()).tolist()),
     )
+
+
+def _shares(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
+    """Parts of the wholes; 0 of nothing."""
+    wholes = np.broadcast_to(wholes, parts.shape)
+    return np.divide(parts, wholes, out=np.zeros(parts.shape), where=wholes > 0)
 
 
 def matrix(samples: Samples, run_names: Sequence[str]) -> Matrix:

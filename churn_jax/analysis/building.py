@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from churn_jax.analysis import breakdowns, claims, slicing, summaries, validity
+from churn_jax.analysis import breakdowns, claims, slicing, summaries, validity, weighting
 from churn_jax.analysis.samples import Samples
 from churn_jax.analysis.slicing import Partition
+from churn_jax.metrics.definitions import DEFINITIONS
 from churn_jax.predictions import origins
 from churn_jax.predictions.origins import Origin
 from churn_jax.report.estimates import Estimate, Group
-from churn_jax.report.report import Chance, FailedRun, Point, Report
+from churn_jax.report.report import Chance, FailedRun, Point, Report, Weights
 
 # Said in the report of matched runs.
 PAIRED = (
@@ -52,6 +53,7 @@ class Subject:
       over_training: each group at every step of its training, where that was asked for.
       open_ended: whether predictions are answers, of which no guesser gets a known share right.
       by_threshold: whether a threshold of the user's decides the classes.
+      weights: the column or file with the examples' weights, where they have some.
     """
 
     dataset: str
@@ -64,6 +66,7 @@ class Subject:
     over_training: Mapping[str, tuple[Point, ...]] | None = None
     open_ended: bool = False
     by_threshold: bool = False
+    weights: str = ""
 
 
 def changes(num_groups: int) -> list[tuple[int, int]]:
@@ -99,6 +102,7 @@ def report(
             f"With more than {_MOST_GROUPS} groups, each is compared with the first and with the "
             "one before it."
         )
+    notes += _of_weights(samples, subject)
     labels = samples.measured.labels
     if labels is not None and not subject.open_ended:  # of answers, most have one item
         classes = slicing.by_class(labels, class_names)
@@ -157,8 +161,35 @@ def without_breakdowns(
         chance=chance,
         warnings=validity.warnings(groups, made_by, failed),
         over_training=subject.over_training,
+        weights=_weights(samples, subject),
         runs_are="repeats" if subject.open_ended else None,
     )
+
+
+def _weights(samples: Samples, subject: Subject) -> Weights | None:
+    found = samples.measured.weights
+    return None if found is None else Weights(subject.weights, weighting.effective(found))
+
+
+def _of_weights(samples: Samples, subject: Subject) -> list[str]:
+    """What weights make of a report, and what it lacks because of them."""
+    found = _weights(samples, subject)
+    if found is None:
+        return []
+    measured = samples.measured
+    lacks = [
+        known.title
+        for known in DEFINITIONS.values()
+        if known.unweighted and known.available(measured.labels is not None, measured.has_probs)
+    ]
+    lacks += ["McNemar's test"] * (measured.labels is not None)
+    listed = ", ".join([*lacks, "what review and abstention spare"])
+    return [
+        f"Every rate and mean is by weight ({found.of}): {measured.predictions.shape[1]:,} "
+        f"examples, which are as good as {found.effective:,.1f} of equal weight, (Σw)²/Σw². What "
+        f"has no weighted form is left out: {listed}. Numbers of examples, as of the flips from "
+        "class to class and in the ledger, count each once."
+    ]
 
 
 def _group(samples: Samples, index: int, subject: Subject, chance: Chance | None) -> Group:

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy import special
 
-from churn_jax.analysis import influence
+from churn_jax.analysis import influence, weighting
 from churn_jax.analysis.intervals import (
     EXAMPLES_ONLY,
     RESOLUTION,
@@ -59,7 +59,7 @@ class CalibrationError:
         that of s·G + noise it need not be taken anew for each s.
       norm: the plain calibration error from those sums, [..., bin] → [...].
       gradient: how it changes with each gap, [..., bin] → [..., bin].
-      values: values of the examples whose mean is the plain error, from (top, correct).
+      values: values of the examples whose mean is the plain error, from (top, correct, weights).
     """
 
     bins: Callable[[np.ndarray], np.ndarray]
@@ -67,7 +67,7 @@ class CalibrationError:
     sums: Callable[[np.ndarray], np.ndarray]
     norm: Callable[[np.ndarray], np.ndarray]
     gradient: Callable[[np.ndarray], np.ndarray]
-    values: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    values: Callable[..., np.ndarray]
 
     def error(self, gaps: np.ndarray) -> np.ndarray:
         """The plain calibration error from the bins' gaps, [..., bin] → [...]."""
@@ -121,7 +121,14 @@ CALIBRATION_ERRORS = {
 }
 
 
-def sample(key: str, tops: np.ndarray, correct: np.ndarray, group: str, source: str = "") -> Sample:
+def sample(
+    key: str,
+    tops: np.ndarray,
+    correct: np.ndarray,
+    group: str,
+    source: str = "",
+    weights: np.ndarray | None = None,
+) -> Sample:
     """The calibration error of a group's runs, without bias.
 
     Args:
@@ -130,6 +137,7 @@ def sample(key: str, tops: np.ndarray, correct: np.ndarray, group: str, source: 
       correct: [run, example] whether that is the label.
       group: name of the group.
       source: what its runs are called as a source of variation, where that is not the group.
+      weights: of the examples.
 
     Returns:
       A sample whose mean is the estimate and which knows its interval. Its spread is that of the
@@ -142,28 +150,32 @@ def sample(key: str, tops: np.ndarray, correct: np.ndarray, group: str, source: 
         return run_sample(np.stack(plain), source)
     bins = np.stack([found.bins(top) for top in tops])
     values = correct - tops
-    gaps, noise = _gaps_and_noise(bins, values, found.num_bins)
+    gaps, noise = _gaps_and_noise(bins, values, found.num_bins, weights)
     plain_errors = found.error(gaps)
     # Where no example differs from another, what never happened may still.
     if np.abs(noise).max() < RESOLUTION:
-        return _certain(float(plain_errors.mean()), tops.shape, source)
-    known, step = _interval(found, gaps, noise, tops.shape[1])
-    weights = found.gradient(step * gaps[:, None] + noise).mean(1)
-    linear = run_sample(np.take_along_axis(weights, bins, 1) * values, source)
-    return _as_wide_as(known, linear, group)
+        return _certain(float(plain_errors.mean()), tops.shape, source, weights)
+    trials = float(tops.shape[1]) if weights is None else weighting.effective(weights)
+    known, step = _interval(found, gaps, noise, trials)
+    slopes = found.gradient(step * gaps[:, None] + noise).mean(1)
+    linear = run_sample(np.take_along_axis(slopes, bins, 1) * values, source)
+    return _as_wide_as(known, linear.weighted(weights), group)
 
 
-def _certain(error: float, shape: tuple[int, ...], group: str) -> Sample:
+def _certain(
+    error: float, shape: tuple[int, ...], group: str, weights: np.ndarray | None
+) -> Sample:
     num_runs, num_examples = shape
     covers = RUNS_AND_EXAMPLES if num_runs > 1 else EXAMPLES_ONLY
-    unseen = 1 - 0.025 ** (1 / num_examples)
+    trials = num_examples if weights is None else weighting.effective(weights)
+    unseen = 1 - 0.025 ** (1 / trials)
     low, high = max(0.0, error - unseen), min(1.0, error + unseen)
     known = Interval(error, low, high, 0.0, math.inf, covers, math.nan)
     return dataclasses.replace(run_sample(np.full(shape, error), group), known=known)
 
 
 def _interval(
-    found: CalibrationError, gaps: np.ndarray, noise: np.ndarray, num_examples: int
+    found: CalibrationError, gaps: np.ndarray, noise: np.ndarray, trials: float
 ) -> tuple[Interval, float]:
     """The interval of the error, and the step of the path at the estimate."""
     num_runs = len(gaps)
@@ -174,7 +186,7 @@ def _interval(
     by_noise = np.interp(seen, means, within) / num_runs
     beyond = max(of_runs - by_noise, 0.0)
     variance = np.interp(seen, means, deviations) ** 2 + beyond
-    freedom = num_examples - 1.0
+    freedom = trials - 1.0
     if of_runs > 0:
         inflated = of_runs * (num_runs + 1) / (num_runs - 1)
         freedom = max(variance**2 / (inflated**2 / (num_runs - 1)), num_runs - 1)
@@ -195,16 +207,17 @@ def _interval(
 
 
 def _gaps_and_noise(
-    bins: np.ndarray, values: np.ndarray, num_bins: int
+    bins: np.ndarray, values: np.ndarray, num_bins: int, weights: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Each bin's Σ (correct − top) / N, [run, bin], and draws of its noise, [run, draw, bin]."""
     num_runs, num_examples = values.shape
+    values = values if weights is None else weights * values
     sums = [np.bincount(b, v, num_bins) for b, v in zip(bins, values, strict=True)]
     gaps = np.stack(sums) / num_examples
     draws = _DRAWS if num_examples > _FEW else _DRAWS_OF_FEW
     noise = np.zeros((num_runs, draws, num_bins))
     for part, signs in _signs(num_examples):
-        totals = signs.sum(1)[:, None]
+        totals = (signs.sum(1) if weights is None else signs @ weights[part])[:, None]
         for run in range(num_runs):
             spread = np.zeros((signs.shape[1], num_bins), np.float32)
             spread[np.arange(len(spread)), bins[run, part]] = values[run, part]
@@ -274,4 +287,5 @@ def _as_wide_as(known: Interval, linear: Sample, group: str) -> Sample:
     moved = linear * slope
     shift = known.mean - moved.mean
     runs = {name: None if z is None else z + shift for name, z in moved.runs.items()}
-    return Sample(moved.examples + shift, runs, {f"noise of {group}": hidden}, known)
+    noise = {f"noise of {group}": hidden}
+    return Sample(moved.examples + shift, runs, noise, known, linear.trials)

@@ -24,8 +24,8 @@ from churn_jax.analysis.slicing import Partition
 from churn_jax.errors import UserError
 from churn_jax.predictions import unequal
 from churn_jax.predictions.alignment import Aligned, align
-from churn_jax.predictions.readers import Kind, ReadOptions
-from churn_jax.predictions.threshold import decided, refuse_no_positive
+from churn_jax.predictions.readers import Kind, ReadOptions, Source
+from churn_jax.predictions.threshold import decided
 from churn_jax.report.gate import Gate, Outcome, Verdict
 from churn_jax.report.junit import Timing
 from churn_jax.report.report import Report
@@ -121,6 +121,7 @@ class Comparison:
 def compare(
     *models: Any,
     labels: ArrayLike | epath.PathLike | None = None,
+    weights: ArrayLike | epath.PathLike | Mapping[str, ArrayLike] | None = None,
     kind: Kind | None = None,
     id: str | None = None,
     label: str | None = None,
@@ -155,6 +156,9 @@ def compare(
         paired by position; dictionaries and frames have what files have, under the same names:
         `probs`, `labels`, `ids`, `class_names`, or a column for each class.
       labels: [example] true classes, or a file of them; else those inside the files.
+      weights: what each example counts: the name of a column of the files, a file, or [example]
+        numbers; those of 0 are left out, and a constant factor changes nothing. Every figure is
+        then of the weighted examples, as an estimate from a sample that was drawn unequally.
       kind: what the values are: 'probs', 'log_probs', 'logits' or 'classes'; else the name of the
         array in the file says it, or it is detected and noted in the report.
       id: the column or array with the ids, where its name doesn't say it.
@@ -186,12 +190,21 @@ def compare(
     """
     timing = Timing.begin()
     groups, labels = inputs.groups_and_labels(models, labels)
-    options = ReadOptions(kind, id, label, prediction, tuple(columns), missing, score, filter)
-    aligned = _aligned(groups, labels, options, on, sliced=slices is not None)
+    options = ReadOptions(
+        kind=kind,
+        id=id,
+        label=label,
+        prediction=prediction,
+        columns=tuple(columns),
+        missing=missing,
+        score=score,
+        filter=filter,
+    )
+    column, apart = inputs.weights_of(weights, options)
+    options = dataclasses.replace(options, weight=column)
+    aligned = _aligned(groups, labels, apart, options, on, sliced=slices is not None)
     if threshold is not None:
         aligned = decided(aligned, threshold, positive)
-    elif positive is not None:
-        refuse_no_positive(aligned, positive)
     if paired:
         unequal.refuse_unmatched(aligned.origins_by_group())
     keys = {"--measures": measures} | gate.asked_for(fail_if, pass_if)
@@ -199,11 +212,11 @@ def compare(
     wanted = of_report(everything, alphas)
     changes = building.changes(len(aligned.groups))
     most = slicing.most_slices(len(aligned.groups), len(changes))
-    partitions, notes = slicing.given(inputs.slices_of(slices, aligned.ids, id), most)
+    partitions, notes = slicing.given(inputs.slices_of(slices, aligned, id), most)
     samples = _samples(aligned, wanted, changes, paired, asked)
     notes += [*([building.PAIRED] if paired else []), *of_class]
     failed = inputs.failed_runs(groups)
-    subject = _subject(aligned, notes, failed, by_threshold=threshold is not None)
+    subject = _subject(aligned, notes, failed, threshold is not None, _called(column, apart))
     report = building.report(samples, subject, aligned.ids, aligned.class_names, partitions)
     verdicts = gate.check(
         samples,
@@ -220,19 +233,21 @@ def compare(
 def _aligned(
     groups: Mapping[str, Any],
     labels: Any,
+    weights: Source | None,
     options: ReadOptions,
     on: Literal["all", "common"],
     sliced: bool,
 ) -> Aligned:
-    """All runs' predictions and the labels, read by `options` and joined by example."""
+    """All runs' predictions, labels and weights, read by `options` and joined by example."""
     sources = {name: inputs.sources(name, runs, options) for name, runs in groups.items()}
     if sum(len(runs) for runs in sources.values()) < 2:
         raise UserError("churn is between models: give at least 2 runs")
     inputs.refuse_mixtures(sources)
     of_labels = inputs.labels_of(labels, options)
     read = [source for runs in sources.values() for source in runs]
-    inputs.refuse_unheeded(options, [*read, *([of_labels] if of_labels else [])], by_id=sliced)
-    return align(sources, of_labels, on)
+    read += [each for each in (of_labels, weights) if each is not None]
+    inputs.refuse_unheeded(options, read, by_id=sliced)
+    return align(sources, of_labels, weights, on)
 
 
 def _parts(aligned: Aligned, partitions: Sequence[Partition]) -> dict[str, np.ndarray]:
@@ -264,7 +279,9 @@ def _samples(
 ) -> Samples:
     size = (len(aligned.ids), aligned.num_classes)
     wanted = asked_for.wanted(asked, aligned.num_classes, wanted)
-    measured = measure(aligned.runs, aligned.labels, *size, wanted, changes, paired)
+    measured = measure(
+        aligned.runs, aligned.labels, *size, wanted, changes, paired, aligned.weights
+    )
     return Samples(measured, aligned.groups, paired, asked)
 
 
@@ -273,6 +290,7 @@ def _subject(
     notes: Sequence[str],
     failed: Sequence[Mapping[str, Any]],
     by_threshold: bool,
+    weights: str,
 ) -> Subject:
     return Subject(
         dataset=aligned.provenance.get("dataset", ""),
@@ -283,7 +301,13 @@ def _subject(
         failed=failed,
         open_ended=aligned.open_ended,
         by_threshold=by_threshold,
+        weights=weights,
     )
+
+
+def _called(column: str | None, apart: Source | None) -> str:
+    """What weights are called: after their column or file."""
+    return apart.name if apart else f"the column {column!r}" if column else ""
 
 
 def _short_names(paths: Sequence[str]) -> list[str]:

@@ -18,7 +18,12 @@ ALPHA = 0.05
 
 
 def fragilities(samples: Samples, run_names: Sequence[str]) -> tuple[Fragility, ...]:
-    """Of each group that has two runs or more."""
+    """Of each group that has two runs or more; none where examples have weights.
+
+    What review and abstention cost is counted in examples that somebody looks at.
+    """
+    if samples.measured.weights is not None:
+        return ()
     there = [group for group in samples.indices if len(samples.members(group)) > 1]
     return tuple(_fragility(samples, group, run_names) for group in there)
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from churn_jax.errors import UserError, suggest
 from churn_jax.predictions import origins, workdirs
+from churn_jax.predictions.alignment import Aligned
 from churn_jax.predictions.readers import (
     ReadOptions,
     Source,
@@ -22,6 +23,7 @@ from churn_jax.predictions.readers import (
 from churn_jax.predictions.readers.roles import PREDICTION_NAMES, VALUE_NAMES, plain
 from churn_jax.predictions.readers.slices import read_slices
 from churn_jax.predictions.readers.source import Raw
+from churn_jax.predictions.readers.weight_files import given_weights, read_weights
 from churn_jax.storage.files import reach
 
 _ENDINGS = (
@@ -193,21 +195,57 @@ def labels_of(labels: ArrayLike | epath.PathLike | None, options: ReadOptions) -
     return label_source(Raw("labels", None, labels=np.asarray(labels)), options)
 
 
+def is_file(text: str) -> bool:
+    """Whether a text is a file's name and not a column's, by its ending or its folder."""
+    return "/" in text or text.lower().endswith(_ENDINGS)
+
+
+def weights_of(
+    weights: ArrayLike | epath.PathLike | Mapping[str, ArrayLike] | None, options: ReadOptions
+) -> tuple[str | None, Source | None]:
+    """The column of the predictions with the weights, or the weights that are given by themselves.
+
+    Args:
+      weights: a column's name, a file, an array [example], or columns by name.
+      options: how files are read.
+    """
+    if weights is None:
+        return None, None
+    if isinstance(weights, str) and not is_file(weights):
+        return weights, None
+    if _is_path(weights):
+        return None, read_weights(weights, options)  # type: ignore[arg-type]
+    if hasattr(weights, "columns"):
+        return None, given_weights(_columns_of("weights", weights), options)
+    if isinstance(weights, Mapping):
+        columns = {str(name): np.asarray(values) for name, values in weights.items()}
+        return None, given_weights(columns, options)
+    return None, given_weights(np.asarray(weights), options)
+
+
 def slices_of(
-    slices: epath.PathLike | Mapping[str, ArrayLike] | None, ids: np.ndarray, id_column: str | None
+    slices: epath.PathLike | Mapping[str, ArrayLike] | None,
+    aligned: Aligned,
+    id_column: str | None,
 ) -> dict[str, np.ndarray]:
-    """The name of each example's slice, [example] of str, for each way of slicing."""
+    """The name of each example's slice, [example] of str, for each way of slicing.
+
+    Without ids they are in the order of the first file, of which examples may be left out.
+    """
     if slices is None:
         return {}
     if hasattr(slices, "columns"):
         slices = _columns_of("slices", slices)
     if not isinstance(slices, Mapping):
-        return read_slices(reach(slices, "--slices"), ids, id_column)
+        where = reach(slices, "--slices")
+        return read_slices(where, aligned.ids, aligned.places, aligned.num_given, id_column)
     given = {name: np.asarray(values).astype(np.str_) for name, values in slices.items()}
     for name, values in given.items():
-        if values.shape != ids.shape:
-            raise UserError(f"the slices {name!r} have shape {list(values.shape)}, not {len(ids)}")
-    return given
+        if values.shape != (aligned.num_given,):
+            raise UserError(
+                f"the slices {name!r} have shape {list(values.shape)}, not {aligned.num_given}"
+            )
+    return {name: values[aligned.places] for name, values in given.items()}
 
 
 def _is_run(value: Mapping[Any, Any]) -> bool:

@@ -10,7 +10,7 @@ data, [run, example]:
   of each run, which may be treated like the values of a measure of one run (Tukey 1958; the mean
   over pairs is a U-statistic of degree two, for which this is consistent, Arvesen 1969).
 * A conditional measure or the calibration error, which are no means over examples, enter
-  linearised (`ratio_values`): by values whose mean is the estimate and whose spread is its error.
+  linearised (`influence`): by values whose mean is the estimate and whose spread is its error.
 
 Runs and examples are crossed random factors. With `z` the values, the variance of their mean is
 
@@ -29,6 +29,8 @@ from collections.abc import Mapping
 
 import numpy as np
 from scipy import special
+
+from churn_jax.analysis import weighting
 
 RUNS_AND_EXAMPLES = "runs and examples"
 EXAMPLES_ONLY = "examples"
@@ -126,6 +128,17 @@ class Sample:
         }
         return Sample(self.examples[rows], runs)
 
+    def weighted(self, weights: np.ndarray | None) -> "Sample":
+        """The same where each example counts its weight, as of `weighting`; None are equal."""
+        if weights is None:
+            return self
+        runs = {
+            g: None if z is None else weighting.linear(z, weights) for g, z in self.runs.items()
+        }
+        trials = min(self.trials, weighting.effective(weights))
+        examples = weighting.linear(self.examples, weights)
+        return dataclasses.replace(self, examples=examples, runs=runs, trials=trials)
+
 
 def run_sample(values: np.ndarray, group: str = "") -> Sample:
     """A measure of single runs: `values` [run, example]."""
@@ -166,21 +179,6 @@ def pseudo_values(means: np.ndarray) -> np.ndarray:
     if n < 3:
         raise ValueError(f"leaving one of {n} runs out leaves no pair")
     return (2 * (n - 1) * means - n * means.mean(0, dtype=np.float64)) / (n - 2)
-
-
-def ratio_values(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Linearised values of Σ numerator / Σ denominator over the examples, one ratio for each row.
-
-    Their mean over the examples is the ratio r itself; their spread is that of the ratio, to first
-    order: r + (numerator − r·denominator) / mean(denominator). NaN where a denominator sums to 0.
-
-    Args:
-      numerator, denominator: [run, example]; one row of the denominator may serve all.
-    """
-    total = denominator.mean(1, keepdims=True, dtype=np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = numerator.mean(1, keepdims=True, dtype=np.float64) / total
-        return ratio + (numerator - ratio * denominator) / total
 
 
 def interval(sample: Sample, low: float = -math.inf, high: float = math.inf) -> Interval:

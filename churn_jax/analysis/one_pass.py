@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from churn_jax.analysis import pair_distances
+from churn_jax.analysis import pair_distances, weighting
 from churn_jax.analysis.blocks import Block, Wanted, measure_block
 from churn_jax.analysis.pair_means import PairMeans
 from churn_jax.analysis.pairing import Pairing
@@ -70,6 +70,7 @@ class Measured:
         for of `blocks.DISTANCES`. With `l1` comes `lemma2`, whether Lemma 2's bound
         counts the example: ‖p¹ − p²‖₁ ≥ min(γ¹, γ²).
       classwise: [run], the classwise calibration error, or None.
+      weights: [example], what each counts, with the mean 1; None where all count the same.
       lemma2_holds: [run, run], whether Lemma 2 holds example by example, where it was asked for.
     """
 
@@ -81,6 +82,7 @@ class Measured:
     pairs: Mapping[str, PairMeasure]
     classwise: np.ndarray | None
     lemma2_holds: np.ndarray
+    weights: np.ndarray | None = None
 
     @property
     def has_probs(self) -> bool:
@@ -106,6 +108,7 @@ class Measured:
                 for name, pair in self.pairs.items()
             },
             classwise=None,
+            weights=None if self.weights is None else weighting.relative(self.weights[rows]),
         )
 
 
@@ -117,6 +120,7 @@ def measure(
     wanted: Wanted,
     between: Iterable[tuple[int, int]] | None = None,
     matched: bool = False,
+    weights: np.ndarray | None = None,
 ) -> Measured:
     """Measures all runs and pairs of them in one pass over the predictions.
 
@@ -130,19 +134,21 @@ def measure(
       between: the groups (a, b), a before b, whose runs are paired, beside those within every
         group; None is all of them.
       matched: whether run r of one group is paired with run r of another alone.
+      weights: as of `Measured`.
 
     Raises:
       UserError: a run's values are no predictions; the message names run and example.
     """
     pairing = Pairing.of([run.group for run in runs], between, matched)
-    found = _Collector(runs, labels, num_examples, num_classes, pairing, wanted)
+    found = _Collector(runs, labels, num_examples, num_classes, pairing, wanted, weights)
     l1_of_pairs = pair_distances.choose(num_examples * num_classes * pairing.num_pairs)
     rows_per_block = max(_LEAST_ROWS, BLOCK_ELEMENTS // (num_classes * len(runs)))
 
     def work(rows: slice) -> Block:
         own = None if labels is None else labels[rows]
-        block = measure_block(runs, rows, own, num_classes, wanted, pairing, l1_of_pairs)
-        return add_rankings(block, runs, own, wanted, pairing) if wanted.ranks else block
+        counting = None if weights is None else weights[rows]
+        block = measure_block(runs, rows, own, num_classes, wanted, pairing, l1_of_pairs, counting)
+        return add_rankings(block, runs, own, wanted, pairing, counting) if wanted.ranks else block
 
     for block in in_order(work, _slices(num_examples, rows_per_block)):
         found.add(block)
@@ -165,9 +171,11 @@ class _Collector:
         num_classes: int,
         pairing: Pairing,
         wanted: Wanted,
+        weights: np.ndarray | None,
     ):
         n = len(runs)
         self._labels, self._examples, self._classes = labels, num_examples, num_classes
+        self._weights = weights
         self._groups = np.array([run.group for run in runs])
         self._pairing = pairing
         size = 4 * pairing.num_means * num_examples * wanted.num_pair_measures
@@ -221,6 +229,7 @@ class _Collector:
             },
             classwise=None if self._bins is None else _classwise(self._bins, self._examples),
             lemma2_holds=self._lemma2 & self._lemma2.T,
+            weights=self._weights,
         )
 
 

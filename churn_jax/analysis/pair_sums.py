@@ -13,7 +13,8 @@ class PairBlock:
     """A measure of pairs on a block.
 
     Attributes:
-      sums: for each of the pairing's `blocks`, its sums over the rows, [run of a, run of b].
+      sums: for each of the pairing's `blocks`, its sums over the rows by their weights, [run of a,
+        run of b].
       means: [mean, row], as of the pairing's `places`.
     """
 
@@ -22,10 +23,15 @@ class PairBlock:
 
 
 class PairSums:
-    """Takes the sums and means of measures of pairs, two groups' distances at a time."""
+    """Takes the sums and means of measures of pairs, two groups' distances at a time.
 
-    def __init__(self, pairing: Pairing):
-        self._pairing = pairing
+    Args:
+      pairing: of the runs.
+      weights: [row], what each row counts in a sum; None where all count the same.
+    """
+
+    def __init__(self, pairing: Pairing, weights: np.ndarray | None = None):
+        self._pairing, self._weights = pairing, weights
         self._sums: dict[str, list[np.ndarray]] = {}
         self._means: dict[str, list[np.ndarray]] = {}
 
@@ -38,7 +44,10 @@ class PairSums:
         """Adds the distances [run of a, run of b, row] of the next block of pairs."""
         sums = self._sums.setdefault(name, [])
         a, b = self._pairing.blocks[len(sums)]
-        sums.append(distances.sum(2, dtype=np.float64))
+        if self._weights is None:
+            sums.append(distances.sum(2, dtype=np.float64))
+        else:
+            sums.append(distances @ self._weights)
         means = self._means.setdefault(name, [])
         if self._pairing.matched and a != b:
             own = np.arange(distances.shape[0])

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from churn_jax.analysis import calibration, influence, intervals
+from churn_jax.analysis import calibration, influence, intervals, weighting
 from churn_jax.analysis.asked import Asked
 from churn_jax.analysis.intervals import Interval, Sample
 from churn_jax.analysis.one_pass import Measured, PairMeasure
-from churn_jax.metrics.definitions import Scope, definition, of_scope
+from churn_jax.metrics.definitions import DEFINITIONS, Scope, definition, of_scope
 
-# A measure of the ordered pairs of one run with several others, as values [other, example].
+# A measure of the ordered pairs of one run with several others, as values [other, example], of
+# which it is the mean by weight.
 Kernel = Callable[[int, np.ndarray], np.ndarray]
 
 _STORED = {"lemma2_bound": "lemma2"}  # where the pass has another name for it
@@ -49,9 +50,16 @@ class Samples:
     @functools.cached_property
     def run_measures(self) -> list[str]:
         """What can be said of one run."""
-        left_out = {"entropy", "brier"} - set(self.measured.values)
-        found = [key for key in self._of_scope("run") if key not in {"ece_classwise", *left_out}]
+        left_out = {"ece_classwise", *({"entropy", "brier"} - set(self.measured.values))}
+        if self.measured.weights is not None:
+            left_out |= {key for key, known in DEFINITIONS.items() if known.unweighted}
+        found = [key for key in self._of_scope("run") if key not in left_out]
         return found + self._asked("run")
+
+    @property
+    def unweighted(self) -> "Samples":
+        """The same where every example counts the same."""
+        return dataclasses.replace(self, measured=dataclasses.replace(self.measured, weights=None))
 
     @functools.cached_property
     def pair_measures(self) -> list[str]:
@@ -95,7 +103,7 @@ class Samples:
         return np.flatnonzero(self.measured.groups == group)
 
     def run_values(self, key: str, group: int) -> np.ndarray:
-        """[run, example] values whose mean over the examples is the run's measure.
+        """[run, example] values whose mean over the examples, by weight, is the run's measure.
 
         Of a calibration error these are the plain values: one run's bias can't be taken from it.
         """
@@ -106,7 +114,8 @@ class Samples:
             return measured.correct[rows].astype(np.float64)
         if found := calibration.CALIBRATION_ERRORS.get(key.removesuffix("_plain")):
             top, correct = measured.values["top"], measured.correct
-            return np.stack([found.values(top[i], correct[i]) for i in rows])
+            weights = () if measured.weights is None else (measured.weights,)
+            return np.stack([found.values(top[i], correct[i], *weights) for i in rows])
         return measured.values["gap" if key == "confidence" else key][rows]
 
     def run(self, key: str, group: int) -> Sample:
@@ -114,17 +123,23 @@ class Samples:
         if key in calibration.CALIBRATION_ERRORS:
             rows = self.members(group)
             top, correct = self.measured.values["top"][rows], self.measured.correct[rows]
-            return calibration.sample(key, top, correct, self.names[group], self._source(group))
+            names = self.names[group], self._source(group)
+            return calibration.sample(key, top, correct, *names, self.measured.weights)
         found = intervals.run_sample(self.run_values(key, group), self._source(group))
         if asked := self._found(key):
             trials = asked.trials(self.measured, self.members(group))
-            return dataclasses.replace(found, trials=trials)
-        return found
+            found = dataclasses.replace(found, trials=trials)
+        return found.weighted(self.measured.weights)
 
     def within(self, key: str, group: int) -> Sample:
         """A measure of pairs among the runs of a group, of which there must be two."""
+        found = intervals.pair_sample(self._means_within(key, group), self._source(group))
+        return found.weighted(self.measured.weights)
+
+    def _means_within(self, key: str, group: int) -> np.ndarray:
+        """[run, example], the measure's mean over the pairs that a run is in."""
         if stored := self._stored(key):
-            return intervals.pair_sample(stored.means(group, group), self._source(group))
+            return stored.means(group, group)
         num_runs, num_examples = len(self.members(group)), self.measured.predictions.shape[1]
         means = np.zeros((num_runs, num_examples))
         for run, others, values in self._ordered_pairs(key, group):
@@ -132,7 +147,7 @@ class Samples:
             values = values / 2
             means[run] += np.add.reduce(values, 0)
             means[others] += values
-        return intervals.pair_sample(means / (num_runs - 1), self._source(group))
+        return means / (num_runs - 1)
 
     def pair_values(self, key: str, group: int) -> np.ndarray:
         """The measure of each pair of a group's runs (both orders averaged), [run, run].
@@ -144,7 +159,7 @@ class Samples:
             return stored.pairs[np.ix_(rows, rows)]
         found = np.zeros((len(rows), len(rows)))
         for run, others, values in self._ordered_pairs(key, group):
-            found[run, others] = values.mean(1)
+            found[run, others] = weighting.mean(values, self.measured.weights)
         return (found + found.T) / 2
 
     def _ordered_pairs(self, key: str, group: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -165,20 +180,25 @@ class Samples:
         if key == "excess_churn":
             retraining = self.within("churn", a) + self.within("churn", b)
             return self.between("churn", a, b) - retraining * 0.5
-        rows_a, rows_b = self.members(a), self.members(b)
         if self.matched:
-            return intervals.run_sample(self._matched(key, a, b), self._source(a))
-        if stored := self._stored(key):
-            means_a, means_b = stored.means(a, b), stored.means(b, a)
+            found = intervals.run_sample(self._matched(key, a, b), self._source(a))
         else:
-            kernel = self._kernel(key)
-            examples = self.measured.predictions.shape[1]
-            means_a, means_b = np.zeros((len(rows_a), examples)), np.zeros((len(rows_b), examples))
-            for place, run in enumerate(rows_a):
-                values = kernel(run, rows_b)
-                means_a[place] = values.mean(0)
-                means_b += values / len(rows_a)
-        return intervals.cross_sample(means_a, means_b, self.names[a], self.names[b])
+            means = self._means_between(key, a, b)
+            found = intervals.cross_sample(*means, self.names[a], self.names[b])
+        return found.weighted(self.measured.weights)
+
+    def _means_between(self, key: str, a: int, b: int) -> tuple[np.ndarray, np.ndarray]:
+        """[run, example] of either group, the measure's mean over the other's runs."""
+        rows_a, rows_b = self.members(a), self.members(b)
+        if stored := self._stored(key):
+            return stored.means(a, b), stored.means(b, a)
+        kernel, examples = self._kernel(key), self.measured.predictions.shape[1]
+        means_a, means_b = np.zeros((len(rows_a), examples)), np.zeros((len(rows_b), examples))
+        for place, run in enumerate(rows_a):
+            values = kernel(run, rows_b)
+            means_a[place] = values.mean(0)
+            means_b += values / len(rows_a)
+        return means_a, means_b
 
     def _matched(self, key: str, a: int, b: int) -> np.ndarray:
         """The measure of run r of `a` and run r of `b`, [run, example]."""
@@ -195,10 +215,10 @@ class Samples:
 
     def _kernel(self, key: str) -> Kernel:
         """A measure of pairs that follows from predictions and labels."""
-        predictions = self.measured.predictions
+        predictions, weights = self.measured.predictions, self.measured.weights
         if key == "kappa":
             classes = self.measured.num_classes
-            return lambda i, js: influence.kappa(predictions[i], predictions[js], classes)
+            return lambda i, js: influence.kappa(predictions[i], predictions[js], classes, weights)
         correct = self.measured.correct
         wrong = ~correct
 
@@ -208,7 +228,7 @@ class Samples:
         def error(i: int, js: np.ndarray) -> np.ndarray:
             return (wrong[i] + wrong[js].astype(np.float64)) / 2
 
-        ratio = intervals.ratio_values
+        ratio = functools.partial(influence.ratio_values, weights=weights)
         kernels: dict[str, Kernel] = {
             "churn_correct": lambda i, js: ratio(differ(i, js) & correct[i], correct[i][None]),
             "churn_incorrect": lambda i, js: ratio(differ(i, js) & wrong[i], wrong[i][None]),
@@ -217,7 +237,7 @@ class Samples:
             "gde_gap": lambda i, js: differ(i, js) - error(i, js),
             "negative_flip_rate": lambda i, js: (correct[i] & wrong[js]).astype(np.float64),
             "positive_flip_rate": lambda i, js: (wrong[i] & correct[js]).astype(np.float64),
-            "relative_nfr": lambda i, js: influence.relative_flips(correct[i], wrong[js]),
+            "relative_nfr": lambda i, js: influence.relative_flips(correct[i], wrong[js], weights),
             "backward_trust": lambda i, js: ratio(correct[i] & correct[js], correct[i][None]),
         }
         return kernels[key]

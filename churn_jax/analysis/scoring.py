@@ -29,6 +29,7 @@ def add_rankings(
     labels: np.ndarray | None,
     wanted: Wanted,
     pairing: Pairing,
+    weights: np.ndarray | None = None,
 ) -> Block:
     """The block with what is wanted of this module; its values are known to be predictions."""
     values = dict(block.values)
@@ -43,7 +44,7 @@ def add_rankings(
             values.setdefault(name, np.zeros((len(runs), len(each))))[i] = each
         for k, of_k in zip(wanted.tops, sets, strict=True):
             of_k.append(top_sets(found, k))
-    pairs = PairSums(pairing)
+    pairs = PairSums(pairing, weights)
     for k, of_k in zip(wanted.tops, sets, strict=True):
         codes = set_codes(of_k)
         for a, b in pairs.groups():

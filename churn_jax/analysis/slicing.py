@@ -117,8 +117,11 @@ def slices(samples: Samples, changes: Sequence[tuple[int, int]], by: Partition) 
 
     def everywhere(key: str, sample: Callable[[Samples], Sample]) -> list[Estimate]:
         if samples.is_mean(key):
-            whole = sample(samples).take(by.order)
-            return [estimate(key, whole.take(piece)) for piece in by.pieces]
+            whole = sample(samples.unweighted).take(by.order)
+            return [
+                estimate(key, whole.take(piece).weighted(part.measured.weights))
+                for piece, part in zip(by.pieces, parts, strict=True)
+            ]
         return [estimate(key, sample(part)) for part in parts]
 
     groups = [_of_group(samples, group, len(parts), everywhere) for group in samples.indices]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from churn_jax.analysis import intervals
+from churn_jax.analysis import intervals, weighting
 from churn_jax.analysis.intervals import Sample
 from churn_jax.analysis.samples import Samples, difference_of, interval_of
 from churn_jax.metrics.definitions import definition
@@ -27,7 +27,7 @@ def group_measures(samples: Samples, group: int) -> dict[str, Estimate | None]:
     rows = samples.members(group).tolist()
     found: dict[str, Estimate | None] = {}
     for key in samples.run_measures:
-        per_run = samples.run_values(key, group).mean(1)
+        per_run = weighting.mean(samples.run_values(key, group), samples.measured.weights)
         found[key] = over_runs(key, samples.run(key, group), per_run)
     if samples.measured.classwise is not None:
         found["ece_classwise"] = _classwise(samples.measured.classwise[rows])
@@ -61,7 +61,8 @@ def change(samples: Samples, a: int, b: int, withheld: str | None) -> Change:
         measures["excess_churn"] = estimate("excess_churn", excess)
         test = Test(interval_of("excess_churn", excess).p, withheld)
     mcnemar = None
-    if len(rows_a) == len(rows_b) == 1 and samples.measured.labels is not None:
+    unweighted = samples.measured.weights is None  # the test counts examples
+    if len(rows_a) == len(rows_b) == 1 and samples.measured.labels is not None and unweighted:
         correct = samples.measured.correct
         found = intervals.mcnemar(correct[rows_a[0]], correct[rows_b[0]])
         mcnemar = McNemar(int(found["only_a_right"]), int(found["only_b_right"]), found["p"])
@@ -184,7 +185,9 @@ def _of_the_set(
     assert churn.spread is not None
     assert churn.spread.per_pair is not None
     return {
-        "ambiguity": estimate("ambiguity", Sample(differing, {"": None})),
+        "ambiguity": estimate(
+            "ambiguity", Sample(differing, {"": None}).weighted(samples.measured.weights)
+        ),
         "discrepancy": Estimate(max(value for *_, value in churn.spread.per_pair), _UNKNOWN),
     }
 

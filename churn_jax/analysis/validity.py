@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from churn_jax.analysis import weighting
 from churn_jax.analysis.samples import Samples
 from churn_jax.predictions import origins
 from churn_jax.predictions.origins import Origin
@@ -28,10 +29,13 @@ def chance_level(samples: Samples) -> Chance | None:
     labels = samples.measured.labels
     if labels is None:
         return None
-    share = float(np.bincount(labels).max()) / len(labels)
-    if share == 1:
+    weights = samples.measured.weights
+    shares = weighting.counts(labels, weights, 0) / len(labels)
+    if np.count_nonzero(shares) == 1:
         return None
-    above = _STANDARD_ERRORS * math.sqrt(share * (1 - share) / len(labels))
+    share = float(shares.max())
+    trials = len(labels) if weights is None else weighting.effective(weights)
+    above = _STANDARD_ERRORS * math.sqrt(share * (1 - share) / trials)
     return Chance(share, share + above, math.log(samples.measured.num_classes))
 
 
@@ -57,8 +61,10 @@ def never_learned(
     found = []
     for row in samples.members(group).tolist():
         measured = samples.measured
-        accuracy = float(measured.correct[row].mean())
-        nll = float(measured.values["nll"][row].mean()) if "nll" in measured.values else None
+        accuracy = float(weighting.mean(measured.correct[row], measured.weights))
+        nll = None
+        if "nll" in measured.values:
+            nll = float(weighting.mean(measured.values["nll"][row], measured.weights))
         held = None if by_threshold else accuracy
         if why := _fault(held, nll, chance, measured.num_classes):
             found.append(NeverLearned(run_names[row], accuracy, nll, why))

@@ -24,6 +24,7 @@ class Definition:
       signed: whether it can be negative, down to −`high`.
       nats: whether it is a quantity of information, in nats.
       plain: why it has no interval: it describes a sample, and is no estimate of anything beyond.
+      unweighted: why it is left out where examples have weights, or ''.
     """
 
     title: str
@@ -37,6 +38,7 @@ class Definition:
     signed: bool = False
     nats: bool = False
     plain: str = ""
+    unweighted: str = ""
 
     @property
     def limits(self) -> tuple[float, float]:

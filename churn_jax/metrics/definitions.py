@@ -14,6 +14,7 @@ _GUO = "Guo et al., On Calibration of Modern Neural Networks, 2017"
 _YAN = "Yan et al., Positive-Congruent Training, 2021"
 _MARX = "Marx et al., Predictive Multiplicity in Classification, 2020"
 _BIASED = "it holds what noise adds, so that an interval around it would miss the model's own"
+_MASS = "bins of equally many examples have no counterpart in weights"
 _LABELS, _PROBS, _BOTH = ("labels",), ("probs",), ("labels", "probs")
 
 DEFINITIONS: dict[str, Definition] = {
@@ -68,6 +69,7 @@ DEFINITIONS: dict[str, Definition] = {
         "run",
         "Nixon et al., Measuring Calibration in Deep Learning, 2019",
         _BOTH,
+        unweighted=_MASS,
     ),
     "ece_classwise": Definition(
         "ECE, classwise, plain",
@@ -85,6 +87,7 @@ DEFINITIONS: dict[str, Definition] = {
         "run",
         "Gupta et al., Calibration of Neural Networks using Splines, 2021",
         _BOTH,
+        unweighted=_MASS,
     ),
     "entropy": Definition(
         "entropy",

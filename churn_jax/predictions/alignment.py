@@ -13,7 +13,7 @@ import numpy as np
 
 from churn_jax.errors import UserError
 from churn_jax.predictions import classes as classes_
-from churn_jax.predictions import unequal
+from churn_jax.predictions import unequal, weighing
 from churn_jax.predictions.classes import Classes
 from churn_jax.predictions.joining import Joined, join
 from churn_jax.predictions.memory_maps import in_bounded_memory
@@ -31,7 +31,11 @@ class Aligned:
       runs: with the index of each one's group, in the order of `groups`.
       groups: names of the groups.
       labels: [example] of integers, or None.
+      weights: [example], what each counts: positive numbers whose mean is 1; None where all count
+        the same.
       ids: [example] of str: the examples' ids, or their positions.
+      places: [example], where each one is among the examples of the first file.
+      num_given: how many the first file has.
       num_classes: columns of the values.
       class_names: one for each class.
       notes: what a reader must know: positions instead of ids, what was read as what, which
@@ -44,11 +48,14 @@ class Aligned:
     groups: list[str]
     labels: np.ndarray | None
     ids: np.ndarray
+    places: np.ndarray
+    num_given: int
     num_classes: int
     class_names: tuple[str, ...]
     notes: list[str]
     origins: list[dict]
     open_ended: bool = False
+    weights: np.ndarray | None = None
 
     @property
     def provenance(self) -> dict:
@@ -66,6 +73,7 @@ class Aligned:
 def align(
     groups: Mapping[str, Sequence[Source]],
     labels: Source | None = None,
+    weights: Source | None = None,
     on: Literal["all", "common"] = "all",
 ) -> Aligned:
     """Joins the examples of all sources.
@@ -74,6 +82,8 @@ def align(
       groups: the runs of each group, by its name.
       labels: labels from a file of their own, which count instead of those beside predictions, and
         may be of more examples.
+      weights: the same of weights; else those beside predictions. Examples of weight 0 are left
+        out, and of equal weights nothing is left to be said.
       on: 'common' compares the examples that all files have, and says how many are left out;
         'all' refuses files of different examples.
 
@@ -81,7 +91,9 @@ def align(
       UserError: two files do not belong together; the message names the second and the fault.
     """
     sources = [source for members in groups.values() for source in members]
-    joined = join(sources, labels, on == "common")
+    beside = [each for each in (labels, weights) if each is not None]
+    joined = join(sources, beside, on == "common")
+    joined, counting = weighing.weigh([*sources, *beside], joined)
     classes = classes_.unite(sources, labels)
     notes = [*joined.notes, *_readings(sources), *classes.notes]
     runs = []
@@ -97,11 +109,14 @@ def align(
         groups=list(groups),
         labels=_labels(sources, labels, joined, classes),
         ids=joined.ids,
+        places=np.arange(len(joined.ids)) if joined.rows[0] is None else joined.rows[0],
+        num_given=sources[0].size,
         num_classes=max(2, len(classes.names)),
         class_names=classes.names,
         notes=notes,
         origins=[source.provenance or {} for source in sources],
         open_ended=any(source.open_ended for source in sources),
+        weights=counting,
     )
 
 
@@ -190,7 +205,8 @@ def _labels(
     if separate is not None:
         assert separate.labels is not None
         found = classes.codes(separate, "label", separate.labels)
-        return found if joined.label_rows is None else found[joined.label_rows]
+        rows = joined.beside_rows[0]
+        return found if rows is None else found[rows]
     result: np.ndarray | None = None
     for source, rows in zip(sources, joined.rows, strict=True):
         if source.labels is None:

@@ -17,32 +17,42 @@ class Joined:
     Attributes:
       ids: [example] of text: their ids, or their positions.
       rows: for each source, where each example is in it; None where they are in order.
-      label_rows: the same for labels from a file of their own.
+      beside_rows: the same for labels and weights from files of their own.
       notes: how rows were paired, and which were left out.
     """
 
     ids: np.ndarray
     rows: tuple[np.ndarray | None, ...]
-    label_rows: np.ndarray | None
+    beside_rows: tuple[np.ndarray | None, ...]
     notes: tuple[str, ...]
 
+    def take(self, kept: np.ndarray) -> "Joined":
+        """The same of the examples for which `kept` [example] is true."""
+        places = np.flatnonzero(kept)
 
-def join(sources: Sequence[Source], labels: Source | None, common: bool) -> Joined:
+        def of_kept(rows: np.ndarray | None) -> np.ndarray:
+            return places if rows is None else rows[places]
+
+        rows, beside = (tuple(map(of_kept, each)) for each in (self.rows, self.beside_rows))
+        return Joined(self.ids[places], rows, beside, self.notes)
+
+
+def join(sources: Sequence[Source], beside: Sequence[Source], common: bool) -> Joined:
     """Pairs the rows of all sources, in the order of the first.
 
     Args:
       sources: of predictions.
-      labels: of labels alone, which may have more examples; or None.
+      beside: of labels or weights alone, which may have more examples.
       common: whether examples that some file lacks are left out.
 
     Raises:
       UserError: the files are of different examples, or it can't be told which is which.
     """
-    keys, notes = _keys([*sources, *([labels] if labels else [])])
+    files = [*sources, *beside]
+    keys, notes = _keys(files)
     size = sources[0].size
-    files = [*sources, *([labels] if labels else [])]
     if keys is None:
-        _refuse_other_sizes(sources, labels)
+        _refuse_other_sizes(sources, beside)
         ids = _positions(size)
         found = [np.arange(size)] * len(files)
     else:
@@ -75,7 +85,7 @@ def join(sources: Sequence[Source], labels: Source | None, common: bool) -> Join
     return Joined(
         ids=ids[kept],
         rows=tuple(rows_of[: len(sources)]),
-        label_rows=rows_of[-1] if labels is not None else None,
+        beside_rows=tuple(rows_of[len(sources) :]),
         notes=tuple(notes),
     )
 
@@ -87,8 +97,8 @@ def _in_order(rows: np.ndarray, source: Source) -> bool:
 def _keys(files: Sequence[Source]) -> tuple[list[np.ndarray | None] | None, list[str]]:
     """(what joins the rows of each file; None if positions do, what to say of it).
 
-    The last file may be of labels alone. Row names of a data frame count as ids where all files
-    have the same ones, or others have ids.
+    The last files may be of labels or weights alone. Row names of a data frame count as ids where
+    all files have the same ones, or others have ids.
     """
     indexed = [file for file in files if file.ids is None and file.index is not None]
     keys = [file.ids if file.ids is not None else file.index for file in files]
@@ -136,7 +146,7 @@ def _predicts(file: Source) -> bool:
     return file.values is not None or file.predicted is not None
 
 
-def _refuse_other_sizes(sources: Sequence[Source], labels: Source | None) -> None:
+def _refuse_other_sizes(sources: Sequence[Source], beside: Sequence[Source]) -> None:
     first = sources[0]
     for source in sources[1:]:
         if source.size != first.size:
@@ -144,12 +154,10 @@ def _refuse_other_sizes(sources: Sequence[Source], labels: Source | None) -> Non
                 f"{source.name}: has {source.size} examples and no ids, {first.name} has "
                 f"{first.size}"
             )
-    if labels is None:
-        return
-    if labels.size != first.size:
-        raise UserError(f"{labels.name}: has {labels.size} labels for {first.size} examples")
-    if labels.ids is not None and not np.array_equal(labels.ids, _positions(first.size)):
-        raise UserError(f"{labels.name}: has example ids, but {first.name} has none")
+    for source in beside:
+        _by_position(source, first.size)
+        if source.ids is not None and not np.array_equal(source.ids, _positions(first.size)):
+            raise UserError(f"{source.name}: has example ids, but {first.name} has none")
 
 
 def _positions(size: int) -> np.ndarray:
@@ -157,10 +165,11 @@ def _positions(size: int) -> np.ndarray:
     return np.arange(size).astype(TEXT)
 
 
-def _by_position(labels: Source, size: int) -> np.ndarray:
-    """Labels without ids are in the order of the first file."""
-    if labels.size != size:
-        raise UserError(f"{labels.name}: has {labels.size} labels for {size} examples")
+def _by_position(source: Source, size: int) -> np.ndarray:
+    """Labels or weights without ids are in the order of the first file."""
+    if source.size != size:
+        what = "weights" if source.weights is not None else "labels"
+        raise UserError(f"{source.name}: has {source.size} {what} for {size} examples")
     return np.arange(size)
 
 
@@ -179,7 +188,7 @@ def _refuse_lacking(
     keys: Sequence[np.ndarray | None] | None,
     ids: np.ndarray,
 ) -> None:
-    """Raises UserError unless all files have the same examples; labels may have more."""
+    """Raises UserError unless all files have the same examples; those beside, more."""
     if keys is None:
         return
     hint = "; --on=common compares the examples that all files have"

@@ -38,16 +38,6 @@ def decided(found: Aligned, threshold: float, positive: str | None) -> Aligned:
     return dataclasses.replace(found, runs=runs, notes=[*found.notes, note])
 
 
-def refuse_no_positive(found: Aligned, positive: str) -> None:
-    """Raises UserError where there are not two classes, or none has the positive one's name."""
-    if found.num_classes != 2:
-        raise UserError(
-            f"--positive={positive}: is for two classes, and there are {found.num_classes}; for "
-            f"one of several ask --measures='recall[{positive}]' or the like"
-        )
-    positive_place(found.class_names, positive)
-
-
 def _at_threshold(run: Run, positive: int, threshold: float) -> Run:
     if run.kind == "classes" or run.predicted is not None:
         raise UserError(

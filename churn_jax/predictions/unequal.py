@@ -26,6 +26,19 @@ def refuse_other_labels(
         )
 
 
+def refuse_other_weights(
+    name: str, weights: np.ndarray, before: str, expected: np.ndarray, ids: np.ndarray
+) -> None:
+    """Raises UserError unless the weights of the examples `ids` are those of the file before."""
+    wrong = weights != expected
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise UserError(
+            f"{name}: the weight of {str(ids[row])!r} is {weights[row]:g}, and {expected[row]:g} "
+            f"in {before}; they differ in {np.count_nonzero(wrong):,} of {len(wrong):,} examples"
+        )
+
+
 def refuse_mismatched(runs: Sequence[Predictions]) -> None:
     """Raises UserError unless all runs predict the same examples of the same data."""
     first = runs[0]

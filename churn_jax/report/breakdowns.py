@@ -10,12 +10,26 @@ from churn_jax.report.json_form import FLAT, LEFT_OUT
 
 @dataclasses.dataclass(frozen=True)
 class Reliability:
-    """Accuracy against confidence of a group's runs, in bins of equal width."""
+    """Accuracy against confidence of a group's runs, in bins of equal width.
+
+    Attributes:
+      group: whose.
+      count: of predictions in each bin.
+      accuracy, confidence: of each bin.
+      weight: the part of all weight in each bin; None where examples count the same.
+    """
 
     group: str
     count: tuple[int, ...]
     accuracy: tuple[float, ...]
     confidence: tuple[float, ...]
+    weight: tuple[float, ...] | None = dataclasses.field(default=None, metadata=LEFT_OUT)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The part of the predictions, by weight, in each bin."""
+        total = max(sum(self.count), 1)
+        return self.weight or tuple(count / total for count in self.count)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -119,7 +119,7 @@ def triage(found: Sequence[Fragility], report: Report) -> list[Figure]:
             [(role, name) for role, name, *_ in curves],
             "Solid: a run's least confident predictions (smallest γ) against its flips. Dashed: "
             "what flips most among half of the runs, against flips among the other half. "
-            f"Of the runs of each group, n = {report.num_examples:,} examples.",
+            f"Of the runs of each group, n = {report.examples}.",
         )
     ]
 
@@ -160,8 +160,7 @@ def surrogate_curve(report: Report) -> list[Figure]:
                 for role, (name, _, _) in zip(itertools.cycle(ROLES), curves, strict=False)
             ],
             "SChurn counts changes of the probabilities too; as α grows only the most probable "
-            "class counts, and it tends to churn (dashed). "
-            f"n = {report.num_examples:,} examples.",
+            f"class counts, and it tends to churn (dashed). n = {report.examples}.",
         )
     ]
 
@@ -180,9 +179,7 @@ def reliability(diagrams: Sequence[Reliability]) -> list[Figure]:
             width=340,
             height=300,
         )
-        total = max(sum(found.count), 1)
-        for i, count in enumerate(found.count):
-            share = count / total
+        for i, share in enumerate(found.shares):
             plot.bar(
                 i / bins, (i + 1) / bins, share, "muted", f"{100 * share:.1f} % of predictions"
             )
@@ -202,7 +199,8 @@ def reliability(diagrams: Sequence[Reliability]) -> list[Figure]:
                 plot,
                 [(role, "accuracy"), ("muted", "part of the predictions")],
                 "Below the diagonal the model is surer than it is right. Bins of fewer than "
-                f"{_FEWEST} predictions are left out. n = {sum(found.count):,} predictions.",
+                f"{_FEWEST} predictions are left out. n = {sum(found.count):,} "
+                f"{'weighted ' * (found.weight is not None)}predictions.",
             )
         )
     return figures
@@ -243,7 +241,7 @@ def trade_off(report: Report) -> list[Figure]:
             legend,
             "Churn among the runs of each group and their accuracy, with 95 % intervals. Lower and "
             "further right is better; whether a difference is shown, the comparisons say. "
-            f"n = {report.num_examples:,} examples.",
+            f"n = {report.examples}.",
         )
     ]
 

@@ -18,7 +18,7 @@ def whose(report: Report) -> str:
     """Whose churn the report breaks down, and of how many examples."""
     first, last = report.groups[0].name, report.groups[-1].name
     of = f"from {first} to {last}" if len(report.groups) > 1 else f"among the runs of {first}"
-    return f"Churn {of}, n = {report.num_examples:,} examples."
+    return f"Churn {of}, n = {report.examples}."
 
 
 def near_ties(found: NearTies) -> str:
@@ -92,12 +92,12 @@ def history(key: str, history: Mapping[str, Sequence[Point]]) -> str:
 
 def calibration(found: Reliability) -> str:
     """Whether a group's runs are surer than they are right."""
-    entries = list(zip(found.count, found.accuracy, found.confidence, strict=True))
-    total = sum(count for count, *_ in entries)
-    if not total:
+    if not any(found.count):
         return f"Calibration of {found.group}"
-    right = math.fsum(n * accuracy for n, accuracy, _ in entries if n) / total
-    sure = math.fsum(n * confidence for n, _, confidence in entries if n) / total
+    right, sure = (
+        math.fsum(share * value for share, value in zip(found.shares, of_bins, strict=True))
+        for of_bins in (found.accuracy, found.confidence)
+    )
     than = "surer than it is" if sure > right else "less sure than it is"
     word = "about as sure as it is" if abs(sure - right) < _SAME else than
     return (

@@ -63,6 +63,19 @@ class Point:
     churn: Estimate | None
 
 
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """That examples count unequally.
+
+    Attributes:
+      of: the column or file that says how much.
+      effective: how many examples of equal weight would be as good, (Σ w)² / Σ w².
+    """
+
+    of: str
+    effective: float
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Report(Mapping[str, Any]):
     """Everything that was found, of groups of runs on the same examples.
@@ -84,6 +97,7 @@ class Report(Mapping[str, Any]):
       over_training: each group at every step of its training.
       learning: how the runs learnt, where there are logs of it.
       gate: None where there can be none.
+      weights: what the examples count; None where all count the same.
       runs_are: 'repeats' where the runs are of one model that answers anew; None of trainings.
     """
 
@@ -105,6 +119,7 @@ class Report(Mapping[str, Any]):
     )
     learning: tuple[Curve, ...] | None = dataclasses.field(default=None, metadata=LEFT_OUT)
     gate: Gate | None = dataclasses.field(default=None, metadata=LEFT_OUT)
+    weights: Weights | None = dataclasses.field(default=None, metadata=LEFT_OUT)
     runs_are: str | None = dataclasses.field(default=None, metadata=LEFT_OUT)
 
     @classmethod
@@ -131,6 +146,11 @@ class Report(Mapping[str, Any]):
     def to_json(self) -> str:
         """Valid JSON: what is not a finite number is null."""
         return json.dumps(self._plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @property
+    def examples(self) -> str:
+        """How many there are, and whether they have weights: `1,000 weighted examples`."""
+        return f"{self.num_examples:,} {'weighted ' * bool(self.weights)}examples"
 
     def group(self, name: str) -> Group:
         """The group of that name."""

@@ -54,7 +54,10 @@ def title(report: Report) -> str:
     """What the report is about."""
     on = f" on {report.dataset}" if report.dataset else ""
     split = f"{report.split}, " if report.split else ""
-    return f"Churn{on} ({split}{report.num_examples:,} examples)"
+    as_good = ""
+    if found := report.weights:
+        as_good = f", as good as {found.effective:,.1f} of equal weight"
+    return f"Churn{on} ({split}{report.examples}{as_good})"
 
 
 def named_measures(report: Report) -> Iterable[tuple[str, Measures]]:

@@ -78,6 +78,11 @@ def compare(about: str | None) -> Parser:
     )
     parser.add_argument("--labels", help="file of true classes, if they are not in the others")
     parser.add_argument(
+        "--weights",
+        metavar="COLUMN|FILE",
+        help="what each example counts: a column of the files, or a file of weights",
+    )
+    parser.add_argument(
         "--kind", choices=KINDS, help="what the values are, instead of detecting it"
     )
     parser.add_argument("--id", metavar="COLUMN", help="the column or array with the ids")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from churn_jax.analysis import intervals
+from churn_jax.analysis import influence, intervals
 from churn_jax.analysis.intervals import Sample, interval
 
 
@@ -54,12 +54,12 @@ def test_ratio_values_average_to_the_ratio_with_its_standard_error():
     rng = np.random.default_rng(0)
     denominator = rng.random((1, 2000)) < 0.3
     numerator = denominator & (rng.random((1, 2000)) < 0.5)
-    values = intervals.ratio_values(numerator, denominator)
+    values = influence.ratio_values(numerator, denominator)
     ratio = numerator.sum() / denominator.sum()
     assert values.mean() == pytest.approx(ratio)
     binomial = np.sqrt(ratio * (1 - ratio) / denominator.sum())
     assert stats.sem(values[0]) == pytest.approx(binomial, rel=1e-3)
-    assert np.isnan(intervals.ratio_values(numerator, np.zeros((1, 2000)))).all()
+    assert np.isnan(influence.ratio_values(numerator, np.zeros((1, 2000)))).all()
 
 
 def test_samples_of_shared_runs_cancel():

@@ -171,6 +171,8 @@ def _why_unknown(name: str, samples: Samples) -> str:
     measured, needs = samples.measured, definition(key).needs
     lacks = ["labels"] * ("labels" in needs and measured.labels is None)
     lacks += ["probabilities"] * ("probs" in needs and not measured.has_probs)
+    if (why := definition(key).unweighted) and measured.weights is not None:
+        return f" where examples have weights: {why}"
     if lacks:
         return f": it needs {' and '.join(lacks)}, which not all files hold"
     return ": no condition can hold it, or --measures=main left it out"

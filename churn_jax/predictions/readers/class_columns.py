@@ -203,8 +203,8 @@ def refuse_column(found: Columns, column: str, why: str, classes: Sequence[str] 
     """Raises the UserError of a column that nobody knows; `classes` are the columns that are."""
     listed = ",".join(classes) if classes and len(classes) <= 10 else "…"
     raise UserError(
-        f"{found.name}: column {column!r} {why}; say what it is by --id, --label or --prediction, "
-        f"or name the columns of the classes (--columns={listed})"
+        f"{found.name}: column {column!r} {why}; say what it is by --id, --label, --prediction "
+        f"or --weights, or name the columns of the classes (--columns={listed})"
     )
 
 

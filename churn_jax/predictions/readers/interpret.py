@@ -51,6 +51,7 @@ def interpret(found: Columns, options: ReadOptions, only_labels: bool = False) -
     labels = None if roles.label is None else found[roles.label]
     ids = None if roles.id is None else found[roles.id]
     index = _index(found, roles)
+    weights = None if roles.weight is None else found[roles.weight]
     heeded = options.given(("id", "prediction", "columns", "label"))
     if roles.label is None or not is_called(roles.label, options.label):
         heeded -= {"label"}  # of several files it may be in one
@@ -60,11 +61,12 @@ def interpret(found: Columns, options: ReadOptions, only_labels: bool = False) -
         labels=labels,
         ids=ids,
         index=index,
+        weights=weights,
         table=found.table,
         columns=tuple(found.order),
         heeded=heeded,
     )
-    named = {"ids": roles.id, "labels": roles.label}
+    named = {"ids": roles.id, "labels": roles.label, "weights": roles.weight}
     said = [f"{what} from {of!r}" for what, of in named.items() if of is not None]
     if only_labels:
         return raw if labels is not None else _lone_labels(found, roles, raw)

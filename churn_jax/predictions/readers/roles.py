@@ -53,6 +53,7 @@ class Roles:
     id: str | None
     label: str | None
     prediction: str | None
+    weight: str | None
     values: str | None
     class_names: str | None
     indexes: tuple[str, ...]
@@ -87,10 +88,15 @@ def assign(name: str, columns: Sequence[str], options: ReadOptions, table: bool)
     values = one_of(VALUE_NAMES, "columns", None)
     ids = find_ids(name, free if options.id is None else columns, options.id)
     class_names = None if table else one_of(CLASS_NAMES, "", None)
+    weight = None
+    if options.weight is not None:
+        weight = find_column(name, columns, options.weight, "weights")
+        if weight in (ids, label, prediction, *options.columns):
+            raise UserError(f"{name}: the column {weight!r} can't be of weights and something else")
     indexes = tuple(column for column in free if table and is_index(column))
-    used = (ids, label, prediction, values, class_names, *indexes)
+    used = (ids, label, prediction, weight, values, class_names, *indexes)
     rest = tuple(column for column in columns if column not in used)
-    return Roles(ids, label, prediction, values, class_names, indexes, rest)
+    return Roles(ids, label, prediction, weight, values, class_names, indexes, rest)
 
 
 def find_ids(name: str, columns: Sequence[str], given: str | None = None) -> str | None:
@@ -124,8 +130,8 @@ def _named(name: str, columns: Sequence[str], options: ReadOptions) -> set[str]:
     given = [(column, option) for option, column in single.items() if column is not None]
     given += [(column, "columns") for column in options.columns]
     found = {find_column(name, columns, column, option) for column, option in given}
-    label = _if_there(columns, options.label)
-    return found | ({label} if label else set())
+    others = {_if_there(columns, column) for column in (options.label, options.weight)}
+    return found | {column for column in others if column}
 
 
 def find_column(name: str, columns: Sequence[str], wanted: str, option: str) -> str:

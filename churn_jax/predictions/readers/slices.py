@@ -11,7 +11,11 @@ from churn_jax.predictions.readers.roles import find_ids, is_index
 
 
 def read_slices(
-    path: epath.PathLike, ids: np.ndarray, id_column: str | None = None
+    path: epath.PathLike,
+    ids: np.ndarray,
+    places: np.ndarray,
+    num_given: int,
+    id_column: str | None = None,
 ) -> dict[str, np.ndarray]:
     """The name of each example's slice, [example] of str, by the name of the column.
 
@@ -19,6 +23,8 @@ def read_slices(
       path: a .csv, .tsv or .parquet table; its ids join the rows to the examples, and it may have
         more of them; without ids their order does.
       ids: [example] ids of the predictions.
+      places: [example], where each is among those of the first file.
+      num_given: how many that has.
       id_column: what the column of ids is called, if not id or the like.
 
     Raises:
@@ -35,10 +41,10 @@ def read_slices(
         raise UserError(f"{path}: has no column of slices beside {of_ids}")
     if of_ids is not None:
         rows = _rows(path, id_texts(table[of_ids]), ids)
-    elif table.size != len(ids):
-        raise UserError(f"{path}: has {table.size} rows and no ids for {len(ids)} examples")
+    elif table.size != num_given:
+        raise UserError(f"{path}: has {table.size} rows and no ids for {num_given} examples")
     else:
-        rows = np.arange(len(ids))
+        rows = places
     return {name: table[name][rows] for name in columns}
 
 

@@ -29,8 +29,8 @@ class ReadOptions:
 
     Attributes:
       kind: what the values are.
-      id, label, prediction: the columns or arrays with the examples' ids, their true classes and
-        the predicted classes.
+      id, label, prediction, weight: the columns or arrays with the examples' ids, their true
+        classes, the predicted classes and their weights.
       columns: those with the classes' values; any other is then left out.
       missing: what becomes of an example without a value: 'refuse' the file, or 'drop' it.
       score, filter: of a language model's answers, which score says right, and whose filter.
@@ -40,6 +40,7 @@ class ReadOptions:
     id: str | None = None
     label: str | None = None
     prediction: str | None = None
+    weight: str | None = None
     columns: tuple[str, ...] = ()
     missing: Literal["refuse", "drop"] = "refuse"
     score: str | None = None
@@ -60,7 +61,8 @@ class Raw:
         one class; None if there are none.
       kind: what the values are, where their name says it.
       predicted: [example] predicted classes beside values, or None.
-      labels, ids, index: [example] each, or None; `index` are the row names of a data frame.
+      labels, ids, index, weights: [example] each, or None; `index` are the row names of a data
+        frame.
       class_names: in the order of the columns, or None.
       roles: what was read as what, for the report.
       table: whether a missing value can be told from one that is no number.
@@ -76,6 +78,7 @@ class Raw:
     labels: np.ndarray | None = None
     ids: np.ndarray | None = None
     index: np.ndarray | None = None
+    weights: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
     roles: tuple[str, ...] = ()
     table: bool = False
@@ -99,6 +102,7 @@ class Source:
       labels: true classes, or None.
       ids: [example] of text, or None where the file has only positions.
       index: [example] of text, a data frame's names of its rows, or None.
+      weights: [example] float64 of finite numbers ≥ 0, NaN where one is missing; or None.
       class_names: in the order of the columns, or None where they have no names.
       missing: [example], whether something of the example is missing; None if nothing is.
       group: the method the predictions are of, where the file knows it.
@@ -115,6 +119,7 @@ class Source:
     labels: Coded | None = None
     ids: np.ndarray | None = None
     index: np.ndarray | None = None
+    weights: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
     missing: np.ndarray | None = None
     group: str | None = None

@@ -7,6 +7,7 @@ from churn_jax.predictions.readers import census
 from churn_jax.predictions.readers.names import Coded, as_numbers, class_key, coded, id_texts
 from churn_jax.predictions.readers.source import KIND_NAMES, Kind, Raw, ReadOptions, Source
 from churn_jax.predictions.readers.spill import Spill
+from churn_jax.predictions.readers.weights import as_weights
 
 _PEEK = 1 << 16  # values that are looked at where a name says what all are
 _BLOCK_ELEMENTS = 1 << 18
@@ -34,6 +35,14 @@ def settle(raw: Raw, options: ReadOptions) -> Source:
     size = len(values) if values is not None else len(_one_dimensional(name, predicted))
     _refuse_lengths(raw, size, predicted)
     ids, index = _ids(name, raw.ids), _ids(name, raw.index)
+    if options.weight is not None and raw.weights is None:
+        raise UserError(
+            f"{name}: has no columns, so none of weights: give a file of them "
+            f"(--weights={options.weight})"
+        )
+    weights = raw.weights
+    if weights is not None:
+        weights = as_weights(name, weights, None if ids is None else ids.tolist())
     gaps = np.zeros(size, bool)
     kind: Kind = "classes"
     if values is not None:
@@ -54,6 +63,7 @@ def settle(raw: Raw, options: ReadOptions) -> Source:
         labels=found["labels"],
         ids=ids,
         index=index if index is not None and len(set(index.tolist())) == len(index) else None,
+        weights=weights,
         class_names=names,
         group=raw.group,
         notes=tuple(said),
@@ -63,7 +73,7 @@ def settle(raw: Raw, options: ReadOptions) -> Source:
         heeded=raw.heeded,
     )
     _check_names(source)
-    return _with_gaps(source, gaps, options)
+    return with_gaps(source, gaps, options)
 
 
 def coded_or_refused(name: str, what: str, array: np.ndarray, classes: tuple[str, ...]) -> Coded:
@@ -146,6 +156,7 @@ def _widened(name: str, values: np.ndarray) -> np.ndarray:
 
 def _refuse_lengths(raw: Raw, size: int, predicted: np.ndarray | None) -> None:
     arrays = {"labels": raw.labels, "ids": raw.ids, "predictions": predicted, "index": raw.index}
+    arrays["weights"] = raw.weights
     for what, array in arrays.items():
         if array is not None and array.shape != (size,):
             hint = ""
@@ -208,7 +219,7 @@ def _kind(
     return kind, found.missing, f"values detected as {KIND_NAMES[kind]} ({how})"
 
 
-def _with_gaps(source: Source, gaps: np.ndarray, options: ReadOptions) -> Source:
+def with_gaps(source: Source, gaps: np.ndarray, options: ReadOptions) -> Source:
     """The source with what is missing marked, or refused."""
     name = source.name
     what = np.full(source.size, "", object)
@@ -217,6 +228,8 @@ def _with_gaps(source: Source, gaps: np.ndarray, options: ReadOptions) -> Source
         what[source.predicted.missing] = "has no prediction"
     if source.labels is not None:
         what[source.labels.missing] = "has no label"
+    if source.weights is not None:
+        what[np.isnan(source.weights)] = "has no weight (NaN or empty)"
     ids = source.ids
     if ids is not None:
         what[ids == ""] = "has no id"
