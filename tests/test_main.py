@@ -42,12 +42,24 @@ def results(workdir):
     return step, leaves, report["groups"], [path.read_bytes() for path in files]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        [],
+        pytest.param(["--config.model.name=resnet8"], marks=pytest.mark.slow),  # batch norm
+        pytest.param(
+            ["--config.method.members=3", "--config.data.mixup=0.4"], marks=pytest.mark.slow
+        ),
+        pytest.param(["--config.data.sample=bootstrap_members"], marks=pytest.mark.slow),
+    ],
+    ids=" ".join,
+)
 @pytest.mark.usefixtures("as_users_compile")
-def test_killed_and_started_again_it_ends_bit_for_bit_the_same(tmp_path):
+def test_killed_and_started_again_it_ends_bit_for_bit_the_same(tmp_path, more):
     """A pair whose averaged weights predict: they are part of the state like the weights."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     command = [*DIGITS, "--config.checkpoint_every=1.0", "--config.log_every=4"]
-    command += ["--config.method.prediction=ema_mean", "--config.averages.decay=0.9"]
+    command += ["--config.method.prediction=ema_mean", "--config.averages.decay=0.9", *more]
     assert main(*command, f"--workdir={whole}").returncode == 0
 
     process = subprocess.Popen(
