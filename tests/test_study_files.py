@@ -1,7 +1,10 @@
-"""The files of a study beside its tables."""
+"""The files of a study, and tables that come with a figure."""
+
+import numpy as np
 
 from churn_jax.studies import output, results
-from tests.test_study import make
+from churn_jax.studies.study_report import StudyReport
+from tests.test_study import make, write
 
 
 def test_figures_as_pdf_are_there_where_they_are_asked_for(tmp_path):
@@ -14,3 +17,20 @@ def test_figures_as_pdf_are_there_where_they_are_asked_for(tmp_path):
     assert files[0].keys() == names
     assert files[0] == files[1]
     assert not files[2]  # nor is an earlier one left beside another report
+
+
+def test_sources_have_a_table_of_their_parts(tmp_path):
+    """By itself: what is missing where it alone is held. With interactions: it alone varies."""
+    write("sources", tmp_path)
+    report = StudyReport.from_json((tmp_path / "out/report.json").read_text())
+    churns = {group.name: group.measures["churn"].mean for group in report.groups}
+    everything = churns["init+order+augmentation+sample"]
+    page = (tmp_path / "out/study.md").read_text().split("### The parts of churn")[1]
+    for title, alone, others in (
+        ("initialisation", "init", "order+augmentation+sample"),
+        ("sample", "sample", "init+order+augmentation"),
+    ):
+        row = next(row for row in page.splitlines() if row.startswith(f"| {title} |"))
+        found = [float(cell.split("[")[0].replace("−", "-")) for cell in row.split("|")[2:4]]
+        expected = [1 - churns[others] / everything, churns[alone] / everything]
+        np.testing.assert_allclose(found, 100 * np.array(expected), atol=0.51)

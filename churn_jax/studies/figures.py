@@ -207,7 +207,7 @@ def _sources(figure: Sources, report: StudyReport) -> Drawing:
     for place, (label, complement) in enumerate(
         (("it alone varies: with interactions", False), ("it is held: what that takes away", True))
     ):
-        ends = [_part(report, cells[place], figure.everything, complement)
+        ends = [report.part(cells[place], figure.everything, complement)
                 for cells in figure.sources.values()]  # fmt: skip
         middles, lows, highs = 100 * np.array(ends).T
         at = np.arange(len(ends)) + 0.4 * (place - 0.5)
@@ -220,17 +220,6 @@ def _sources(figure: Sources, report: StudyReport) -> Drawing:
     axes.set_xticklabels(list(figure.sources))
     drawing.legend(loc="outside lower center", ncols=2, fontsize=8)
     return drawing
-
-
-def _part(
-    report: StudyReport, cell: str, everything: str, complement: bool
-) -> tuple[float, float, float]:
-    """A cell's share of all churn and its interval; what is missing to all if `complement`."""
-    found = report.share(cell, everything)
-    assert found is not None  # a row of the table asks for it
-    if complement:
-        return 1 - found.mean, 1 - found.high, 1 - found.low
-    return found.mean, found.low, found.high
 
 
 def _curve(

@@ -152,6 +152,14 @@ class StudyReport(Report):
                 return found.churn
         return None
 
+    def part(self, cell: str, everything: str, held: bool = False) -> tuple[float, float, float]:
+        """A cell's share of all churn, or what it leaves of it if `held`: (mean, low, high)."""
+        found = self.share(cell, everything)
+        assert found is not None  # a row of the table asks for it
+        if held:
+            return 1 - found.mean, 1 - found.high, 1 - found.low
+        return found.mean, found.low, found.high
+
     def group(self, name: str) -> CellGroup:
         """The group of that cell."""
         return next(group for group in self.groups if group.name == name)

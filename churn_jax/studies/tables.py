@@ -13,7 +13,7 @@ from churn_jax.report import layout
 from churn_jax.report.best import Cell, best_groups
 from churn_jax.report.estimates import Estimate, Group
 from churn_jax.report.numbers import MISSING, cell, number, scaled
-from churn_jax.studies.design import Study, Table
+from churn_jax.studies.design import Sources, Study, Table
 from churn_jax.studies.study_report import StudyReport
 from churn_jax.system.console import Look
 
@@ -48,6 +48,7 @@ class Rendered(NamedTuple):
 def render_all(study: Study, report: StudyReport) -> list[Rendered]:
     """All tables of a study, that of its choices, and that of its runs' drift."""
     rendered = [render(table, report) for table in study.tables]
+    rendered += [_render_parts(f, report) for f in study.figures if isinstance(f, Sources)]
     if report.selections:
         rendered.append(_render_selections(report))
     if report.accuracy_spreads:
@@ -167,6 +168,23 @@ def _render_selections(report: StudyReport) -> Rendered:
     return Rendered("selection", "Choice of coefficients", header, rows, notes, labels=2)
 
 
+def _render_parts(figure: Sources, report: StudyReport) -> Rendered:
+    """What each source makes of all churn, as a variance is split (Sobol), in percent."""
+    rows = []
+    for label, (alone, others) in figure.sources.items():
+        parts = [report.part(others, figure.everything, held=True)]
+        parts.append(report.part(alone, figure.everything))
+        texts = [_percent(*part) for part in parts]
+        rows.append([Entry(text, short=text.split(" [")[0]) for text in (label, *texts)])
+    notes = [
+        "In percent of the churn with all of them varying. By itself: what holding the source "
+        "takes away. With interactions: what it makes alone, the others held at one draw; where "
+        "these add up to far more than 100, most churn is of several sources at once."
+    ]
+    header = ["source", "by itself", "with all its interactions"]
+    return Rendered(f"{figure.name}_table", figure.title, header, rows, notes)
+
+
 def _render_spreads(report: StudyReport) -> Rendered:
     """What makes each cell's accuracy vary, as standard deviations."""
     rows = []
@@ -253,9 +271,12 @@ def _ours(key: str, group: Group) -> str:
 def _share(found: Estimate | None) -> str:
     if found is None or math.isnan(found.mean):
         return MISSING
-    if found.low == found.high:
-        return f"{100 * found.mean:.0f}"
-    return f"{100 * found.mean:.0f} [{100 * found.low:.0f}, {100 * found.high:.0f}]"
+    return _percent(found.mean, found.low, found.high)
+
+
+def _percent(mean: float, low: float, high: float) -> str:
+    ends = "" if low == high else f" [{100 * low:.0f}, {100 * high:.0f}]"
+    return f"{100 * mean:.0f}{ends}".replace("-", "−")
 
 
 def _setting(value: float | None) -> str:
