@@ -1,9 +1,7 @@
 """Studies: planning, running, sharing and showing; cells are trained by a stand-in but for one."""
 
 import dataclasses
-import json
 import multiprocessing
-import shutil
 import subprocess
 import sys
 import time
@@ -14,68 +12,16 @@ import numpy as np
 import pytest
 
 from churn_jax import study
-from churn_jax.config import config_hash
 from churn_jax.errors import UserError
-from churn_jax.predictions import prediction_file
-from churn_jax.predictions.prediction_file import Predictions
 from churn_jax.report.estimates import Contrast, Estimate
-from churn_jax.studies import output, planning, results, running, tables
-from churn_jax.studies.design import Cell, Options, Study, restrict
+from churn_jax.studies import output, results, running, tables
+from churn_jax.studies.design import Cell, Study, restrict
 from churn_jax.studies.study_report import StudyReport
+from tests.fixtures.experiments import ROOT
+from tests.fixtures.studies import STUDIES, make, stand_in, two_cells, write
 
-ROOT = Path(__file__).parents[1]
-STUDIES = ROOT / "configs" / "studies"
 NAMES = sorted(path.stem for path in STUDIES.glob("*.py"))
-EXAMPLES, CLASSES = 60, 4
 CHAOS = ("held", "one_ulp")
-
-
-def stand_in(config, folder):
-    """Writes predictions that depend on the config and the run alone, as training does."""
-    labels = np.arange(EXAMPLES, dtype=np.int32) % CLASSES
-    ids = np.array([f"{i:03d}" for i in range(EXAMPLES)])
-    label_logits = 2.0 * np.eye(CLASSES)[labels]
-    for split in ("test", "validation")[: 1 + bool(config.data.num_validation)]:
-        for run in range(config.first_run, config.first_run + config.runs):
-            seed = [int(config_hash(config), 16), run, len(split)]
-            noise = np.random.default_rng(seed).normal(size=(1, EXAMPLES, CLASSES))
-            logits = label_logits + (noise if config.randomness.vary else 0 * noise)
-            log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-            made = {
-                "group": config.method.label, "config_hash": config_hash(config), "run": run,
-                "seed": 0, "step": 5, "dataset": config.data.name, "split": split,
-                "data_fingerprint": "f", "code_version": "0", "versions": {}, "platform": "cpu",
-                "topology": {}, "vary": list(config.randomness.vary),
-            }  # fmt: skip
-            where = folder if split == "test" else folder / split
-            path = prediction_file.step_dir(where, 5) / prediction_file.file_name(run)
-            prediction_file.write(
-                path, Predictions(log_probs.astype(np.float32), labels, ids, made)
-            )
-
-    if config.log_distances:
-        apart = float(config.randomness.perturb != "none")
-        lines = [
-            {"kind": "distance", "step": step, "relative_l2": [0.0, *[apart * size] * 2],
-             "max_abs": [0.0, *[apart * size] * 2]}
-            for step, size in enumerate((1e-9, 1e-4, 0.5))
-        ]  # fmt: skip
-        (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
-
-
-def make(name, workdir, **options):
-    """The study of that name, its plans and its options."""
-    chosen = Options(**({"dataset": "digits", "runs": 3} | options))
-    found = planning.load_study(str(STUDIES / f"{name}.py"), chosen)
-    return found, planning.plan(found, chosen, ROOT / "configs", workdir), chosen
-
-
-def write(name, workdir, **options):
-    """Trains by the stand-in and writes the study."""
-    found, plans, _ = make(name, workdir, **options)
-    by_folder = {plan.folder: plan.config for plan in plans}
-    running.finish(plans, stand_in, lambda _, __, folder: stand_in(by_folder[folder], folder))
-    return output.write(*results.report(found, plans), "command", [], workdir / "out")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -355,27 +301,14 @@ def test_unknown_cells_list_the_known():
         Study("s", "t", (Cell("a", "baseline", 2), Cell("b", "baseline", 2))).cell("zz")
 
 
-TWO_CELLS = """
-from churn_jax.studies.design import Cell, Row, Study, Table
-
-def get_study(options):
-    cells = tuple(Cell(name, name, options.runs_or(2)) for name in ("baseline", "entropy"))
-    rows = tuple(Row((cell.name,), cell.name) for cell in cells)
-    return Study("two", "Two", cells, (Table("two", "Two", ("method",), ("churn",), rows),))
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("as_users_compile")
 def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path):
-    studies = tmp_path / "configs" / "studies"
-    studies.mkdir(parents=True)
-    (studies / "two.py").write_text(TWO_CELLS)
-    shutil.copy(ROOT / "configs" / "digits.py", studies.parent)
+    file = two_cells(tmp_path)
 
     def start(workdir):
         command = [
-            *(sys.executable, "-m", "churn_jax.study", f"--study={studies / 'two.py'}"),
+            *(sys.executable, "-m", "churn_jax.study", f"--study={file}"),
             *("--epochs=10", "--config.data.num_train=64", f"--workdir={workdir}"),
         ]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)

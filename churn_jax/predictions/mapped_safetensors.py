@@ -13,7 +13,7 @@ import numpy as np
 from etils import epath
 
 from churn_jax.errors import UserError
-from churn_jax.storage.objects import is_remote
+from churn_jax.storage.files import at_hand
 
 _MAX_HEADER_BYTES = 100_000_000
 _DTYPES: dict[str, np.dtype] = {
@@ -36,8 +36,8 @@ _SHORT_FLOATS = {"BF16": "bfloat16", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "flo
 def read_tensors(path: epath.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Returns (tensors by name, metadata) of a safetensors file; the tensors are read-only maps.
 
-    A local file is memory-mapped: nothing but the header is read until an array is indexed. A
-    `gs://` file is read whole.
+    The file is memory-mapped: nothing but the header is read until an array is indexed. One of a
+    bucket is copied to this machine's temporary folder first.
 
     Raises:
       UserError: the file is missing, truncated, or not a safetensors file.
@@ -65,15 +65,14 @@ def read_tensors(path: epath.PathLike) -> tuple[dict[str, np.ndarray], dict[str,
 
 
 def _open(path: epath.Path) -> np.ndarray:
-    """The file's bytes as a uint8 array, mapped where the file is local."""
+    """The file's bytes as a mapped uint8 array."""
     try:
-        if is_remote(path):
-            return np.frombuffer(path.read_bytes(), np.uint8)
-        if path.is_dir():
-            raise UserError(f"{path}: is a folder, not a file")
-        if path.stat().length == 0:
-            raise UserError(f"{path}: the file is empty")
-        return np.memmap(path, np.uint8, mode="r")
+        with at_hand(path) as file:
+            if file.is_dir():
+                raise UserError(f"{path}: is a folder, not a file")
+            if file.stat().length == 0:
+                raise UserError(f"{path}: the file is empty")
+            return np.memmap(file, np.uint8, mode="r")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
 

@@ -11,7 +11,7 @@ from etils import epath
 
 from churn_jax.errors import UserError
 from churn_jax.storage import objects
-from churn_jax.storage.objects import ask_once, is_remote
+from churn_jax.storage.objects import ask_once, is_google, is_remote
 
 _CHUNK = 1 << 24
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -45,7 +45,7 @@ def write_atomically(path: epath.PathLike, content: str | bytes | Iterable[bytes
     parts = [content] if isinstance(content, bytes) else content
     if is_remote(path):
         with writing(path), _as_os_errors():
-            path.write_bytes(b"".join(parts))
+            (objects.write if is_google(path) else epath.Path.write_bytes)(path, b"".join(parts))
         return
     # The process id keeps two writers of one file from sharing the half-written copy.
     temporary = path.parent / f".{path.name}.{os.getpid()}.partial"
@@ -71,6 +71,32 @@ def _as_os_errors() -> Iterator[None]:
         raise
     except Exception as error:  # each client has its own
         raise OSError(str(error)) from error
+
+
+@contextlib.contextmanager
+def at_hand(path: epath.PathLike) -> Iterator[epath.Path]:
+    """A local file to open or map: `path` itself, or of an object a copy, held to its checksum.
+
+    The copy is gone afterwards, but what was mapped from it stays. Errors name the object.
+
+    Raises:
+      UserError: there is no such object, or it does not arrive whole.
+    """
+    path = epath.Path(path)
+    if not is_remote(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = epath.Path(folder) / path.name
+        try:
+            with _as_os_errors():
+                objects.fetch(path, copy) if is_google(path) else path.copy(copy)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+        try:
+            yield copy
+        except UserError as error:
+            raise UserError(str(error).replace(str(copy), str(path))) from None
 
 
 class Appender:
@@ -118,7 +144,7 @@ def names_in(folder: epath.PathLike) -> list[str]:
     One of a bucket is gone when its last file is. The bucket itself is asked each time: what
     other processes have written meanwhile is seen.
     """
-    if os.fspath(folder).startswith("gs://"):
+    if is_google(folder):
         return objects.names_in(folder)
     folder = epath.Path(folder)
     try:
@@ -152,7 +178,7 @@ def reach(path: epath.PathLike, name: str) -> epath.Path:
         raise UserError(f"{name}={text!r} is no path")
     try:
         found = epath.Path(path).expanduser()
-        if text.startswith("gs://"):
+        if is_google(text):
             ask_once(found)
         else:
             found.exists()

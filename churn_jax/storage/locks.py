@@ -21,7 +21,7 @@ from etils import epath
 
 from churn_jax.errors import UserError
 from churn_jax.storage.files import write_atomically, writing
-from churn_jax.storage.objects import Changed, VersionedObject, is_remote
+from churn_jax.storage.objects import Changed, VersionedObject, is_google, is_remote
 from churn_jax.system.commands import report
 from churn_jax.system.console import say
 from churn_jax.system.interruption import leaving
@@ -117,7 +117,7 @@ _Note = _File | VersionedObject
 
 @contextlib.contextmanager
 def _lease(path: epath.Path) -> Iterator[None]:
-    note: _Note = VersionedObject(path) if str(path).startswith("gs://") else _File(path)
+    note: _Note = VersionedObject(path) if is_google(path) else _File(path)
     if (holder := _read(note)) and not _has_died(holder):
         say(f"{_describe(holder)} was at work here; seeing for {LEASE:g} s whether it still is")
         if (now := _next(note, holder)) and now != holder:

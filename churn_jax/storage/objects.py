@@ -3,11 +3,15 @@
 A bucket has no files that grow, no locks and no renames: an object appears, or is replaced, when
 its last byte has arrived, and every version of it has a generation number. A write that names the
 generation it means to replace (`if_generation_match` in the JSON API) fails when another has come
-between. Google's client repeats such a write when the service answers 503 or not at all.
+between. Google's client repeats a write when the service answers 503 or not at all, and holds what
+it sends, and what it gets whole, to the CRC-32C that the service keeps of every object. gcsfs, by
+which else paths of buckets are read, reads parts, of which there is none.
 """
 
+import errno
 import functools
 import logging
+import os
 from typing import Any
 
 from etils import epath
@@ -22,6 +26,11 @@ def is_remote(path: epath.PathLike) -> bool:
     return "://" in str(path)
 
 
+def is_google(path: epath.PathLike) -> bool:
+    """Whether it is of one of Cloud Storage's buckets, which are asked by Google's own client."""
+    return str(path).startswith("gs://")
+
+
 class VersionedObject:
     """One small object; it remembers the version that it has seen."""
 
@@ -30,8 +39,7 @@ class VersionedObject:
     def __init__(self, path: epath.Path):
         """Of a `gs://` path; looks at nothing yet."""
         self.path = path
-        bucket, _, name = str(path).removeprefix("gs://").partition("/")
-        self._blob: Any = _client().bucket(bucket).blob(name)
+        self._blob = _blob(path)
         self._generation = 0  # none is there
 
     def read_text(self) -> str:
@@ -75,6 +83,28 @@ class VersionedObject:
         self._generation = int(self._blob.generation)
 
 
+def write(path: epath.PathLike, content: bytes) -> None:
+    """Makes or replaces the object at a `gs://` path; raises what the service says against it."""
+    _blob(path).upload_from_string(content, "application/octet-stream")
+
+
+def fetch(path: epath.PathLike, to: epath.PathLike) -> None:
+    """Copies the object at a `gs://` path into a local file; raises what the service says.
+
+    Raises:
+      FileNotFoundError: it isn't there.
+      OSError: other bytes come than the service has the checksum of.
+    """
+    from google.cloud.storage.exceptions import DataCorruption
+
+    try:
+        _blob(path).download_to_filename(os.fspath(to))
+    except _exceptions().NotFound:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
+    except DataCorruption as error:
+        raise OSError("other bytes came than the bucket has the CRC-32C of") from error
+
+
 def ask_once(path: epath.PathLike) -> None:
     """Asks the bucket of a `gs://` path whether it answers; raises whatever is wrong, at once.
 
@@ -103,6 +133,11 @@ def names_in(folder: epath.PathLike) -> list[str]:
     names = {blob.name.removeprefix(prefix) for blob in found}  # an iterator: prefixes come with it
     names |= {path.removeprefix(prefix).rstrip("/") for path in found.prefixes}
     return sorted(names - {""})
+
+
+def _blob(path: epath.PathLike) -> Any:
+    bucket, _, name = str(path).removeprefix("gs://").partition("/")
+    return _client().bucket(bucket).blob(name)
 
 
 @functools.cache

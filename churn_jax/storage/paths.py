@@ -4,11 +4,15 @@ What exists under the very name that is written is meant, whatever commas, brack
 name holds.
 """
 
+import fnmatch
 import glob
 import os
 from collections.abc import Callable, Sequence
 
 from etils import epath
+
+from churn_jax.storage.files import names_in, reach
+from churn_jax.storage.objects import is_google
 
 
 def split_paths(text: str, names: Callable[[str], Sequence[str]] | None = None) -> list[str]:
@@ -34,11 +38,13 @@ def split_paths(text: str, names: Callable[[str], Sequence[str]] | None = None) 
 
 
 def matches(pattern: str) -> list[str]:
-    """Local paths that a pattern with `*`, `?` or `[…]` matches, sorted; a plain path is itself.
+    """Paths that a pattern with `*`, `?` or `[…]` matches, sorted; a plain path is itself.
 
     A part of the path that exists as it is written is no pattern: `runs[1]/*.npz` is of the folder
     `runs[1]` where there is one.
     """
+    if is_google(pattern):
+        return _objects(pattern)
     pattern = os.path.expanduser(pattern)
     found = [os.sep if os.path.isabs(pattern) else ""]
     for part in filter(None, pattern.split(os.sep)):
@@ -56,3 +62,17 @@ def _inside(folder: str, part: str) -> list[str]:
     if os.path.lexists(exact) or not glob.has_magic(part):
         return [exact] if os.path.lexists(exact) else []
     return glob.glob(os.path.join(glob.escape(folder), part))
+
+
+def _objects(pattern: str) -> list[str]:
+    """As `matches`, of a bucket; raises `UserError` if that can't be asked."""
+    bucket, *parts = pattern.removeprefix("gs://").strip("/").split("/")
+    found = [str(reach(f"gs://{bucket}", "file"))]
+    for part in parts:
+        names = {folder: names_in(folder) for folder in found}
+        found = [
+            f"{folder}/{name}"
+            for folder in found
+            for name in ([part] if part in names[folder] else fnmatch.filter(names[folder], part))
+        ]
+    return sorted(found)

@@ -6,26 +6,27 @@ import subprocess
 import sys
 
 import fsspec  # before it is told to remember no listing, as in a notebook  # noqa: F401
+import numpy as np
 import pytest
+import requests
 from etils import epath
 
 from churn_jax.errors import UserError
 from churn_jax.storage import locks
-from churn_jax.storage.files import Appender, names_in, numbered, reach, write_atomically
+from churn_jax.storage.files import Appender, at_hand, names_in, numbered, reach, write_atomically
 from churn_jax.storage.objects import Changed, VersionedObject
+from churn_jax.storage.paths import matches
 from churn_jax.storage.workdir import checkpoint_steps
 from churn_jax.system import private_surfaces
-from tests.fixtures.bucket import BUCKET, emulated_bucket, reachable
-from tests.fixtures.experiments import ROOT
+from churn_jax.training.metrics_log import open_log
+from tests.fixtures.bucket import BUCKET, emulated_bucket
+from tests.fixtures.experiments import ROOT, make_config
 
 
 @pytest.fixture(scope="module")
 def bucket():
-    """One emulator for all: clients are made once in a process."""
     with emulated_bucket() as bucket:
-        undo = reachable(bucket)
         yield bucket
-        undo()
 
 
 @pytest.fixture
@@ -54,6 +55,20 @@ def test_lines_are_there_as_soon_as_they_are_written(folder):
         assert (folder / "metrics.jsonl").read_bytes() == b"kept\none\n"
         lines.append(b"two\n")
         assert (folder / "metrics.jsonl").read_bytes() == b"kept\none\ntwo\n"
+
+
+def test_a_log_is_whole_after_three_kills(folder, tmp_path):
+    """Each start goes on from its checkpoint, and writes again what came after it."""
+
+    def write(workdir, first, last):
+        log = open_log(workdir, first, make_config())  # and never closed
+        for step in range(first + 1, last + 1):
+            log.write("train", step, step / 4, {"accuracy": np.array([[step / 100]])})
+
+    write(tmp_path, 0, 12)
+    for first, last in ((0, 3), (2, 7), (4, 9), (8, 12)):
+        write(folder, first, last)
+    assert (folder / "metrics.jsonl").read_bytes() == (tmp_path / "metrics.jsonl").read_bytes()
 
 
 def test_a_folder_that_is_emptied_while_it_is_read_holds_nothing(bucket, folder):
@@ -184,9 +199,56 @@ def test_a_checkpoint_that_was_cut_off_is_none(folder):
     assert checkpoint_steps(folder) == [4]
 
 
+def test_an_object_that_arrives_with_other_bytes_is_refused(bucket, folder):
+    write_atomically(folder / "x.npy", "0" * 1000)
+    with at_hand(folder / "x.npy") as file:
+        assert file.read_text() == "0" * 1000
+    assert not file.exists()
+    bucket.fault = lambda method, path: "flipped" if "alt=media" in path else None
+    with pytest.raises(UserError, match=f"{folder}/x.npy: cannot be read .* CRC-32C"):
+        at_hand(folder / "x.npy").__enter__()
+
+
+def test_an_object_that_leaves_with_other_bytes_is_refused(folder, monkeypatch):
+    """The service compares what it gets with the checksum that Google's client sends along."""
+    send = requests.Session.request
+
+    def flipped(session, method, url, data=None, **options):
+        changed = data.replace(b"0000", b"0001") if data else data
+        return send(session, method, url, data=changed, **options)
+
+    write_atomically(folder / "report.json", "before")
+    monkeypatch.setattr(requests.Session, "request", flipped)
+    with pytest.raises(UserError, match=r"report\.json can't be written"):
+        write_atomically(folder / "report.json", "0" * 4)
+    assert (folder / "report.json").read_text() == "before"
+
+
+def test_what_is_wrong_with_an_object_is_said_of_the_object(folder):
+    def broken(file):
+        raise UserError(f"{file}: column 3")
+
+    write_atomically(folder / "x.csv", "a,b")
+    with (
+        pytest.raises(UserError, match=f"^{folder}/x.csv: column 3"),
+        at_hand(folder / "x.csv") as f,
+    ):
+        broken(f)
+    with pytest.raises(UserError, match=r"/no\.csv: cannot be read \(No such file"):
+        at_hand(folder / "no.csv").__enter__()
+
+
+def test_patterns_match_objects_as_they_match_files(folder, tmp_path):
+    for name in ("a/1.npz", "a/2.npz", "a/2.csv", "b/1.npz", "b[1]/x", "c"):
+        write_atomically(folder / name, "")
+        write_atomically(tmp_path / name, "")
+    for pattern in ("a/*.npz", "*/1.npz", "?/*", "[ab]/[12].*", "b[1]/*", "c", "d", "*/no", "a/**"):
+        below = [path.removeprefix(f"{tmp_path}/") for path in matches(f"{tmp_path}/{pattern}")]
+        assert matches(f"{folder}/{pattern}") == [f"{folder}/{path}" for path in below], pattern
+
+
 def test_data_in_a_bucket_is_to_be_mounted():
     from churn_jax import data
-    from tests.fixtures.experiments import make_config
 
     config = make_config(data__name="cifar10", data__dir="gs://b/data", data__num_train=0)
     with pytest.raises(UserError, match=r"config\.data\.dir: gs://b/data is a bucket.* mount it"):

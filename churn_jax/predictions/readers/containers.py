@@ -1,5 +1,6 @@
 """Opening a file by the kind of container that its name says it is."""
 
+import dataclasses
 from collections.abc import Callable
 
 from etils import epath
@@ -15,6 +16,7 @@ from churn_jax.predictions.readers import (
 from churn_jax.predictions.readers.columns import Columns
 from churn_jax.predictions.readers.csv_files import IsText
 from churn_jax.predictions.readers.source import Raw
+from churn_jax.storage.files import at_hand
 
 _TABLES: dict[str, Callable[[epath.Path, IsText], Columns]] = {
     ".csv": csv_files.read_csv,
@@ -52,4 +54,6 @@ def open_file(path: epath.Path, texts: IsText) -> Columns | Raw:
         )
     if not path.exists():
         raise UserError(f"{path}: no such file")
-    return _ARRAYS[suffix](path) if suffix in _ARRAYS else _TABLES[suffix](path, texts)
+    with at_hand(path) as file:
+        found = _ARRAYS[suffix](file) if suffix in _ARRAYS else _TABLES[suffix](file, texts)
+    return dataclasses.replace(found, name=str(path))

@@ -11,6 +11,7 @@ from etils import epath
 
 from churn_jax.errors import UserError
 from churn_jax.predictions.readers.source import refuse_bomb
+from churn_jax.storage.files import at_hand
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".eval")
 Record = dict[str, Any]
@@ -30,7 +31,8 @@ def read_records(path: epath.Path) -> list[Record]:
     if not path.exists():
         raise UserError(f"{path}: no such file")
     try:
-        found = list(_records(path))
+        with at_hand(path) as file:
+            found = list(_records(file))
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
         raise UserError(f"{path}: damaged, or no such file as its name says: {error}") from None
     except RecursionError:
