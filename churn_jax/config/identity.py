@@ -10,7 +10,8 @@ from churn_jax.config.schema import Config, to_dict
 # What does not change the mathematics of a run: left out of the hash that makes runs one group.
 NOT_HASHED = {
     "mesh", "runs", "first_run", "eval_every", "checkpoint_every", "keep_checkpoints", "log_every",
-    "log_to", "profile", "log_distances", "on_failed_run", "eval_batch_size", "model.remat",
+    "log_to", "profile", "profile_port", "log_distances", "on_failed_run", "eval_batch_size",
+    "model.remat",
     "data.dir", "data.pipeline", "data.workers", "data.undecodable",
     "method.teachers",  # a place; `teachers.load` sees to it that the config decides what is there
     "previous.source",  # a place; its fingerprint is in the provenance

@@ -196,6 +196,8 @@ class Config:
     log_to: Annotated[tuple[str, ...], OneOf(LOGS, "log")] = ()
     # The first and the last of the steps that a profiler traces, from 1; none.
     profile: Annotated[tuple[int, ...], FromTo()] = ()
+    # Of JAX's profiler server, which XProf asks for traces; 0: none. See `training.profiling`.
+    profile_port: Annotated[int, Within(0, 65535)] = 0
     log_distances: bool = False  # log how far the runs' weights are from those of the first run
     eval_batch_size: Annotated[int, Within(1, MAX_BATCH)] = 500
     deterministic: bool = False  # ask the backend for kernels that give the same bits every time

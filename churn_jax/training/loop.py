@@ -29,6 +29,7 @@ from churn_jax.training import (
     more_runs,
     prediction,
     previous,
+    profiling,
     provenance,
     teachers,
     weight_distances,
@@ -72,7 +73,7 @@ def train(config: Config, workdir: epath.PathLike) -> None:
     updated = previous.load(experiment, dataset)
     more_runs.refuse_other_config(part)
     more_runs.refuse_unfinished(part, wanted, experiment.total_steps)
-    with locks.hold(workdir) if is_first() else contextlib.nullcontext():
+    with profiling.server(config.profile_port), _one_writer(workdir):
         claim(folder, config)
         with Checkpoints(folder, config.keep_checkpoints) as checkpoints:
             state = _start(experiment, checkpoints, taught_by, updated)
@@ -83,7 +84,11 @@ def train(config: Config, workdir: epath.PathLike) -> None:
         inference.write_predictions(
             folder, experiment, dataset, state, experiment.total_steps, updated
         )
-        spent.end(folder, first, experiment.total_steps)
+        spent.end(folder, experiment.total_steps)
+
+
+def _one_writer(workdir: epath.Path) -> contextlib.AbstractContextManager[None]:
+    return locks.hold(workdir) if is_first() else contextlib.nullcontext()
 
 
 def claim(workdir: epath.Path, config: Config) -> None:
@@ -199,6 +204,8 @@ def _loop(
     ):
         if first == 0:
             _log_distances(experiment, log, 0, state)
+        spent.go_on(workdir, first, log.was_at)
+        spent.begin("compiling")
         failures = Failures(workdir, experiment, checkpoints, log, state)
         for step in range(first + 1, total + 1):  # `step` counts finished steps
             profile.before(step)
@@ -209,7 +216,7 @@ def _loop(
                 jax.block_until_ready(state)
                 progress.start(step)
                 interruption.begin()
-                spent.begin("training")
+                spent.train(lambda: feed.waited)
             progress.tick(step)
             stop = interruption.wanted(step)
             logs = step % config.log_every == 0 or step == total
@@ -238,17 +245,16 @@ def _loop(
                 with spent.on("checkpoints"):
                     saved = {"step": step, "unlogged": _listed(pending), **meta}
                     checkpoints.save(step, state, saved)
+                    spent.keep(workdir, step)
                 progress.resume()
             if stop:
                 with spent.on("checkpoints"):
                     checkpoints.wait()
-                spent.waited = feed.waited
-                spent.end(workdir, first, step)
+                spent.end(workdir, step)
                 say(f"stopped after step {step}/{total}; the same command goes on from there")
                 raise interruption.ended()
         with spent.on("checkpoints"):
             checkpoints.wait()
-    spent.waited = feed.waited
     return state
 
 

@@ -34,6 +34,8 @@ def open_log(workdir: epath.PathLike, from_step: int, config: Config) -> "Metric
 class NoLog:
     """Leaves the writing to the first process."""
 
+    was_at = 0
+
     def __enter__(self) -> "NoLog":
         return self
 
@@ -48,10 +50,14 @@ class MetricsLog:
     """Appends metrics of a workdir; use as a context manager."""
 
     def __init__(self, workdir: epath.PathLike, from_step: int, sinks: Sequence[Guarded] = ()):
-        """Continues at `from_step`: what an interrupted training wrote beyond is dropped."""
+        """Continues at `from_step`: what an interrupted training wrote beyond is dropped.
+
+        `was_at` is the last step that was written before, 0 where none was.
+        """
         self._path = epath.Path(workdir) / "metrics.jsonl"
-        lines = _whole_lines(self._path) if from_step else []
-        kept = [line for step, line in lines if step <= from_step]
+        lines = _whole_lines(self._path)
+        self.was_at = max((step for step, _ in lines), default=0)
+        kept = [line for step, line in lines if from_step and step <= from_step]
         self._lines = Appender(self._path, b"".join(line + b"\n" for line in kept))
         self._sinks = sinks
 

@@ -2,8 +2,14 @@
 
 It goes to `WORKDIR/profile`, one file for each process: `xprof --logdir=WORKDIR/profile`, or
 TensorBoard with its profile plugin. A local folder, as JAX's profiler writes to none else.
+
+`config.profile_port` instead lets XProf ask for a trace whenever somebody wants one, of any of the
+processes: JAX's profiler server, which whoever reaches the port may ask.
 """
 
+import contextlib
+import socket
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -51,3 +57,26 @@ class Profile:
         if self._tracing:
             jax.profiler.stop_trace()
             self._tracing = False
+
+
+@contextlib.contextmanager
+def server(port: int) -> Iterator[None]:
+    """Answers XProf at a port of this machine during the block; 0 is none.
+
+    Raises:
+      UserError: the port is taken, which JAX would log and pass over.
+    """
+    if not port:
+        yield
+        return
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"config.profile_port: {port} can't be had here: {reason}") from error
+    jax.profiler.start_server(port)
+    say(f"XProf may ask for traces at port {port} of this machine")
+    try:
+        yield
+    finally:
+        jax.profiler.stop_server()

@@ -1,7 +1,9 @@
 """What a training says of itself beside metrics.jsonl: other logs, a trace, where its time went."""
 
+import datetime
 import importlib.util
 import json
+import socket
 import struct
 
 import numpy as np
@@ -12,7 +14,7 @@ from churn_jax.config import check_values
 from churn_jax.errors import UserError
 from churn_jax.methods.schedules import Length
 from churn_jax.storage.workdir import read_metrics, read_times
-from churn_jax.training import log_sinks, loop, spent
+from churn_jax.training import log_sinks, loop, profiling, spent
 from churn_jax.training.optimizer import learning_rates
 from churn_jax.training.profiling import Profile
 from tests.fixtures.experiments import make_config
@@ -112,21 +114,83 @@ def test_means_leave_out_what_is_not_finite():
     assert log_sinks.scalars("eval", metrics) == {"eval/nll/member_0": 2.0, "eval/rate": 0.5}
 
 
-def test_the_parts_of_the_time_add_up_and_each_process_has_its_line(watched, capsys):
+def test_the_parts_of_the_time_add_up(watched, capsys):
     (line,) = read_times(watched)
     assert (line["from_step"], line["to_step"]) == (0, 8)
+    assert (line["away"], line["lost_steps"]) == (0, 0)
     assert set(line["seconds"]) == set(spent.PARTS)
     assert all(value >= 0 for value in line["seconds"].values())
-    again = spent.Spent()
-    again.begin("training")
-    again.waited = 1e9
-    again.end(watched, 8, 12)
-    first, second = read_times(watched)
-    assert first == line
-    assert second["seconds"]["training"] == 0  # all of it waited for data
+    assert line["seconds"]["compiling"] > 0
+    alone = spent.Spent()
+    alone.go_on(watched / "elsewhere", 0, 0)
+    alone.train(iter([7.0, 1e9, 1e9]).__next__)  # 7 s before the first step are none of training's
+    alone.end(watched / "elsewhere", 4)
+    (found,) = read_times(watched / "elsewhere")
+    assert found["seconds"]["training"] == 0  # all of it waited for data
     assert "in all (0% of it training)" in capsys.readouterr().err
-    again.end(watched, 8, 12)
-    assert [found["to_step"] for found in read_times(watched)] == [8, 12]  # it began at 8 again
+
+
+def test_what_kills_cost_is_known(tmp_path, capsys, monkeypatch):
+    """12 steps, a checkpoint every 4, cut off in step 8 (the log tells of 6) and in step 12."""
+    seconds = [0.0]
+    monkeypatch.setattr(spent.time, "monotonic", lambda: seconds[0])
+    began = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+    class Clock(datetime.datetime):
+        @classmethod
+        def now(cls):
+            return began + datetime.timedelta(seconds=seconds[0])
+
+    monkeypatch.setattr(spent.datetime, "datetime", Clock)
+
+    def process(first, logged, *checkpoints, starts, until):
+        """10 s of start, 5 of compiling, then a step every 2 s."""
+        seconds[0] = starts
+        found = spent.Spent()
+        seconds[0] += 10
+        found.go_on(tmp_path, first, logged)
+        found.begin("compiling")
+        seconds[0] += 5
+        found.train(lambda: 0.0)
+        for step in range(first + 2, until + 1):
+            seconds[0] += 2
+            if step in checkpoints:
+                found.keep(tmp_path, step)
+        return found
+
+    process(0, 0, 4, starts=0, until=7)  # its checkpoint is at 10 + 5 + 6 = 21
+    process(4, 6, 8, starts=100, until=11)
+    process(8, 10, starts=200, until=12).end(tmp_path, 12)
+    lines = read_times(tmp_path)
+    assert [(line["from_step"], line["to_step"]) for line in lines] == [(0, 4), (4, 8), (8, 12)]
+    assert [line["lost_steps"] for line in lines] == [0, 2, 2]
+    assert [line["away"] for line in lines] == [0, 100 - 21, 100 - 21]
+    assert [line["seconds"]["training"] for line in lines] == [6, 6, 6]
+    said = capsys.readouterr().err
+    assert "with 2 starts before: 1:03 of work and 2:38 between, 4 steps done again" in said
+    assert "8% of it training that counts" in said  # 18 s of 63 + 158
+
+
+def test_a_checkpoint_that_was_not_finished_is_work_in_vain(tmp_path):
+    for first, last in ((0, 8), (4, 8)):
+        found = spent.Spent()
+        found.go_on(tmp_path, first, 0)
+        found.train(lambda: 0.0)
+        found.keep(tmp_path, last)
+    assert [line["lost_steps"] for line in read_times(tmp_path)] == [0, 4]
+
+
+def test_xprof_finds_a_server_where_one_is_asked_for(capsys):
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = pytest.raises(UserError, match=rf"config\.profile_port: {port} can't be had here")
+        with refused, profiling.server(port):
+            pass
+    with profiling.server(port):
+        socket.create_connection(("localhost", port), timeout=5).close()
+        assert f"port {port}" in capsys.readouterr().err
+    with profiling.server(0):
+        assert capsys.readouterr().err == ""
 
 
 def test_curves_are_means_over_runs_of_each_member(watched, tmp_path):
