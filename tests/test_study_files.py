@@ -1,10 +1,14 @@
 """The files of a study, and tables that come with a figure."""
 
-import numpy as np
+import json
 
-from churn_jax.studies import output, results
+import numpy as np
+import pytest
+
+from churn_jax.storage.checksums import sealed
+from churn_jax.studies import output, results, running
 from churn_jax.studies.study_report import StudyReport
-from tests.test_study import make, write
+from tests.test_study import make, stand_in, write
 
 
 def test_figures_as_pdf_are_there_where_they_are_asked_for(tmp_path):
@@ -34,3 +38,26 @@ def test_sources_have_a_table_of_their_parts(tmp_path):
         found = [float(cell.split("[")[0].replace("−", "-")) for cell in row.split("|")[2:4]]
         expected = [1 - churns[others] / everything, churns[alone] / everything]
         np.testing.assert_allclose(found, 100 * np.array(expected), atol=0.51)
+
+
+@pytest.mark.parametrize(
+    ("calls", "seconds"),
+    [
+        ([(0, 5)], 3.0),
+        ([(0, 2), (2, 5)], 6.0),  # stopped by a signal, and resumed
+        ([(2, 5)], None),  # killed: what that call took is not known
+        ([(0, 2)], None),  # killed at the end
+    ],
+)
+def test_a_cell_took_what_all_its_calls_took_or_it_is_not_known(tmp_path, calls, seconds):
+    _, plans, _ = make("table6", tmp_path)
+    running.finish(plans[:1], stand_in)
+    (first, *_) = plans
+    assert first.seconds < 60  # of the one call that there was
+    lines = [
+        {"from_step": begun, "to_step": ended, "seconds": {"starting": 1.0, "training": 2.0}}
+        for begun, ended in calls
+    ]
+    text = "".join(json.dumps(sealed(line)) + "\n" for line in lines)
+    (first.folder / "times.jsonl").write_text(text)
+    assert first.seconds == seconds

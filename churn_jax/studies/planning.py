@@ -17,6 +17,8 @@ from churn_jax import recipes
 from churn_jax.config import Config
 from churn_jax.data.loading import check_name
 from churn_jax.errors import UserError, suggest
+from churn_jax.predictions.workdirs import prediction_steps
+from churn_jax.storage.workdir import read_times
 from churn_jax.studies.design import Cell, Options, Study
 
 CHECKPOINTS_A_CELL = 5  # where the config asks for none but the last
@@ -59,8 +61,20 @@ class Plan:
 
     @property
     def seconds(self) -> float | None:
-        """How long the call that finished it took; None where it isn't finished."""
-        return json.loads(self._marker.read_text())["seconds"] if self.finished else None
+        """How long it took, in all calls that worked at it; None where that isn't known.
+
+        A call that was killed has told of nothing. Trainings of before they told have only the
+        time of the call that finished them.
+        """
+        if not self.finished:
+            return None
+        if not (times := read_times(self.folder)):
+            return json.loads(self._marker.read_text())["seconds"]
+        begun = [line["from_step"] for line in times]
+        ended = [line["to_step"] for line in times]
+        if [*begun, *prediction_steps(self.folder)[-1:]] != [0, *ended]:
+            return None
+        return sum(sum(line["seconds"].values()) for line in times)
 
     @property
     def _marker(self) -> epath.Path:
