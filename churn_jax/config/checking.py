@@ -51,6 +51,11 @@ def check_values(config: Config) -> None:
         )
     if config.data.sample == "bootstrap_members":
         _check_member_samples(config)
+    if config.data.sample != "all" and config.method.anchor == "neighbours":
+        raise UserError(
+            f"config.method.anchor: 'neighbours' would tell labels that are not in the sample of "
+            f"config.data.sample={config.data.sample!r}; set it to 'all'"
+        )
     config.method.check()
     optimizers.check(config.optimizer.name, config.optimizer.arguments, config.optimizer.decayed)
     _check_previous(config)

@@ -66,6 +66,7 @@ HASHED_UNLESS: dict[str, Any] = {
     "method.anchor_margin": 0.5,
     "method.anchor_power": 2.0,
     "method.anchor_top_k": 10,
+    "method.anchor_neighbours": 10,
 }
 
 

@@ -9,6 +9,10 @@ model's prediction, `right` whether that is the label, and γ the weight:
     focal         L + γ·(1 + b·right)·τ²·KL(p_old^τ ‖ p^τ)               PCT, Yan et al., 2021
     focal_logits  L + γ·(1 + b·right)·½‖z − z_old‖²                      PCT
     inhibition    (1−γ)·L + γ·Σ over top K of max(0, |z − z_old| − ξ)^p  LDI, Zhao et al., 2022
+    neighbours    (1−γ)·L + γ·H(η, p)                                    Bahri and Jiang, 2021
+
+η is the share of each class among the labels of the example's nearest neighbours in z_old: smooth
+labels, whose first model is not one that is updated but one trained for them.
 
 Logits are centred (`losses.anchors`). Of several members each is held to the one previous model.
 """
@@ -20,8 +24,9 @@ import jax.numpy as jnp
 
 from churn_jax import losses
 
-KINDS = ("none", "distillation", "rcp", "focal", "focal_logits", "inhibition")
-CONVEX = ("distillation", "rcp", "inhibition")  # whose γ is taken from L, and is at most 1
+KINDS = ("none", "distillation", "rcp", "focal", "focal_logits", "inhibition", "neighbours")
+# Whose γ is taken from L, and is at most 1.
+CONVEX = ("distillation", "rcp", "inhibition", "neighbours")
 
 
 class Settings(Protocol):
@@ -58,7 +63,7 @@ def anchored(
       total: L, [member, example].
       logits: [member, example, class].
       labels: int [example].
-      previous: log-probabilities of the previous model, [example, class].
+      previous: log-probabilities of the previous model, [example, class]; of `neighbours`, log η.
       gamma: γ at this step.
 
     Returns:
@@ -77,7 +82,7 @@ def _term(
     settings: Settings, logits: jax.Array, previous: jax.Array, right: jax.Array
 ) -> jax.Array:
     match settings.anchor:
-        case "distillation":
+        case "distillation" | "neighbours":
             return losses.soft_cross_entropy(logits, jax.nn.softmax(previous))
         case "rcp":
             classes = logits.shape[-1]

@@ -63,6 +63,8 @@ UPDATES: dict[str, Objective] = {
     "pct_kl": Objective(anchor="focal", gamma=1.0),
     "pct_logits": Objective(anchor="focal_logits", gamma=0.1),
     "ldi": Objective(anchor="inhibition", gamma=0.8),
+    # No update: the model that `config.previous` names was trained for its neighbourhoods.
+    "knn_smoothing": Objective(anchor="neighbours", gamma=0.3),
 }
 
 

@@ -127,6 +127,7 @@ class Objective:
     anchor_margin: Annotated[float, Within(0)] = 0.5  # ξ of inhibition
     anchor_power: Annotated[float, Within(1, 8)] = 2.0  # p of inhibition
     anchor_top_k: Annotated[int, Within(1)] = 10  # K of inhibition
+    anchor_neighbours: Annotated[int, Within(1)] = 10  # of neighbours
 
     def check(self) -> None:
         """Raises a `UserError` that names the first value no objective can have."""

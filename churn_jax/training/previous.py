@@ -32,6 +32,7 @@ from churn_jax.training.averaging import Weights, predicting, with_statistics
 from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.failed_runs import failed_runs
+from churn_jax.training.neighbours import label_shares
 from churn_jax.training.prediction import predict
 from churn_jax.training.step import TrainState, Tree
 
@@ -45,7 +46,8 @@ class Previous:
     Attributes:
       origin: what it is, for the provenance: {'fingerprint', and of a workdir 'config_hash',
         'seed'}.
-      log_probs: float32 [run, example, class] of the training examples; None where no anchor asks.
+      log_probs: float32 [run, example, class] of the training examples, or what an anchor to their
+        neighbours makes of them; None where no anchor asks.
       trained: what a workdir holds; None for files.
     """
 
@@ -247,7 +249,8 @@ def _of_workdir(folder: str, experiment: Experiment, dataset: Dataset) -> Previo
     }
     marks = {**made, "data": training_fingerprint(theirs.info, theirs.train)}
     log_probs = found.predict(dataset.train) if new.method.anchored else None
-    return Previous({**made, "fingerprint": _hash(marks)}, _floored(log_probs), found)
+    target = _target(new, _floored(log_probs), dataset)
+    return Previous({**made, "fingerprint": _hash(marks)}, target, found)
 
 
 def _rows(folder: str, config: Config, runs: np.ndarray) -> np.ndarray:
@@ -299,9 +302,18 @@ def _of_files(paths: Sequence[str], experiment: Experiment, dataset: Dataset) ->
     ids, names = dataset.train.ids, dataset.info.class_names
     found = on_examples.log_probs(sources, ids, names, LOG_PROBABILITY_FLOOR)
     digest = hashlib.sha256(np.ascontiguousarray(found).data).hexdigest()[:16]
-    every = np.broadcast_to(found, (config.runs, *found.shape[1:]))
-    wanted = every if config.method.anchored else None
-    return Previous({"fingerprint": digest}, wanted, None)
+    target = _target(config, found, dataset) if config.method.anchored else None
+    if target is not None:
+        target = np.broadcast_to(target, (config.runs, *target.shape[1:]))
+    return Previous({"fingerprint": digest}, target, None)
+
+
+def _target(config: Config, log_probs: np.ndarray | None, dataset: Dataset) -> np.ndarray | None:
+    """What the anchor holds to, of the previous predictions of the training examples."""
+    if log_probs is None or config.method.anchor != "neighbours":
+        return log_probs
+    labels = np.asarray(dataset.train.labels)
+    return label_shares(log_probs, labels, config.method.anchor_neighbours)
 
 
 def _floored(log_probs: np.ndarray | None) -> np.ndarray | None:

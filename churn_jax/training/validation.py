@@ -15,6 +15,7 @@ from churn_jax.data import DatasetInfo
 from churn_jax.data.augmentation import AUGMENTATIONS
 from churn_jax.errors import UserError
 from churn_jax.parallel import sharding
+from churn_jax.training import neighbours
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.memory_check import refuse_unaffordable
 
@@ -90,6 +91,8 @@ def _refuse_for_data(config: Config, info: DatasetInfo, num_train: int) -> None:
             f"config.data.crop_padding: {config.data.crop_padding} is more than the side of "
             f"the images ({info.image_shape[0]}×{info.image_shape[1]}): most crops would be black"
         )
+    if config.method.anchor == "neighbours":
+        _refuse_neighbours(config.method.anchor_neighbours, num_train)
     if config.method.top_k > info.num_classes:
         raise UserError(
             f"config.method.top_k: {config.method.top_k} is more than the "
@@ -107,6 +110,19 @@ def _refuse_for_data(config: Config, info: DatasetInfo, num_train: int) -> None:
                 f"config.{key}: {epochs:g} epochs of {steps_per_epoch:g} steps are more "
                 f"than {LONGEST:,} steps"
             )
+
+
+def _refuse_neighbours(count: int, num_train: int) -> None:
+    if count >= num_train:
+        raise UserError(
+            f"config.method.anchor_neighbours: {count} is not below the {num_train} training "
+            "examples"
+        )
+    if num_train > neighbours.MOST:
+        raise UserError(
+            f"config.method.anchor: 'neighbours' looks for them among {neighbours.MOST:,} examples "
+            f"at most, not {num_train:,}; config.data.num_train trains on fewer"
+        )
 
 
 def _refuse_augmentation(data: DataConfig, info: DatasetInfo) -> None:

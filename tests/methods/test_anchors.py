@@ -71,6 +71,19 @@ def test_distillation_is_cross_entropy_with_a_mixed_target():  # Jiang et al.
     assert_allclose(total(LOGITS, anchor="distillation").mean(), by_hand(value), rtol=1e-12)
 
 
+def test_neighbours_smooth_the_label_over_their_classes():  # Bahri and Jiang
+    a, b = 0.4, 0.25  # their smoothing, and the part of it that goes over all classes
+    shares = np.stack([[0.6, 0.4, 0, 0, 0], [0, 0, 1, 0, 0], [0.2] * 5] * 3)  # [example, class]
+    gamma = a * (1 - b)
+    found = total(
+        LOGITS, np.log(np.maximum(shares, np.exp(-30))), gamma,
+        anchor="neighbours", label_smoothing=a * b / (1 - gamma),
+    )  # fmt: skip
+    labels = (1 - a) * np.eye(CLASSES)[LABELS] + a * (b / CLASSES + (1 - b) * shares)
+    expected = sum(-(labels * np.log(softmax(member))).sum(-1) for member in LOGITS)
+    assert_allclose(found, expected, rtol=1e-10)
+
+
 @pytest.mark.parametrize("wrong", [1.0, 0.3])
 def test_rcp_changes_the_target_where_the_old_model_is_wrong(wrong):  # Cormier et al.
     def value(z, old, y):
