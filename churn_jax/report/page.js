@@ -242,7 +242,7 @@ const begin = async () => {
   const columns = await unpack(read("data"));
   const texts = read("texts") ? await unpack(read("texts")) : [];
   ledger(columns, texts, JSON.parse(read("about")));
-  document.body.dataset.ready = "";
+  document.body.dataset.ready = performance.now().toFixed(0);
 };
 if (element("data") && typeof DecompressionStream === "function") begin();
 
