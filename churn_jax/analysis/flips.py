@@ -49,9 +49,10 @@ def all_flips(
     often = measured.pairs["churn"].means(0, len(samples.names) - 1).mean(0) * len(pairs)
     changes = np.rint(often).astype(np.int64)
     gap = measured.values["gap"].mean(0) if measured.has_probs else np.zeros(len(ids))
-    kinds = _kinds(samples)
+    lost = _lost(samples)
+    kinds = _kinds(samples, lost)
     rows = np.flatnonzero(changes)
-    rows = rows[np.lexsort((-changes[rows], -gap[rows], kinds[rows]))]
+    rows = rows[np.lexsort((-changes[rows], -gap[rows], -np.abs(lost[rows]), kinds[rows]))]
     if len(samples.names) == 1 or measured.labels is None:
         rows = rows[np.argsort(-changes[rows], kind="stable")]
     first = _first_to_keep(measured.labels, kinds, changes, rows)
@@ -75,20 +76,23 @@ def _have_kinds(samples: Samples) -> bool:
     return samples.measured.labels is not None and len(samples.names) > 1
 
 
-def _kinds(samples: Samples) -> np.ndarray:
-    """[example], its place in `KINDS`.
+def _lost(samples: Samples) -> np.ndarray:
+    """[example], how many pairs of an old and a new run are a bad flip, less those of a good one.
 
-    Bad is what fewer of the last group's runs get right than of the first's, in parts of the runs.
-    Of single models that is exactly the flip; of several runs it is the sign of bad flips less good
-    ones over all pairs of an old and a new run, p_old − p_new.
+    Of single models that is exactly the flip. 0 where there are no kinds.
     """
     if not _have_kinds(samples):
         return np.zeros(samples.measured.predictions.shape[1], np.int64)
     old, new = (samples.members(group) for group in (0, len(samples.names) - 1))
-    before = samples.measured.correct[old].sum(0) * len(new)
-    after = samples.measured.correct[new].sum(0) * len(old)
-    equal = np.where(before > 0, _BOTH, _WRONG)
-    return np.where(before > after, _BAD, np.where(after > before, _GOOD, equal))
+    correct = samples.measured.correct
+    return correct[old].sum(0) * len(new) - correct[new].sum(0) * len(old)
+
+
+def _kinds(samples: Samples, lost: np.ndarray) -> np.ndarray:
+    """[example], its place in `KINDS`: bad is what fewer of the last group's runs get right."""
+    before = samples.measured.correct[samples.members(0)].any(0) if _have_kinds(samples) else False
+    equal = np.where(before, _BOTH, _WRONG)
+    return np.where(lost > 0, _BAD, np.where(lost < 0, _GOOD, equal))
 
 
 def _first_to_keep(

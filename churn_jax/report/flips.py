@@ -23,7 +23,7 @@ _MOST_UNPACKED = 1 << 28
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """The examples that change, in the ledger's order: bad flips first, then the surest.
+    """The examples that change, in the ledger's order: bad flips first, the worst before.
 
     Names and ids are as they are printed, `errors.printable`.
 

@@ -246,6 +246,16 @@ const begin = async () => {
 };
 if (element("data") && typeof DecompressionStream === "function") begin();
 
+// What is folded is printed, too.
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details:not([open])")];
+  for (const each of folded) each.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const each of folded) each.open = false;
+});
+
 // The matrix is one stop of the tab key; arrow keys move within it.
 const matrix = document.getElementById("moves-table");
 if (matrix) {

@@ -70,9 +70,9 @@ def html(
     environment.filters["whole"] = _whole
     environment.filters["percent"] = short_percent
     environment.filters["cell"] = lambda estimate, key: cell(key, estimate)
-    environment.filters["examples"] = _examples
     shown, flips = report.breakdowns or _NO_BREAKDOWNS, ledger.flips(report)
-    bars = _bars(report, shown)
+    bars, several_pairs = _bars(report, shown), bool(flips and flips.rows.pairs > 1)
+    environment.filters["examples"] = functools.partial(_examples, of_pairs=several_pairs)
     return environment.from_string(_asset("page.html.jinja")).render(
         report=report,
         title=text.title(report),
@@ -106,7 +106,7 @@ def html(
         moves=shown.class_flips
         if shown.class_flips and _worth_showing(shown.class_flips)
         else None,
-        several_pairs=flips and flips.rows.pairs > 1,
+        several_pairs=several_pairs,
         flips=flips,
         kind_words=KINDS,
         ledger=ledger.rows(flips) if flips else [],
@@ -134,16 +134,17 @@ def _fitting(pictures: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _examples(number: float) -> str:
-    """A number of examples, which may be a mean."""
-    if number == int(number) or number >= 100:
+def _examples(number: float, of_pairs: bool) -> str:
+    """A number of examples, `of_pairs` a mean."""
+    if not of_pairs or number >= 100:
         return f"{number:,.0f}"
-    return f"{number:.1f}" if number >= 1 else f"{number:.1g}"
+    return f"{number:.1f}" if number >= 0.95 else f"{number:.1g}"
 
 
 def _whole(text: str) -> markupsafe.Markup:
-    """A sentence whose percent signs stay with their numbers at the end of a line."""
-    return markupsafe.escape(printable(text)).replace(" %", markupsafe.Markup("&nbsp;%"))
+    """A sentence whose percent signs and arrows stay with their numbers at the end of a line."""
+    kept = printable(text).replace(" %", "\u00a0%").replace(" → ", "\u00a0→\u00a0")
+    return markupsafe.escape(kept)
 
 
 def _conditions(report: Report) -> list[tuple[str, str]]:

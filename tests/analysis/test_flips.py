@@ -70,7 +70,9 @@ def test_every_flip_is_there_with_its_kind_votes_and_slice(runs):
         assert (by, names[places[row]]) == ("half", "left" if example < 100 else "right")
     assert found.kinds == kinds
     assert found.classes == Counter(NAMES[labels[int(example)]] for example in rows.ids)
-    order = list(zip(rows.kinds, [-gap for gap in rows.gaps], strict=True))
+    right = (old == labels).mean(0) - (new == labels).mean(0)
+    lost = [-abs(right[int(id)]) for id in rows.ids]
+    order = list(zip(rows.kinds, np.round(lost, 6), [-gap for gap in rows.gaps], strict=True))
     assert order == sorted(order)
     top = np.sort(np.concatenate([groups["old"], groups["new"]]), 2)[:, :, -2:]
     gaps = (top[:, :, 1] - top[:, :, 0]).mean(0)

@@ -3,8 +3,6 @@
 import csv
 import itertools
 import re
-import shutil
-import tempfile
 
 import numpy as np
 import pytest
@@ -13,17 +11,6 @@ from churn_jax.analysis.comparison import compare
 from churn_jax.report.flips import KINDS
 
 pytestmark = pytest.mark.browser
-
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")
@@ -39,23 +26,6 @@ def page(tmp_path_factory):
     slices = {"half": np.where(np.arange(300) < 100, "left", "right")}
     compare(groups, shared.argmax(1), fail_if="churn>0.9", slices=slices).write(out)
     return (out / "report.html").as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    webdriver = pytest.importorskip("selenium.webdriver")
-    if not (chromium := shutil.which("chromium")) or not (driver := shutil.which("chromedriver")):
-        pytest.skip("chromium and chromedriver are not installed")
-    with tempfile.TemporaryDirectory() as profile:
-        options = webdriver.ChromeOptions()
-        options.binary_location = chromium
-        for flag in (*FLAGS, f"--user-data-dir={profile}"):
-            options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        service = webdriver.ChromeService(driver)
-        found = webdriver.Chrome(options=options, service=service)
-        yield found
-        found.quit()
 
 
 def test_nothing_failed_to_load_and_nothing_was_fetched(browser, page):
