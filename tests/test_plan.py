@@ -4,7 +4,10 @@ import dataclasses
 import importlib.util
 import json
 
+import jax
+import jax.numpy as jnp
 import pytest
+from jax.experimental import pallas as pl
 
 from churn_jax.data.outline import outline
 from churn_jax.errors import UserError
@@ -13,6 +16,7 @@ from churn_jax.parallel import sharding
 from churn_jax.planner import arithmetic, compiling, text
 from churn_jax.planner.chips import GIB
 from churn_jax.planner.estimate import CollectiveGroup, Estimate, Memory
+from churn_jax.planner.program import Program
 from tests.fixtures.configs import data_config
 from tests.fixtures.experiments import make_config, make_experiment, run_module
 
@@ -63,7 +67,9 @@ def test_a_slice_that_libtpu_refuses_is_one_line_with_the_nearest():
 
 
 @needs_libtpu
-@pytest.mark.parametrize("topology", ["v3:4x4x1", "v4:2x2x2", "v5e:4x4", "v5p:2x2x2", "v6e:4x4"])
+@pytest.mark.parametrize(
+    "topology", ["v3:4x4x1", "v4:2x2x2", "v5e:4x4", "v5p:2x2x2", "v6e:4x4", "tpu7x:2x2x2"]
+)
 @pytest.mark.parametrize("runs", [1, 3])
 def test_a_pair_is_laid_out_over_every_kind_of_slice(topology, runs):
     devices = compiling.slice_devices(topology)
@@ -71,6 +77,27 @@ def test_a_pair_is_laid_out_over_every_kind_of_slice(topology, runs):
     mesh = sharding.make_mesh(config, devices)
     assert mesh.size == min(len(devices), 2 * 48)
     assert len(set(mesh.devices.flat)) == mesh.size
+
+
+@needs_libtpu
+def test_a_kernel_of_ones_own_is_not_free():
+    """The TPU compiler says no time of it."""
+
+    def kernel(x, out):
+        out[...] = x[...] * 2.0
+
+    def step(x):
+        doubled = pl.pallas_call(kernel, out_shape=jax.ShapeDtypeStruct(x.shape, x.dtype))(x)
+        return jnp.sin(doubled).sum(0)
+
+    device = jax.sharding.SingleDeviceSharding(compiling.slice_devices("v5e:2x2")[0])
+    program = jax.jit(step, in_shardings=device, out_shardings=device)
+    compiled = program.lower(jax.ShapeDtypeStruct((256, 512), jnp.float32)).compile()
+    found = Program(compiled.as_text())
+    assert found.unknown() == {"tpu_custom_call": 1}
+    (reckoned,) = (timed for timed in found.timeline() if timed.kind == "reckoned")
+    assert reckoned.bytes == 2 * 256 * 512 * 4
+    assert reckoned.cycles > 0
 
 
 def test_without_libtpu_it_says_what_to_install(monkeypatch):
@@ -153,7 +180,11 @@ def test_the_table_for_a_person():
     config = dataclasses.replace(make_config(), method=catalogue.method("baseline", {}, 2.0))
     shown = text.describe(ESTIMATE, config, "v3:2x2x1")
     assert "6.00 of 16.0 GiB (38%)" in shown
-    assert "3 all-reduce over data, 12 MB a step" in shown
+    assert "3 all-reduce over data, 12 MB a step: 1.5 ms alone in a ring" in shown
+    assert "2 cores, 123 TFLOP/s" in shown
+    assert "warning: the compiler says no time of custom calls: tpu_custom_call (2 a step)" in shown
+    known = text.describe(dataclasses.replace(ESTIMATE, unknown={}), config, "v3:2x2x1")
+    assert "warning" not in known
     assert "arithmetic 10 ms, traffic 20 ms; the step takes 2.00 × the larger (traffic)" in shown
     assert "25% of the arithmetic peak" in shown
     assert "the paper" not in shown  # it says nothing of the digits
@@ -167,11 +198,13 @@ ESTIMATE = Estimate(
     memory=Memory(2 * GIB, 3 * GIB, GIB, 16 * GIB),
     flops=615_000_000_000,
     bytes=9_000_000_000,
-    collectives=(CollectiveGroup("all-reduce", ("data",), 4_000_000, 3),),
+    collectives=(CollectiveGroup("all-reduce", ("data",), 4_000_000, 3, 1.5e-3),),
     step_seconds=0.04,
     compute_seconds=0.01,
     memory_seconds=0.02,
     seconds_by_kind={"convolutions": 0.03, "elementwise": 0.01},
+    unknown={"tpu_custom_call": 2},
+    chip="2 cores, 123 TFLOP/s",
     slowest=(("Net/conv (convolutions)", 0.02),),
     total_steps=90_000,
     hours=1.0,

@@ -1,6 +1,7 @@
 """Reads collectives out of a compiled program: what is moved, how much, along which mesh axes."""
 
 import dataclasses
+import math
 import re
 
 import numpy as np
@@ -27,11 +28,29 @@ class Collective:
       kind: all-reduce, all-gather, …
       axes: the mesh axes along which it moves data.
       bytes: size of its result on one device.
+      devices: how many exchange data with each other.
     """
 
     kind: str
     axes: tuple[str, ...]
     bytes: int
+    devices: int
+
+    def seconds(self, link: float) -> float:
+        """In a ring whose links carry `link` bytes a second each way, with nothing else on them.
+
+        Data goes both ways round. "How to Scale Your Model" (2025), "Sharded matrices and how to
+        multiply them", derives it; the time from chip to chip, about a microsecond, is left out.
+        """
+        others, both = self.devices - 1, 2 * link
+        whole = {
+            "all-reduce": 2 * others / self.devices,
+            "all-gather": others / self.devices,
+            "reduce-scatter": others,
+            "all-to-all": self.devices / 4,
+            "collective-permute": 2,  # to one neighbour, one way
+        }
+        return self.bytes * whole[self.kind] / both
 
 
 def collectives(hlo: str, mesh: Mesh) -> list[Collective]:
@@ -44,7 +63,8 @@ def collectives(hlo: str, mesh: Mesh) -> list[Collective]:
     found = []
     for line in hlo.splitlines():
         if (match := _INSTRUCTION.search(line)) and (axes := _axes(match["rest"], mesh)):
-            found.append(Collective(match["kind"], axes, _size(match["shape"])))
+            size, devices = _size(match["shape"]), _devices(match["rest"], axes, mesh)
+            found.append(Collective(match["kind"], axes, size, devices))
     return found
 
 
@@ -77,6 +97,12 @@ def _axes(attributes: str, mesh: Mesh) -> tuple[str, ...]:
         spread = coordinates.max(axis=1) > coordinates.min(axis=1)
         differing |= {name for name, wide in zip(mesh.shape, spread, strict=True) if wide}
     return tuple(name for name in mesh.shape if name in differing)
+
+
+def _devices(attributes: str, axes: tuple[str, ...], mesh: Mesh) -> int:
+    if _NAMED_AXES.search(attributes):
+        return math.prod(mesh.shape[name] for name in axes)
+    return max(map(len, _groups(attributes, mesh.size)))
 
 
 def _integers(text: str) -> list[int]:

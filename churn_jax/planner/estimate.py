@@ -17,8 +17,9 @@ PAPER_HOURS = {"cifar10": (0, 1), "cifar100": (0, 1), "imagenet": (6, 8)}
 
 LEFT_OUT = (
     "The step time is the TPU compiler's own estimate, not a measurement; the few instructions it "
-    "gives no time for are reckoned by their bytes. It leaves out the time "
-    "of collectives, the input pipeline, evaluation and checkpoints."
+    "gives no time for are reckoned by their bytes. It leaves out the time of collectives (beside "
+    "them stands what they would take alone, in one ring of the slice's links), the input "
+    "pipeline, evaluation and checkpoints."
 )
 
 
@@ -38,12 +39,16 @@ class Memory:
 
 @dataclasses.dataclass(frozen=True)
 class CollectiveGroup:
-    """Equal collectives of one step; `bytes` are of one result on one device."""
+    """Equal collectives of one step; `bytes` are of one result on one device.
+
+    `seconds` are those of all of them, reckoned: the compiler gives none.
+    """
 
     kind: str
     axes: tuple[str, ...]
     bytes: int
     count: int
+    seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Estimate:
       compute_seconds: `flops` at the peak.
       memory_seconds: `bytes` at the full bandwidth.
       seconds_by_kind: of the step: convolutions, elementwise, copies, reckoned.
+      unknown: {custom call: how often a step runs it} of those whose time nobody knows.
+      chip: what the figures of the chip are, for a person.
       hours: of the whole schedule of all runs of the config.
     """
 
@@ -72,6 +79,8 @@ class Estimate:
     compute_seconds: float
     memory_seconds: float
     seconds_by_kind: dict[str, float]
+    unknown: dict[str, int]
+    chip: str
     slowest: tuple[tuple[str, float], ...]
     total_steps: int
     hours: float
@@ -116,11 +125,14 @@ def estimate(compiled: Compiled, chip: Chip) -> Estimate:
         memory=memory(compiled.program, chip.memory // cores),
         flops=compiled.flops,
         bytes=moved,
-        collectives=_collectives(program, experiment.mesh),
+        # A chip's cores share its links.
+        collectives=_collectives(program, experiment.mesh, chip.link / cores),
         step_seconds=step_seconds,
         compute_seconds=compiled.flops * cores / chip.flops,
         memory_seconds=moved * cores / chip.bandwidth,
         seconds_by_kind=dict(seconds_by_kind),
+        unknown=program.unknown(),
+        chip=_describe(chip, cores),
         slowest=_slowest(timeline, chip.clock),
         total_steps=experiment.total_steps,
         hours=experiment.total_steps * step_seconds / 3600,
@@ -134,12 +146,25 @@ def memory(program: jax.stages.Compiled, available: int) -> Memory:
     return Memory(kept, stats.temp_size_in_bytes, stats.generated_code_size_in_bytes, available)
 
 
-def _collectives(program: Program, mesh: jax.sharding.Mesh) -> tuple[CollectiveGroup, ...]:
+def _describe(chip: Chip, cores: int) -> str:
+    clock = "" if chip.clock_is_published else ", which is what makes its peak: none is published"
+    return (
+        f"{cores} core{'s' if cores > 1 else ''}, {chip.flops / 1e12:.4g} TFLOP/s, "
+        f"{chip.bandwidth / 1e9:.4g} GB/s to {chip.memory / 2**30:.4g} GiB, {chip.link / 1e9:.3g} "
+        f"GB/s a link each way, {chip.clock / 1e9:.3g} GHz{clock}"
+    )
+
+
+def _collectives(
+    program: Program, mesh: jax.sharding.Mesh, link: float
+) -> tuple[CollectiveGroup, ...]:
     counts: collections.Counter[collectives.Collective] = collections.Counter()
     for instruction, times in program.executed():
         for found in collectives.collectives(_as_line(instruction), mesh):
             counts[found] += times
-    groups = [CollectiveGroup(c.kind, c.axes, c.bytes, n) for c, n in counts.items()]
+    groups = [
+        CollectiveGroup(c.kind, c.axes, c.bytes, n, n * c.seconds(link)) for c, n in counts.items()
+    ]
     return tuple(sorted(groups, key=lambda group: -group.bytes * group.count))
 
 

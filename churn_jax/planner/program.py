@@ -6,10 +6,12 @@ so the estimate of the whole is their sum, with the bodies of loops counted as o
 Copies and collectives that run beside other work have no cycles of their own, and add none.
 
 A few that do take time have none either: pad, select-and-scatter, some reshapes. They are reckoned:
-what they read and write, at the rate of the program's own elementwise instructions. Custom calls,
-mostly notes to the compiler, add none.
+what they read and write, at the rate of the program's own elementwise instructions. So are custom
+calls, which may take any time: `Program.unknown` names them. Some are known to be notes to the
+compiler, and take none.
 """
 
+import collections
 import dataclasses
 import math
 import re
@@ -26,7 +28,7 @@ _CONVOLUTIONS = {"convolution", "dot"}
 _COPIES = {"copy", "transpose", "reshape", "bitcast-convert", "pad", "slice", "concatenate"}
 _FREE = {  # or not the core's
     *("parameter", "constant", "iota", "tuple", "get-tuple-element", "bitcast", "opt-barrier"),
-    *("after-all", "partition-id", "replica-id", "custom-call"),
+    *("after-all", "partition-id", "replica-id"),
     *COLLECTIVES,
 }
 _BESIDE_OTHER_WORK = ("-start", "-update", "-done")
@@ -54,6 +56,12 @@ class Instruction:
             math.ceil(_bits(kind) / 8 * math.prod(int(side) for side in sides.split(",") if side))
             for kind, sides in _ARRAY.findall(re.sub(r"\{[^}]*\}", "", self.shape))
         )
+
+    @property
+    def target(self) -> str:
+        """What a custom call calls."""
+        match = private_surfaces.CUSTOM_CALL.search(self.rest)
+        return match[1] if match else ""
 
     def called(self, role: str) -> list[str]:
         """Names of the computations that it calls as `role`: calls, body, condition, …"""
@@ -100,9 +108,23 @@ class Program:
                 current[match[1]] = Instruction(*match.groups())
 
     def executed(self) -> Iterator[tuple[Instruction, int]]:
-        """Every instruction that is run by itself, in order, and how often it runs a step."""
+        """Every instruction that is run by itself, in order, and how often it runs a step.
+
+        Also those that other units run beside a core's, such as collectives on sparse cores.
+        """
         for instruction, _, times in self._walk(self._entry, 1):
+            if instruction.opcode.endswith("-start"):
+                for name in (*instruction.called("to_apply"), *instruction.called("calls")):
+                    yield from ((inner, n) for inner, _, n in self._walk(name, times))
             yield instruction, times
+
+    def unknown(self) -> dict[str, int]:
+        """How often a step runs custom calls whose time nobody knows, by what they call."""
+        found: collections.Counter[str] = collections.Counter()
+        for instruction, times in self.executed():
+            if instruction.opcode == "custom-call" and _moves_arrays(instruction):
+                found[instruction.target] += 0 if _cycles(instruction) else times
+        return {target: times for target, times in found.items() if times}
 
     def timeline(self) -> list[Timed]:
         """What takes time, in the order of the program."""
@@ -220,7 +242,8 @@ def _moves_arrays(instruction: Instruction) -> bool:
     """Whether it takes time, for all that its name and result tell."""
     has_arrays = any(sides for _, sides in _ARRAY.findall(instruction.shape))
     free = instruction.opcode in _FREE or instruction.opcode.endswith(_BESIDE_OTHER_WORK)
-    return has_arrays and not free
+    note = instruction.opcode == "custom-call" and instruction.target in private_surfaces.NOTES
+    return has_arrays and not free and not note
 
 
 def _reckoned(timed: Timed, bytes_a_cycle: float) -> Timed:

@@ -13,6 +13,7 @@ def describe(estimate: Estimate, config: Config, topology: str) -> str:
     rows = [
         ("config", f"{config.method.label}: {models} on {config.data.name}"),
         ("slice", f"{topology}: {estimate.chips} chips, {estimate.devices} cores"),
+        ("chip", estimate.chip),
         ("mesh", " × ".join(f"{name} {size}" for name, size in estimate.mesh.items())),
         ("data", f"{estimate.pipeline} pipeline, batches of {config.batch_size}"),
         ("memory a core", _memory(estimate)),
@@ -29,7 +30,8 @@ def describe(estimate: Estimate, config: Config, topology: str) -> str:
     width = max(len(name) for name, _ in rows)
     lines = [f"{name.ljust(width)}  {value}" for name, value in rows]
     slowest = [f"  {_ms(seconds):>9}  {place}" for place, seconds in estimate.slowest]
-    return "\n".join([*lines, "", "Slowest, a step:", *slowest, "", LEFT_OUT])
+    ending = ["Slowest, a step:", *slowest, "", LEFT_OUT, *_unknown(estimate)]
+    return "\n".join([*lines, "", *ending])
 
 
 def _ms(seconds: float) -> str:
@@ -55,8 +57,23 @@ def _collectives(estimate: Estimate) -> list[str]:
     for (kind, axes), members in groups.items():
         count = sum(group.count for group in members)
         size = sum(group.count * group.bytes for group in members)
-        lines.append(f"{count} {kind} over {' and '.join(axes)}, {_size(size)} a step")
+        seconds = sum(group.seconds for group in members)
+        where = " and ".join(axes)
+        lines.append(
+            f"{count} {kind} over {where}, {_size(size)} a step: {_ms(seconds)} alone in a ring"
+        )
     return lines or ["none"]
+
+
+def _unknown(estimate: Estimate) -> list[str]:
+    """A warning of custom calls, whose time is in no figure."""
+    if not estimate.unknown:
+        return []
+    named = ", ".join(f"{target} ({times} a step)" for target, times in estimate.unknown.items())
+    return [
+        f"warning: the compiler says no time of custom calls: {named}. They are reckoned by their "
+        "bytes alone, and the step may take longer."
+    ]
 
 
 def _size(size: int) -> str:

@@ -50,6 +50,13 @@ DUMP = "xla_dump_to"
 # XLA, text of a compiled program (its grammar is read by `planner.program` and `.collectives`).
 # The TPU compiler's cost of an instruction, in its JSON. Seen in libtpu 0.0.42.1.
 ESTIMATED_CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
+# What a custom call calls, and which of these are notes to the compiler that take no time.
+# Seen in libtpu 0.0.42.1.
+CUSTOM_CALL = re.compile(r'custom_call_target="([^"]+)"')
+NOTES = {
+    *("AssumeGatherIndicesInBound", "GatherScatterIndicesBitpacked"),
+    *("PrepareAsyncCallStart", "PrepareAsyncCallDone"),
+}
 # How often a loop runs, where the compiler says it. libtpu 0.0.42.1 leaves it out, and the bound of
 # the loop's counter has to do.
 TRIP_COUNT = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
