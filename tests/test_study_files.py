@@ -45,8 +45,8 @@ def test_sources_have_a_table_of_their_parts(tmp_path):
     [
         ([(0, 5)], 3.0),
         ([(0, 2), (2, 5)], 6.0),  # stopped by a signal, and resumed
-        ([(2, 5)], None),  # killed: what that call took is not known
-        ([(0, 2)], None),  # killed at the end
+        ([(2, 5)], None),  # what made the first steps has not told
+        ([(0, 2)], None),  # nor has what made the last
     ],
 )
 def test_a_cell_took_what_all_its_calls_took_or_it_is_not_known(tmp_path, calls, seconds):
@@ -61,3 +61,34 @@ def test_a_cell_took_what_all_its_calls_took_or_it_is_not_known(tmp_path, calls,
     text = "".join(json.dumps(sealed(line)) + "\n" for line in lines)
     (first.folder / "times.jsonl").write_text(text)
     assert first.seconds == seconds
+
+
+def test_a_table_has_the_measured_time_of_predicting_where_it_is_known(tmp_path):
+    """The stand-in measures none; what a training or another view of it says is kept."""
+
+    def page(trainer, predictor, folder):
+        found, plans, _ = make("samples", folder)
+        running.finish(plans, trainer, predictor)
+        output.write(*results.report(found, plans), "command", [], folder / "out")
+        return (folder / "out/study.md").read_text()
+
+    def views(_, config, folder):
+        stand_in(config, folder)
+
+    assert "1,000 predictions" not in page(stand_in, views, tmp_path / "none")
+
+    def trained(config, folder):
+        stand_in(config, folder)
+        return 2.5
+
+    def predicted(_, config, folder):
+        stand_in(config, folder)
+        return 5.0 if config.method.counts_mean else 1.25
+
+    text = page(trained, predicted, tmp_path / "all")
+    header, _, *rows = (line for line in text.splitlines() if line.startswith("|"))
+    place = header.split(" | ").index("seconds of 1,000 predictions")
+    found = {row.split(" | ")[0]: row.split(" | ")[place] for row in rows[:8]}
+    assert found["| baseline"] == "2.5"
+    assert found["| twins, mean of members"] == "5"
+    assert found["| pair, member 0"] == "1.25"

@@ -63,8 +63,8 @@ class Plan:
     def seconds(self) -> float | None:
         """How long it took, in all calls that worked at it; None where that isn't known.
 
-        A call that was killed has told of nothing. Trainings of before they told have only the
-        time of the call that finished them.
+        A call that was killed has told up to its last checkpoint. Trainings of before calls told
+        have only the time of the one that finished them.
         """
         if not self.finished:
             return None
@@ -75,6 +75,13 @@ class Plan:
         if [*begun, *prediction_steps(self.folder)[-1:]] != [0, *ended]:
             return None
         return sum(sum(line["seconds"].values()) for line in times)
+
+    @property
+    def thousand_predictions(self) -> float | None:
+        """Seconds in which all its runs predict 1,000 examples; None where that isn't known."""
+        if not self.finished:
+            return None
+        return json.loads(self._marker.read_text()).get("thousand_predictions")
 
     @property
     def _marker(self) -> epath.Path:

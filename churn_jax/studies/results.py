@@ -201,6 +201,7 @@ def _cell_group(group: Group, plan: Plan, gaps: np.ndarray) -> CellGroup:
         settings=Settings(
             training_cost=config.training_cost * plan.training.cell.length,
             seconds=plan.training.seconds,
+            thousand_predictions=plan.thousand_predictions,
             inference_cost=config.inference_cost,
             alpha=method.alpha if method.regularizer != "none" else None,
             beta=method.beta if method.agreement != "none" else None,

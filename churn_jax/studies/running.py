@@ -37,14 +37,14 @@ def start_devices(plans: Sequence[Plan]) -> None:
 
 def finish(
     plans: Sequence[Plan],
-    trainer: Callable[[Config, epath.Path], None] = loop.train,
-    predictor: Callable[..., None] = inference.predict_as,
+    trainer: Callable[[Config, epath.Path], float | None] = loop.train,
+    predictor: Callable[..., float | None] = inference.predict_as,
 ) -> None:
     """Trains what isn't finished, teachers before students, and waits for what others train.
 
     Args:
       plans: of the cells.
-      trainer: trains a config into a folder.
+      trainer: trains a config into a folder; gives how fast it predicts, as `loop.train`.
       predictor: writes what another model of a finished training predicts; as
         `inference.predict_as`.
 
@@ -52,11 +52,10 @@ def finish(
       UserError: what a cell needs is neither finished nor among `plans`.
     """
 
-    def work(plan: Plan) -> None:
+    def work(plan: Plan) -> float | None:
         if plan.trained_by:
-            predictor(plan.trained_by.folder, plan.config, plan.folder)
-        else:
-            trainer(plan.config, plan.folder)
+            return predictor(plan.trained_by.folder, plan.config, plan.folder)
+        return trainer(plan.config, plan.folder)
 
     todo = [plan for plan in plans if not plan.finished]
     _require_needed(todo)
@@ -87,16 +86,17 @@ def _require_needed(todo: Sequence[Plan]) -> None:
             )
 
 
-def _try_to_finish(plan: Plan, report: "_Progress", work: Callable[[Plan], None]) -> bool:
+def _try_to_finish(plan: Plan, report: "_Progress", work: Callable[[Plan], float | None]) -> bool:
     """Whether the cell is finished now; False if another process is at work on it."""
     try:
         with locks.hold(plan.folder):
             if not plan.finished:
                 report.begin(plan)
                 started = time.monotonic()
-                work(plan)
+                pace = work(plan)
                 seconds = time.monotonic() - started
-                write_atomically(plan.folder / "finished.json", json.dumps({"seconds": seconds}))
+                took = {"seconds": seconds, "thousand_predictions": pace}
+                write_atomically(plan.folder / "finished.json", json.dumps(took))
                 report.end(plan, seconds)
     except locks.Locked:
         return False

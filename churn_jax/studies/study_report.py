@@ -16,6 +16,7 @@ class Settings:
     Attributes:
       training_cost, inference_cost: in networks, of the recipe's length.
       seconds: that its training took; None where it is not known.
+      thousand_predictions: seconds in which all its runs predict 1,000 examples, likewise.
       alpha, beta, temperature: of `methods.objectives.Objective`.
     """
 
@@ -25,6 +26,7 @@ class Settings:
     beta: float | None
     temperature: float | None
     seconds: float | None = dataclasses.field(default=None, metadata=LEFT_OUT)
+    thousand_predictions: float | None = dataclasses.field(default=None, metadata=LEFT_OUT)
 
 
 @dataclasses.dataclass(frozen=True)

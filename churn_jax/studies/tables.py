@@ -18,6 +18,8 @@ from churn_jax.studies.study_report import StudyReport
 from churn_jax.system.console import Look
 
 _FAR = 0.001  # a relative distance at which runs count as having gone their own way
+_MEASURED = ("seconds", "thousand_predictions")
+_HEADINGS = {"thousand_predictions": "seconds of 1,000 predictions"}
 _DRIFT_MEASURES = ("accuracy", "churn", "schurn")
 
 
@@ -63,7 +65,8 @@ def render(table: Table, report: StudyReport) -> Rendered:
     best = {key: best_rows(table, key, report) if table.bold else set() for key in table.measures}
     beside = [table.source] if table.source else []
     header = list(table.columns)
-    header += [text for key in table.settings for text in (key, *beside)]
+    settings = [key for key in table.settings if _is_known(key, table, report)]
+    header += [text for key in settings for text in (_HEADINGS.get(key, key), *beside)]
     header += [text for key in table.measures for text in (_title(key), *beside)]
     header += table.shares
     rows = []
@@ -71,7 +74,7 @@ def render(table: Table, report: StudyReport) -> Rendered:
         first, *others = row.labels
         mark = " †" if report.group(row.cell).never_learned else ""
         entries = [Entry(first + mark), *map(Entry, others)]
-        for key in table.settings:
+        for key in settings:
             ours = getattr(report.group(row.cell).settings, key)
             texts = [_setting(value) for value in (ours, row.published.get(key))]
             entries += [Entry(text) for text in texts[: 1 + len(beside)]]
@@ -86,6 +89,13 @@ def render(table: Table, report: StudyReport) -> Rendered:
         rows.append(entries)
     notes, labels = _notes(table, report), len(table.columns)
     return Rendered(table.name, table.title, header, rows, notes, labels, table.source)
+
+
+def _is_known(key: str, table: Table, report: StudyReport) -> bool:
+    """Whether any row has that setting; of those that somebody measured some studies have none."""
+    if key not in _MEASURED:
+        return True
+    return any(getattr(report.group(row.cell).settings, key) is not None for row in table.rows)
 
 
 def best_rows(table: Table, key: str, report: StudyReport) -> set[str]:

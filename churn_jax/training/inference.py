@@ -3,7 +3,8 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Container, Iterator, Mapping, Sequence
+import time
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,29 @@ from churn_jax.training.previous import load as load_previous
 from churn_jax.training.step import TrainState
 
 
+class Pace:
+    """How fast predictions come: of every batch but the first, which may wait for a compiler."""
+
+    def __init__(self) -> None:
+        self._seconds, self._examples = 0.0, 0
+
+    def along(self, parts: Iterable[tuple[Any, int]]) -> Iterator[tuple[Any, int]]:
+        """`parts`, log-probabilities [run, member, example, class] and how many examples count."""
+        last = None
+        for part, count in parts:
+            yield part, count
+            now = time.monotonic()
+            if last is not None:
+                self._seconds += now - last
+                self._examples += part.shape[2]
+            last = now
+
+    @property
+    def of_thousand(self) -> float | None:
+        """Seconds for 1,000 examples of all runs; None where there was one batch."""
+        return 1000 * self._seconds / self._examples if self._examples else None
+
+
 @contextlib.contextmanager
 def _on_disk(
     experiment: Experiment,
@@ -37,17 +61,20 @@ def _on_disk(
     examples: Examples,
     others: np.ndarray | None = None,
     share: float = 0.0,
+    pace: Pace | None = None,
 ) -> Iterator[np.ndarray | None]:
     """What `predict` returns, as a map of a file that is gone afterwards; None but on the first.
 
     Of the probabilities those of `others`, log-probabilities [run, example, class], have a share.
+    `pace` is told how fast they come.
 
     A pair's predictions of iNaturalist are 1.6 GB, and no process ever holds more than a batch.
     """
     first, start = is_first(), 0
     shape: tuple[int, ...] = ()
     with tempfile.TemporaryFile() as file:
-        for part, count in batches(experiment, models, examples):
+        parts = batches(experiment, models, examples)
+        for part, count in pace.along(parts) if pace else parts:
             block = sharding.to_host(part)  # all processes take part in this
             if not first:
                 continue
@@ -79,7 +106,7 @@ def write_predictions(
     previous: Previous | None = None,
     counted: Config | None = None,
     origin: Mapping[str, Any] | None = None,
-) -> None:
+) -> float | None:
     """Predicts what was held out from training and writes a file a run and split.
 
     Those of the test split are the workdir's own; those of a validation split are in
@@ -93,6 +120,9 @@ def write_predictions(
       counted: the config that says which model counts, and the shares of the previous one, where
         that is not the experiment's own.
       origin: of the previous model, where it isn't loaded.
+
+    Returns:
+      As of `Pace.of_thousand`, on the test split.
     """
     config = counted or experiment.config
     made_by = provenance.describe(config, experiment.mesh, dataset) | {"step": step}
@@ -106,21 +136,24 @@ def write_predictions(
         assert dataset.validation is not None
         chosen = choice.fewest_flips(experiment, models, previous, dataset.validation)
 
-    def write(folder: epath.Path, split: str, examples: Examples) -> None:
+    pace = Pace()
+
+    def write(folder: epath.Path, split: str, examples: Examples, pace: Pace | None = None) -> None:
         of_split = _of_split(config, dataset.info, split, examples)
         others = None
         if share:
             assert previous is not None
             assert previous.trained is not None
             others = previous.trained.predict(examples)
-        with _on_disk(experiment, models, examples, others, share) as log_probs:
+        with _on_disk(experiment, models, examples, others, share, pace) as log_probs:
             if log_probs is not None:
                 runs = experiment.runs
                 _write_runs(folder, runs, failed, log_probs, examples, made_by | of_split, chosen)
 
-    write(folder, "test", dataset.test)
+    write(folder, "test", dataset.test, pace)
     if dataset.validation is not None:
         write(folder / "validation", "validation", dataset.validation)
+    return pace.of_thousand
 
 
 def _of_split(config: Config, info: DatasetInfo, split: str, examples: Examples) -> dict[str, Any]:
@@ -168,7 +201,7 @@ def predict_workdir(workdir: epath.PathLike, step: int) -> None:
     _predict_again(workdir, step)
 
 
-def predict_as(workdir: epath.PathLike, counted: Config, out: epath.PathLike) -> None:
+def predict_as(workdir: epath.PathLike, counted: Config, out: epath.PathLike) -> float | None:
     """Writes what another model of a finished training predicts, as a workdir of its own would.
 
     Args:
@@ -177,13 +210,16 @@ def predict_as(workdir: epath.PathLike, counted: Config, out: epath.PathLike) ->
         a choice by it.
       out: the folder that gets `predictions/`.
 
+    Returns:
+      As `write_predictions`.
+
     Raises:
       UserError: there is no checkpoint, or the training kept no such averages.
     """
     there = checkpoint_steps(workdir)
     if not there:
         raise UserError(f"{workdir}: no checkpoint to predict from")
-    _predict_again(workdir, there[-1], counted, out)
+    return _predict_again(workdir, there[-1], counted, out)
 
 
 def _predict_again(
@@ -191,7 +227,7 @@ def _predict_again(
     step: int,
     counted: Config | None = None,
     out: epath.PathLike | None = None,
-) -> None:
+) -> float | None:
     config = config_lib.read(workdir)
     if step not in (there := checkpoint_steps(workdir)):
         raise UserError(f"{workdir}: no checkpoint of step {step} (there are: {there})")
@@ -204,6 +240,6 @@ def _predict_again(
     asked = (counted or config).previous
     shared = asked.weights_share or asked.predictions_share or asked.choose != "first"
     previous = load_previous(experiment, dataset) if shared else None
-    write_predictions(
+    return write_predictions(
         out or workdir, experiment, dataset, state, step, previous, counted or config, origin
     )

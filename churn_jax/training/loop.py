@@ -49,11 +49,14 @@ from churn_jax.training.step import TrainState, Tree
 from churn_jax.training.validation import validate, warnings
 
 
-def train(config: Config, workdir: epath.PathLike) -> None:
+def train(config: Config, workdir: epath.PathLike) -> float | None:
     """Trains `config.runs` independent runs, or finishes them, and writes their predictions.
 
     A workdir that holds a checkpoint of the same config is resumed; a finished one is left alone,
     or gets the runs that it lacks: see `more_runs`.
+
+    Returns:
+      How fast it predicts, as `inference.write_predictions`.
 
     Raises:
       UserError: bad config, data that can't be found, or a workdir of another config or writer.
@@ -81,10 +84,11 @@ def train(config: Config, workdir: epath.PathLike) -> None:
             _say_start(experiment, first)
             state = _loop(experiment, dataset, part, checkpoints, state, updated, spent)
         spent.begin("predicting")
-        inference.write_predictions(
+        pace = inference.write_predictions(
             folder, experiment, dataset, state, experiment.total_steps, updated
         )
         spent.end(folder, experiment.total_steps)
+    return pace
 
 
 def _one_writer(workdir: epath.Path) -> contextlib.AbstractContextManager[None]:

@@ -74,7 +74,7 @@ def get_study(options: Options) -> Study:
         ("method", "training", "prediction"),
         ("accuracy", "churn", "schurn", "ece"),
         rows,
-        settings=("beta", "seconds"),
+        settings=("beta", "seconds", "thousand_predictions"),
         shares=("% of the baseline's churn", "% of equal cost's"),
         notes=(
             "Every run has a bootstrap sample of its own, twins and bagged members have one each. "

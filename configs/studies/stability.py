@@ -170,14 +170,14 @@ def get_study(options: Options) -> Study:
     table = Table(
         "stability", f"Stability of {options.dataset} at equal cost",
         ("method", "training", "prediction"), MEASURES, rows,
-        settings=("seconds",),
+        settings=("seconds", "thousand_predictions"),
         shares=("% of the baseline's churn", "% of equal cost's"),
         notes=(
             "Costs in networks of the recipe's length; seconds are those measured of all runs' "
-            "training together, with compilation and evaluation, on a machine that may have been "
-            "busy. Settings: least churn on "
-            f"{held_out['data.num_validation']:,} validation examples among those at most "
-            f"{100 * SLACK:g} points of accuracy below the baseline there.",
+            "training together, with compilation and evaluation, and of their predicting 1,000 "
+            "examples each, without, on a machine that may have been busy.",
+            f"Settings: least churn on {held_out['data.num_validation']:,} validation examples "
+            f"among those at most {100 * SLACK:g} points of accuracy below the baseline there.",
         ),
     )  # fmt: skip
     frontier = Frontier(
