@@ -55,7 +55,7 @@ EXTRAS = {
     ],
     "docs": ["mkdocs", "mkdocs-material", "mkdocstrings[python]"],  # `mkdocs build --strict`
     # With Debian's chromium and chromium-driver.
-    "browser": ["selenium", "axe-core-python"],
+    "browser": ["selenium", "axe-core-python", "pypdfium2"],
     "benchmark": ["torch", "torchmetrics"],
 }
 

@@ -21,7 +21,7 @@ from churn_jax.analysis.building import Subject
 from churn_jax.analysis.one_pass import measure
 from churn_jax.analysis.samples import Samples
 from churn_jax.analysis.slicing import Partition
-from churn_jax.errors import UserError
+from churn_jax.errors import UserError, printable
 from churn_jax.predictions import unequal
 from churn_jax.predictions.alignment import Aligned, align
 from churn_jax.predictions.readers import Kind, ReadOptions, Source
@@ -40,11 +40,13 @@ class Comparison:
       report: everything; `report["between"][0]["churn"]["mean"]` reads it as report.json has it.
       provenance: what made the predictions, where their files say it.
       timing: of the comparison.
+      texts: what the examples say whose prediction changes, by id, where the files say it.
     """
 
     report: Report
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     timing: Timing | None = None
+    texts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -71,7 +73,7 @@ class Comparison:
 
     def to_html(self) -> str:
         """The self-contained page."""
-        return reports.to_html(self.report, self._pictures())
+        return reports.to_html(self.report, self._pictures(), self.texts)
 
     def to_markdown(self) -> str:
         """report.md."""
@@ -112,7 +114,7 @@ class Comparison:
 
         With `figures` every figure of the page is in its folder `figures`, too, as SVG and PDF.
         """
-        reports.write(self.report, out, self._pictures(), self.timing, figures)
+        reports.write(self.report, out, self._pictures(), self.timing, figures, self.texts)
 
     def _pictures(self) -> dict[str, str]:
         return pictures(self.provenance, reports.shown_ids(self.report))
@@ -227,7 +229,18 @@ def compare(
         no_result=next((group.fault for group in report.groups if group.fault), None),
     )
     gated = dataclasses.replace(report, gate=Gate(confident, tuple(verdicts), pass_undecided))
-    return Comparison(gated, aligned.provenance, timing)
+    return Comparison(gated, aligned.provenance, timing, _texts(aligned, gated))
+
+
+def _texts(aligned: Aligned, report: Report) -> dict[str, str]:
+    """What the examples say that the page's ledger has."""
+    assert report.breakdowns is not None
+    assert report.breakdowns.flips is not None
+    if aligned.texts is None:
+        return {}
+    shown = set(report.breakdowns.flips.rows.ids)
+    pairs = zip(map(printable, map(str, aligned.ids.tolist())), aligned.texts.tolist(), strict=True)
+    return {id: str(text) for id, text in pairs if id in shown and text is not None}
 
 
 def _aligned(

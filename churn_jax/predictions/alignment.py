@@ -42,6 +42,7 @@ class Aligned:
         examples were left out.
       origins: the provenance of each run; {} where its file has none.
       open_ended: whether some are answers: then nothing is said of chance.
+      texts: [example], what each one says, of the first file that has them; None where none has.
     """
 
     runs: list[Run]
@@ -56,6 +57,7 @@ class Aligned:
     origins: list[dict]
     open_ended: bool = False
     weights: np.ndarray | None = None
+    texts: np.ndarray | None = None
 
     @property
     def provenance(self) -> dict:
@@ -117,6 +119,7 @@ def align(
         origins=[source.provenance or {} for source in sources],
         open_ended=any(source.open_ended for source in sources),
         weights=counting,
+        texts=_texts(sources, joined),
     )
 
 
@@ -217,6 +220,13 @@ def _labels(
             unequal.refuse_other_labels(source.name, found, "the files before", result, joined.ids)
         result = found
     return result
+
+
+def _texts(sources: Sequence[Source], joined: Joined) -> np.ndarray | None:
+    for source, rows in zip(sources, joined.rows, strict=True):
+        if source.texts is not None:
+            return source.texts if rows is None else source.texts[rows]
+    return None
 
 
 def _readings(sources: Sequence[Source]) -> list[str]:

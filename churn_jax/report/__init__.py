@@ -119,6 +119,7 @@ def write(
     pictures: Mapping[str, str] | None = None,
     timing: Timing | None = None,
     draw_figures: bool = False,
+    texts: Mapping[str, str] | None = None,
 ) -> None:
     """Writes report.json, .md, .html, .csv, .tex and, if there is a gate, junit.xml into `out`.
 
@@ -128,6 +129,7 @@ def write(
       pictures: a data: URI for the ids of examples whose picture is known.
       timing: of the comparison, for junit.xml.
       draw_figures: whether every figure of the page goes into `out`/figures as SVG and PDF.
+      texts: what the examples say, by id, where that is known.
 
     Raises:
       UserError: a file can't be written, or figures can't be drawn.
@@ -138,7 +140,7 @@ def write(
     files: dict[str, str | bytes] = {
         "report.json": report.to_json(),
         "report.md": to_markdown(report),
-        "report.html": to_html(report, pictures),
+        "report.html": to_html(report, pictures, texts),
         "report.csv": to_csv(report),
         "report.tex": to_latex(report),
     }

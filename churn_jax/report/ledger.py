@@ -99,7 +99,7 @@ def texts(found: Flips, given: Mapping[str, str]) -> list[str]:
     """The beginning of each row's text, as many as there is room for; [] if none is known."""
     if not given:
         return []
-    shown = [_cut(printable(given.get(id, ""))) for id in found.rows.ids]
+    shown = [printable(_cut(given.get(id, ""))) for id in found.rows.ids]
     while len(packed := pack(shown)) > _MOST_TEXT:
         shown = shown[: int(len(shown) * 0.95 * _MOST_TEXT / len(packed))]
     return shown

@@ -26,6 +26,7 @@ from churn_jax.predictions.readers.roles import (
     PREDICTION_NAMES,
     find_column,
     find_ids,
+    find_text,
     plain,
 )
 from churn_jax.predictions.readers.source import Raw, ReadOptions
@@ -41,12 +42,16 @@ _WORDS |= {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.
 
 
 class _Item(NamedTuple):
-    """One answer: whose it is, what it says and should say (None if not given), and its score."""
+    """One answer: whose it is, what it says and should say, its score, and what was asked.
+
+    None is what is not given.
+    """
 
     id: str
     answer: str | None
     target: str | None
     score: Any
+    question: str | None
 
 
 class _Log(NamedTuple):
@@ -113,7 +118,8 @@ def _of_lm_eval(name: str, records: Sequence[Record], options: ReadOptions) -> _
         mark = str(record.get("doc_hash") or "")[:8]
         answer, target = _answered(record), _text(record.get("target"))
         item_id = f"{record['doc_id']}{'-' * bool(mark)}{mark}"
-        items.append(_Item(item_id, answer, target, record.get(score)))
+        question = _question(record.get("doc"))
+        items.append(_Item(item_id, answer, target, record.get(score), question))
     by = f" filter {chosen!r}," if len(filters) > 1 else ""
     said = f"samples of lm-evaluation-harness,{by} right by {score!r}"
     return _Log(items, said, options.given(("filter", "score")))
@@ -141,7 +147,9 @@ def _of_inspect(name: str, records: Sequence[Record], options: ReadOptions) -> _
         if record.get("error") and not score:
             raise UserError(f"{name}: sample {record.get('id')!r} ended in an error, without score")
         answer, target = _text(score.get("answer")), _text(record.get("target"))
-        items.append(_Item(str(record.get("id")), answer, target, score.get("value")))
+        question = _question({"input": _last_message(record.get("input"))})
+        item_id = str(record.get("id"))
+        items.append(_Item(item_id, answer, target, score.get("value"), question))
     said = f"samples of an Inspect log, right by {chosen!r}"
     return _Log(items, said, options.given(("score",)))
 
@@ -167,12 +175,27 @@ def _of_anything(name: str, records: Sequence[Record], options: ReadOptions) -> 
             _text(record.get(answer)) if answer else None,
             _text(record.get(target)) if target else None,
             record.get(score),
+            _question({column: record.get(column) for column in others}),
         )
         for record in records
     ]
     parts = [f"{what} from {c!r}" for what, c in (("answers", answer), ("targets", target)) if c]
     heeded = options.given(("id", "prediction", "score", *(("label",) if label else ())))
     return _Log(items, ", ".join([f"answers of a model, right by {score!r}", *parts]), heeded)
+
+
+def _question(fields: Any) -> str | None:
+    """What an item asks, where one of its fields is called so."""
+    name = find_text(fields) if isinstance(fields, dict) else None
+    found = None if name is None else fields[name]
+    return found if isinstance(found, str) else None
+
+
+def _last_message(asked: Any) -> Any:
+    """What an Inspect sample asks: its text, or that of a conversation's last message."""
+    if isinstance(asked, list) and asked and isinstance(asked[-1], dict):
+        return asked[-1].get("content")
+    return asked
 
 
 def _one(name: str, option: str, columns: Sequence[str], names: Sequence[str]) -> str | None:
@@ -225,6 +248,13 @@ def _repeats(name: str, items: Sequence[_Item]) -> list[list[_Item]]:
     return [[found[i] for found in by_id.values()] for i in range(most)]
 
 
+def _questions(items: Sequence[_Item]) -> np.ndarray | None:
+    """[item] of text, '' where an item has none; None where no item has any."""
+    if all(item.question is None for item in items):
+        return None
+    return np.array([item.question or "" for item in items], object)
+
+
 def _raw(name: str, items: Sequence[_Item], log: _Log) -> Raw:
     answered = all(item.answer is not None and item.target is not None for item in items)
     predicted, labels = [], []
@@ -244,6 +274,7 @@ def _raw(name: str, items: Sequence[_Item], log: _Log) -> Raw:
         predicted=np.array(predicted, object),
         labels=np.array(labels, object),
         ids=np.array([item.id for item in items], object),
+        texts=_questions(items),
         open_ended=True,
         roles=(
             log.said if answered else f"{log.said}; no answers, so churn is that of being right",

@@ -20,6 +20,7 @@ from churn_jax.predictions.readers.roles import (
     VALUE_NAMES,
     Roles,
     assign,
+    find_text,
     is_called,
     plain,
 )
@@ -48,6 +49,8 @@ def interpret(found: Columns, options: ReadOptions, only_labels: bool = False) -
     """
     options = _asked(options, only_labels, found.order)
     roles = assign(found.name, found.order, options, found.table)
+    text = _text_column(found, roles, options)
+    roles = dataclasses.replace(roles, rest=tuple(name for name in roles.rest if name != text))
     labels = None if roles.label is None else found[roles.label]
     ids = None if roles.id is None else found[roles.id]
     index = _index(found, roles)
@@ -62,11 +65,12 @@ def interpret(found: Columns, options: ReadOptions, only_labels: bool = False) -
         ids=ids,
         index=index,
         weights=weights,
+        texts=None if text is None else found[text],
         table=found.table,
         columns=tuple(found.order),
         heeded=heeded,
     )
-    named = {"ids": roles.id, "labels": roles.label, "weights": roles.weight}
+    named = {"ids": roles.id, "labels": roles.label, "weights": roles.weight, "texts": text}
     said = [f"{what} from {of!r}" for what, of in named.items() if of is not None]
     if only_labels:
         return raw if labels is not None else _lone_labels(found, roles, raw)
@@ -112,6 +116,15 @@ def interpret(found: Columns, options: ReadOptions, only_labels: bool = False) -
         class_names=names,
         roles=(*said, *found.notes),
     )
+
+
+def _text_column(found: Columns, roles: Roles, options: ReadOptions) -> str | None:
+    """The column of what examples say; not the only one, which is what is predicted."""
+    lone = len(roles.rest) == 1 and roles.prediction is None and roles.values is None
+    name = None if lone or options.columns else find_text(roles.rest)
+    if name is None or name not in found.arrays or found[name].ndim != 1:
+        return None
+    return name if found[name].dtype.kind in "TUO" else None
 
 
 def _index(found: Columns, roles: Roles) -> np.ndarray | None:

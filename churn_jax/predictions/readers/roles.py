@@ -30,6 +30,11 @@ LABEL_NAMES = (
     *("true_label", "true_labels", "true_class", "ground_truth", "truth", "actual", "gold"),
 )
 ID_NAMES = ("ids", "id", "example_ids", "example_id")
+# What an example says, for people to read.
+TEXT_NAMES = (
+    *("text", "texts", "sentence", "question", "prompt", "input", "query", "review", "comment"),
+    *("message", "title", "document", "content", "problem", "instruction"),
+)
 CLASS_NAMES = ("class_names", "classes", "classes_")
 NO_IDS = frozenset((*LABEL_NAMES, "class_id", "category_id", "input_ids", "run_id", "model_id"))
 # Beside logits nothing else could tell these from classes.
@@ -107,6 +112,12 @@ def find_ids(name: str, columns: Sequence[str], given: str | None = None) -> str
     if len(found) > 1:
         raise UserError(f"{name}: has {' and '.join(found)}; say which by --id=")
     return found[0] if found else _some_id(columns)
+
+
+def find_text(columns: Iterable[str]) -> str | None:
+    """The column of what examples say, by its name; the first of several in `TEXT_NAMES`."""
+    by_name = {plain(column): column for column in columns}
+    return next((by_name[name] for name in TEXT_NAMES if name in by_name), None)
 
 
 def is_index(column: str) -> bool:

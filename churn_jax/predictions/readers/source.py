@@ -67,6 +67,7 @@ class Raw:
       roles: what was read as what, for the report.
       table: whether a missing value can be told from one that is no number.
       open_ended: whether they are answers, which no guesser gets right by knowing the classes.
+      texts: [example], what each one says, for people to read; None where no column is called so.
       columns: all names in it.
       heeded: which of the names in `ReadOptions` were found in it.
     """
@@ -85,6 +86,7 @@ class Raw:
     group: str | None = None
     provenance: dict[str, Any] | None = None
     open_ended: bool = False
+    texts: np.ndarray | None = None
     columns: tuple[str, ...] = ()
     heeded: frozenset[str] = frozenset()
 
@@ -126,6 +128,7 @@ class Source:
     notes: tuple[str, ...] = ()
     provenance: dict[str, Any] | None = None
     open_ended: bool = False
+    texts: np.ndarray | None = None
     columns: tuple[str, ...] = ()
     heeded: frozenset[str] = frozenset()
 

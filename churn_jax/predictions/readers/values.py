@@ -69,6 +69,7 @@ def settle(raw: Raw, options: ReadOptions) -> Source:
         notes=tuple(said),
         provenance=raw.provenance,
         open_ended=raw.open_ended,
+        texts=None if raw.texts is None or len(raw.texts) != size else raw.texts,
         columns=raw.columns,
         heeded=raw.heeded,
     )
