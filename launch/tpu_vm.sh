@@ -25,6 +25,8 @@
 # --dry_run before the command prints what would be done. --run_index=I before it trains run I
 # alone, into WORKDIR/run_00I, so that a study can be spread over many TPUs.
 #
+# docs/imagenet.md names the page that says so for every flag, state and limit that is relied on here.
+#
 # Also read: PROJECT (default: gcloud's own), RUNTIME (the VM image, default by ACCELERATOR), SETUP (a
 # shell command that every host runs first, for example to install gcsfuse), CACHE (where compiled
 # programs are kept between VMs; default gs://BUCKET/jax_programs of the workdir), and for keep

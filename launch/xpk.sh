@@ -14,7 +14,8 @@
 # A workload whose host is preempted starts again, MAX_RESTARTS times (default 100), and resumes. By
 # itself xpk ends a workload for good at any exit code but 42 and 127 to 255 (`xpk workload create
 # --help`, --restart-on-exit-codes), so 75 is named: stopped in good order, or a process was lost.
-# What is stopped has GRACE_SECONDS (default 300) to write a checkpoint; spot VMs get less.
+# What is stopped has GRACE_SECONDS (default 300) to write a checkpoint; a spot VM's pods have 15 by default
+# (GKE, "Spot VMs"). docs/imagenet.md names the page for every other flag that is used here.
 #
 # SLICES=N trains on N slices: each has runs of its own, so N divides config.runs. CACHE is where
 # compiled programs are kept between pods (default gs://BUCKET/jax_programs of the workdir).

@@ -1,5 +1,6 @@
 """The launch scripts against fake tools: the exact calls, dry runs, and errors of one line."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -28,11 +29,28 @@ printf '%s' "$(basename "$0")" >>"$CALLS"
 printf '|%s' "$@" >>"$CALLS"
 echo >>"$CALLS"
 """
+FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]+")
 SCRIPTS = sorted(
     path.relative_to(ROOT).as_posix()
     for pattern in ("launch/*.sh", "launch/*.sbatch", ".ci/run")
     for path in ROOT.glob(pattern)
 )
+
+
+OWN = {  # flags of ours, and of what developers use
+    *("--config", "--workdir", "--run_index", "--dry_run", "--out", "--runs", "--help", "--check"),
+    *("--dist", "--no-logo", "--constraint", "--editable", "--no-cache-dir", "--user"),
+    "--disable-pip-version-check",
+}
+
+
+def test_the_page_names_a_source_for_every_flag_that_scripts_rely_on():
+    page = (ROOT / "docs/imagenet.md").read_text()
+    rows = [row for row in page.splitlines() if row.startswith("| ") and row.count("*") >= 2]
+    named = {flag for row in rows for flag in FLAG.findall(row.split(" | ")[0])}
+    for script in [*SCRIPTS, "launch/Dockerfile"]:
+        code = re.sub(r"(?m)^\s*#(?!SBATCH).*", "", (ROOT / script).read_text())
+        assert set(FLAG.findall(code)) <= named | OWN, script
 
 
 @pytest.fixture

@@ -107,8 +107,9 @@ def test_two_processes_train_as_one(tmp_path):
 
 
 @pytest.mark.slow
-def test_four_processes_and_one_take_over_from_each_other(tmp_path):
-    run(4, tmp_path / "four", *DIGITS, *mesh_flags(run=2, data=2))
+@pytest.mark.parametrize("mesh", [{"run": 2, "data": 2}, {"member": 2, "data": 2}])
+def test_four_processes_and_one_take_over_from_each_other(tmp_path, mesh):
+    run(4, tmp_path / "four", *DIGITS, *mesh_flags(**mesh))
     train_alone(tmp_path / "one", like=tmp_path / "four")
     assert_same_training(tmp_path / "four", tmp_path / "one")
 
@@ -116,7 +117,7 @@ def test_four_processes_and_one_take_over_from_each_other(tmp_path):
     for workdir in (tmp_path / "four", tmp_path / "one"):
         forget_end(workdir)
     train_alone(tmp_path / "four", like=tmp_path / "four")
-    output = run(4, tmp_path / "one", *DIGITS, *mesh_flags(run=2, data=2))
+    output = run(4, tmp_path / "one", *DIGITS, *mesh_flags(**mesh))
     assert "resuming at step 8" in output
     assert_same_training(tmp_path / "four", tmp_path / "reference")
     assert_same_training(tmp_path / "one", tmp_path / "reference")
@@ -143,26 +144,30 @@ def test_processes_stream_imagenet_as_one(tmp_path, processes, mesh):
     assert_same_training(tmp_path / "many", tmp_path / "one")
 
 
-def test_when_one_is_killed_all_end_and_a_restart_resumes(tmp_path):
-    flags = [*DIGITS, *mesh_flags(data=2), "--config.runs=1", "--config.epochs=200.0"]
-    process = start(2, tmp_path, *flags, "--config.checkpoint_every=1.0")
+@pytest.mark.parametrize(
+    ("processes", "mesh"),
+    [(2, {"data": 2}), pytest.param(4, {"member": 2, "data": 2}, marks=pytest.mark.slow)],
+)
+def test_when_one_is_killed_all_end_and_a_restart_resumes(tmp_path, processes, mesh):
+    flags = [*DIGITS, *mesh_flags(**mesh), "--config.runs=1", "--config.epochs=200.0"]
+    process = start(processes, tmp_path, *flags, "--config.checkpoint_every=1.0")
     for line in process.stdout:
         if "step 20/" in line:
             break
     os.kill(_children(process.pid)[1], signal.SIGKILL)
     output, _ = process.communicate(timeout=60)
-    assert "[0] error: process 1 of 2 is gone" in output
+    assert f"[0] error: process 1 of {processes} is gone" in output
     assert process.returncode in (LOST_PROCESS, 128 + signal.SIGKILL)
 
     config = config_lib.read(tmp_path)
     assert checkpoint_steps(tmp_path)[-1] >= 8
     assert config_lib.differences(config, config_lib.read(tmp_path)) == ""
-    resumed = start(2, tmp_path, *flags, "--config.checkpoint_every=1.0")
+    resumed = start(processes, tmp_path, *flags, "--config.checkpoint_every=1.0")
     said = next(line for line in resumed.stdout if "resuming at step" in line)
     began = int(re.search(r"resuming at step (\d+)", said).group(1))
     next(line for line in resumed.stdout if "  step " in line)
 
-    # A preemption notice to both: they stop at one step and save it.
+    # A preemption notice to all: they stop at one step and save it.
     resumed.terminate()
     output, _ = resumed.communicate(timeout=60)
     assert resumed.returncode == RESUME, output
