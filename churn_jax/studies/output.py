@@ -9,7 +9,8 @@ import jinja2
 import markupsafe
 from etils import epath
 
-from churn_jax.report import layout
+from churn_jax.report import best, layout
+from churn_jax.report.numbers import short_percent
 from churn_jax.storage.files import write_atomically
 from churn_jax.studies import figures, tables
 from churn_jax.studies.design import Study
@@ -101,8 +102,20 @@ def _html(
         tables=rendered,
         figures=pictures,
         style=markupsafe.Markup(style),
+        answer=_answer(report),
         made_by=_made_by(report),
     )
+
+
+def _answer(report: StudyReport) -> str:
+    """Which cell churns least, and than which that is shown; else how far churn reaches."""
+    if said := best.least_churn(report):
+        return said
+    churns = [(found.mean, g.name) for g in report.groups if (found := g.measures.get("churn"))]
+    if len(churns) < 2:
+        return ""
+    low, high = (f"{short_percent(mean)} ({name})" for mean, name in (min(churns), max(churns)))
+    return f"Churn reaches from {low} to {high}; which cells differ, the tables say."
 
 
 def _made_by(report: StudyReport) -> list[str]:
