@@ -147,17 +147,21 @@ def _run(options: argparse.Namespace, pool: ProcessPoolExecutor) -> dict:
     columns, truths = [], {}
     for (setting, strength, runs, count), future in jobs.items():
         found, as_good = future.result()
-        title = f"{setting}, strength {strength:g} (as good as {as_good / count:.0%} of equal ones)"
+        title = f"{setting}, strength {strength:g}"
         truths[title] = known[setting]
-        columns.append({"setting": title, "runs": runs, "examples": count, "held": found})
+        columns.append(
+            {"setting": title, "runs": runs, "examples": count, "as_good": as_good, "held": found}
+        )
     return {"truth": truths, "coverage": columns}
 
 
 def _markdown(found: dict, repeats: int) -> str:
+    shares = {each["setting"]: each["as_good"] / each["examples"] for each in found["coverage"]}
+    listed = "; ".join(f"{title} {share:.0%}" for title, share in shares.items())
     lines = [
         f"Share of 95 % intervals that hold the truth, in percent, of {repeats:,} sets of runs "
         f"(the simulation's own standard error is {100 * (0.95 * 0.05 / repeats) ** 0.5:.1f}) on "
-        "weighted examples."
+        f"weighted examples. So many of equal weight would be as good: {listed}."
     ]
     lines += coverage.tables(found)
     return "\n".join(lines) + "\n"

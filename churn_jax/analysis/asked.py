@@ -153,12 +153,14 @@ class Known:
       class_names: one for each class.
       labels, probs: whether all files have true classes, and probabilities.
       positive: the positive one of two classes, where their names don't say it.
+      of_sets: whether a class is a set of labels.
     """
 
     class_names: Sequence[str]
     labels: bool
     probs: bool
     positive: str | None = None
+    of_sets: bool = False
 
     @property
     def num_classes(self) -> int:
@@ -191,6 +193,11 @@ class Known:
         name = names.parse(key)
         if name is None:
             raise UsageError(f"{option}: {_no_name(key)}")
+        if self.of_sets:
+            raise UsageError(
+                f"{option}: {key!r} is of one class an example, not of several labels; compare "
+                "those that count as binary models"
+            )
         lacks = ["labels"] * (not self.labels) + ["probabilities"] * (not self.probs)
         needs = {"labels": "labels", "probs": "probabilities"}
         lacks = [needs[need] for need in definition(key).needs if needs[need] in lacks]

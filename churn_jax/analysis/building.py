@@ -104,7 +104,8 @@ def report(
         )
     notes += _of_weights(samples, subject)
     labels = samples.measured.labels
-    if labels is not None and not subject.open_ended:  # of answers, most have one item
+    # Of answers and of sets of labels, most have one item.
+    if labels is not None and not subject.open_ended and samples.measured.sets is None:
         classes = slicing.by_class(labels, class_names)
         most = slicing.most_slices(len(samples.names), len(compared))
         if len(classes.names) <= most:

@@ -25,7 +25,7 @@ from churn_jax.errors import UserError, printable
 from churn_jax.predictions import unequal
 from churn_jax.predictions.alignment import Aligned, align
 from churn_jax.predictions.readers import Kind, ReadOptions, Source
-from churn_jax.predictions.threshold import decided
+from churn_jax.predictions.threshold import decided, of_labels
 from churn_jax.report.gate import Gate, Outcome, Verdict
 from churn_jax.report.junit import Timing
 from churn_jax.report.report import Report
@@ -161,8 +161,9 @@ def compare(
       weights: what each example counts: the name of a column of the files, a file, or [example]
         numbers; those of 0 are left out, and a constant factor changes nothing. Every figure is
         then of the weighted examples, as an estimate from a sample that was drawn unequally.
-      kind: what the values are: 'probs', 'log_probs', 'logits' or 'classes'; else the name of the
-        array in the file says it, or it is detected and noted in the report.
+      kind: what the values are: 'probs', 'log_probs', 'logits' or 'classes', or 'multilabel' where
+        each column is a label that is there or not, and an example's class the set of them; else
+        the name of the array in the file says it, or it is detected and noted in the report.
       id: the column or array with the ids, where its name doesn't say it.
       label: the one with the true classes.
       prediction: the one with the predicted classes.
@@ -185,7 +186,7 @@ def compare(
       filter: which of several filters' answers count.
       positive: the positive one of two classes, where their names don't say it.
       threshold: the probability from which on the positive one of two classes is predicted, instead
-        of the more probable one.
+        of the more probable one; of several labels, from which on each is there, instead of 0.5.
 
     Raises:
       UserError: files are damaged or do not belong together, or a condition can't be read.
@@ -202,10 +203,12 @@ def compare(
         score=score,
         filter=filter,
     )
+    if kind == "multilabel" and threshold is not None:
+        options = dataclasses.replace(options, threshold=of_labels(threshold))
     column, apart = inputs.weights_of(weights, options)
     options = dataclasses.replace(options, weight=column)
     aligned = _aligned(groups, labels, apart, options, on, sliced=slices is not None)
-    if threshold is not None:
+    if threshold is not None and kind != "multilabel":
         aligned = decided(aligned, threshold, positive)
     if paired:
         unequal.refuse_unmatched(aligned.origins_by_group())
@@ -215,10 +218,14 @@ def compare(
     changes = building.changes(len(aligned.groups))
     most = slicing.most_slices(len(aligned.groups), len(changes))
     partitions, notes = slicing.given(inputs.slices_of(slices, aligned, id), most)
+    if aligned.label_sets is not None:
+        partitions += _by_label(aligned)
+        notes.append(_OF_SETS)
     samples = _samples(aligned, wanted, changes, paired, asked)
     notes += [*([building.PAIRED] if paired else []), *of_class]
     failed = inputs.failed_runs(groups)
-    subject = _subject(aligned, notes, failed, threshold is not None, _called(column, apart))
+    by_threshold = threshold is not None or aligned.label_sets is not None
+    subject = _subject(aligned, notes, failed, by_threshold, _called(column, apart))
     report = building.report(samples, subject, aligned.ids, aligned.class_names, partitions)
     verdicts = gate.check(
         samples,
@@ -263,6 +270,26 @@ def _aligned(
     return align(sources, of_labels, weights, on)
 
 
+_OF_SETS = (
+    "Several labels an example: its class is the set of them. Churn is that of sets, accuracy that "
+    "of whole sets; label by label there are Hamming churn and Hamming loss."
+)
+_MOST_LABELS = 100  # that are slices
+
+
+def _by_label(aligned: Aligned) -> list[Partition]:
+    """For each of the labels the examples that have it, as a slice."""
+    sets, labels = aligned.label_sets, aligned.labels
+    if sets is None or labels is None or len(sets.names) > _MOST_LABELS:
+        return []
+    has = sets.has[labels]
+    return [
+        slicing.by_label(name, has[:, place])
+        for place, name in enumerate(sets.names)
+        if has[:, place].any()
+    ]
+
+
 def _parts(aligned: Aligned, partitions: Sequence[Partition]) -> dict[str, np.ndarray]:
     """Every way of slicing, the true classes among them."""
     given = {by.by: by.of_examples(len(aligned.ids)) for by in partitions}
@@ -278,7 +305,8 @@ def _asked(
 ) -> tuple[list[Asked], list[str]]:
     """The measures that were asked for by each option, and what to say of them."""
     probs = all(run.kind != "classes" for run in aligned.runs)
-    known = Known(aligned.class_names, aligned.labels is not None, probs, positive)
+    of_sets = aligned.label_sets is not None
+    known = Known(aligned.class_names, aligned.labels is not None, probs, positive, of_sets)
     found = known.resolve(keys)
     return found, asked_for.notes(found, aligned.class_names)
 
@@ -295,6 +323,8 @@ def _samples(
     measured = measure(
         aligned.runs, aligned.labels, *size, wanted, changes, paired, aligned.weights
     )
+    if aligned.label_sets is not None:
+        measured = dataclasses.replace(measured, sets=aligned.label_sets.has)
     return Samples(measured, aligned.groups, paired, asked)
 
 

@@ -14,7 +14,7 @@ from churn_jax.predictions.alignment import Aligned
 from churn_jax.predictions.readers import (
     ReadOptions,
     Source,
-    label_source,
+    given_labels,
     read,
     read_array,
     read_columns,
@@ -22,7 +22,6 @@ from churn_jax.predictions.readers import (
 )
 from churn_jax.predictions.readers.roles import PREDICTION_NAMES, VALUE_NAMES, plain
 from churn_jax.predictions.readers.slices import read_slices
-from churn_jax.predictions.readers.source import Raw
 from churn_jax.predictions.readers.weight_files import given_weights, read_weights
 from churn_jax.storage.files import reach
 
@@ -192,7 +191,7 @@ def labels_of(labels: ArrayLike | epath.PathLike | None, options: ReadOptions) -
         return None
     if _is_path(labels):
         return read_labels(labels, options)  # type: ignore[arg-type]
-    return label_source(Raw("labels", None, labels=np.asarray(labels)), options)
+    return given_labels(np.asarray(labels), options)
 
 
 def is_file(text: str) -> bool:

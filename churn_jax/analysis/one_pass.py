@@ -71,6 +71,7 @@ class Measured:
         counts the example: ‖p¹ − p²‖₁ ≥ min(γ¹, γ²).
       classwise: [run], the classwise calibration error, or None.
       weights: [example], what each counts, with the mean 1; None where all count the same.
+      sets: [class, label] whether a class, which is a set of labels, has the label; or None.
       lemma2_holds: [run, run], whether Lemma 2 holds example by example, where it was asked for.
     """
 
@@ -83,6 +84,7 @@ class Measured:
     classwise: np.ndarray | None
     lemma2_holds: np.ndarray
     weights: np.ndarray | None = None
+    sets: np.ndarray | None = None
 
     @property
     def has_probs(self) -> bool:

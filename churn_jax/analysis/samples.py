@@ -26,6 +26,7 @@ _STORED = {"lemma2_bound": "lemma2"}  # where the pass has another name for it
 _MEANS = {
     *("accuracy", "nll", "brier", "entropy", "confidence"),
     *("lemma1_bound", "gde_gap", "negative_flip_rate", "positive_flip_rate"),
+    *("hamming_churn", "hamming_loss"),
 }
 
 
@@ -112,6 +113,9 @@ class Samples:
             return asked.values(measured, rows)
         if key == "accuracy":
             return measured.correct[rows].astype(np.float64)
+        if key == "hamming_loss":
+            assert measured.labels is not None
+            return np.stack([self._apart(measured.predictions[i], measured.labels) for i in rows])
         if found := calibration.CALIBRATION_ERRORS.get(key.removesuffix("_plain")):
             top, correct = measured.values["top"], measured.correct
             weights = () if measured.weights is None else (measured.weights,)
@@ -219,6 +223,8 @@ class Samples:
         if key == "kappa":
             classes = self.measured.num_classes
             return lambda i, js: influence.kappa(predictions[i], predictions[js], classes, weights)
+        if key == "hamming_churn":
+            return lambda i, js: np.stack([self._apart(predictions[i], predictions[j]) for j in js])
         correct = self.measured.correct
         wrong = ~correct
 
@@ -242,6 +248,12 @@ class Samples:
         }
         return kernels[key]
 
+    def _apart(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+        """[example], of two sets of labels the share of all labels that only one has."""
+        sets = self.measured.sets
+        assert sets is not None
+        return (sets[ours] != sets[theirs]).mean(1)
+
     def _stored(self, key: str) -> PairMeasure | None:
         return self.measured.pairs.get(_STORED.get(key, key))
 
@@ -250,7 +262,9 @@ class Samples:
         return "probs" not in definition(key).needs or self._stored(key) is not None
 
     def _of_scope(self, scope: Scope) -> list[str]:
-        return of_scope(scope, self.measured.labels is not None, self.measured.has_probs)
+        measured = self.measured
+        held = measured.labels is not None, measured.has_probs, measured.sets is not None
+        return of_scope(scope, *held)
 
 
 def interval_of(key: str, sample: Sample) -> Interval:

@@ -69,6 +69,12 @@ def by_class(labels: np.ndarray, class_names: Sequence[str]) -> Partition:
     return _partition(BY_CLASS, names, np.searchsorted(present, labels))
 
 
+def by_label(name: str, there: np.ndarray) -> Partition:
+    """The examples that have a label, of several an example; `there` is [example] bool."""
+    rows = np.flatnonzero(there)
+    return Partition(f"label {name}", ("there",), rows, (len(rows),))
+
+
 def given(columns: Mapping[str, np.ndarray], most: int) -> tuple[list[Partition], list[str]]:
     """The slices that a user names, and a note for each column whose numbers were binned.
 

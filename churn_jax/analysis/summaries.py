@@ -17,6 +17,7 @@ from churn_jax.report.estimates import Change, Contrast, Estimate, Group, McNema
 CONTRASTED = (
     *("churn", "accuracy", "schurn", "ece"),
     *("churn_correct", "churn_incorrect", "nll", "brier"),
+    *("hamming_churn", "hamming_loss"),
 )
 _KEPT_BYTES = 128 << 20  # of samples that several contrasts need
 _UNKNOWN = (float("nan"), float("nan"))

@@ -17,7 +17,7 @@ class Definition:
         the change from one group to another; 'update' for run r of a study's cell and run r of what
         it replaces; 'set' for all runs of a group together.
       source: whom to cite.
-      needs: what the files must hold: 'labels', 'probs', or both.
+      needs: what the files must hold: 'labels', 'probs', or both; 'sets' of labels as classes.
       high: the largest possible value; the smallest is 0 unless `signed`.
       better: which way is better, or '' where neither is.
       percent: whether it is shown in percent.
@@ -45,6 +45,7 @@ class Definition:
         """Smallest and largest possible value."""
         return -self.high if self.signed else 0.0, self.high
 
-    def available(self, labels: bool, probs: bool) -> bool:
+    def available(self, labels: bool, probs: bool, sets: bool = False) -> bool:
         """Whether it can be measured from what the files hold."""
-        return ("labels" not in self.needs or labels) and ("probs" not in self.needs or probs)
+        held = {"labels": labels, "probs": probs, "sets": sets}
+        return all(held[need] for need in self.needs)

@@ -229,6 +229,20 @@ DEFINITIONS: dict[str, Definition] = {
         _LABELS,
         better="higher",
     ),
+    "hamming_churn": Definition(
+        "Hamming churn",
+        "of several labels an example, the share of all (example, label) in which the two models "
+        "differ; churn itself is that of whole sets",
+        "pair",
+        needs=("sets",),
+    ),
+    "hamming_loss": Definition(
+        "Hamming loss",
+        "of several labels an example, the share of all (example, label) that are wrong; accuracy "
+        "itself is that of whole sets",
+        "run",
+        needs=("labels", "sets"),
+    ),
     "excess_churn": Definition(
         "churn beyond a retraining's",
         "churn between the groups less the mean of the churn within them",
@@ -284,10 +298,12 @@ def explained(keys: Iterable[str]) -> dict[str, Definition]:
     return found | {key: definition(key) for key in of_classes}
 
 
-def of_scope(scope: Scope, labels: bool, probs: bool) -> list[str]:
+def of_scope(scope: Scope, labels: bool, probs: bool, sets: bool = False) -> list[str]:
     """Measures of a scope that the files allow."""
     return [
         key
         for key, found in DEFINITIONS.items()
-        if found.scope == scope and found.available(labels, probs) and key != "intra_pair_churn"
+        if found.scope == scope
+        and found.available(labels, probs, sets)
+        and key != "intra_pair_churn"
     ]

@@ -13,9 +13,10 @@ import numpy as np
 
 from churn_jax.errors import UserError
 from churn_jax.predictions import classes as classes_
-from churn_jax.predictions import unequal, weighing
+from churn_jax.predictions import label_sets, unequal, weighing
 from churn_jax.predictions.classes import Classes
 from churn_jax.predictions.joining import Joined, join
+from churn_jax.predictions.label_sets import LabelSets
 from churn_jax.predictions.memory_maps import in_bounded_memory
 from churn_jax.predictions.readers import Source
 from churn_jax.predictions.run import Run
@@ -43,6 +44,7 @@ class Aligned:
       origins: the provenance of each run; {} where its file has none.
       open_ended: whether some are answers: then nothing is said of chance.
       texts: [example], what each one says, of the first file that has them; None where none has.
+      label_sets: where a class is a set of labels, which ones each has.
     """
 
     runs: list[Run]
@@ -58,6 +60,7 @@ class Aligned:
     open_ended: bool = False
     weights: np.ndarray | None = None
     texts: np.ndarray | None = None
+    label_sets: LabelSets | None = None
 
     @property
     def provenance(self) -> dict:
@@ -97,6 +100,7 @@ def align(
     joined = join(sources, beside, on == "common")
     joined, counting = weighing.weigh([*sources, *beside], joined)
     classes = classes_.unite(sources, labels)
+    sets = label_sets.unite([*sources, *([labels] if labels else [])], classes.names)
     notes = [*joined.notes, *_readings(sources), *classes.notes]
     runs = []
     places = zip(joined.rows, classes.columns, strict=True)
@@ -120,6 +124,7 @@ def align(
         open_ended=any(source.open_ended for source in sources),
         weights=counting,
         texts=_texts(sources, joined),
+        label_sets=sets,
     )
 
 

@@ -11,6 +11,17 @@ from churn_jax.predictions.classes import positive_place
 from churn_jax.predictions.run import Run
 
 
+def of_labels(threshold: float) -> float:
+    """The probability from which on each of several labels is there.
+
+    Raises:
+      UserError: it is none.
+    """
+    if not 0 < threshold < 1:
+        raise UserError(f"--threshold={threshold:g}: must be a probability between 0 and 1")
+    return threshold
+
+
 def decided(found: Aligned, threshold: float, positive: str | None) -> Aligned:
     """The same predictions with the classes that the threshold decides, and a note that says so.
 
@@ -23,8 +34,7 @@ def decided(found: Aligned, threshold: float, positive: str | None) -> Aligned:
       UserError: there are not two classes, it can't be told which is the positive one, a run has
         predicted classes of its own, or the threshold is none.
     """
-    if not 0 < threshold < 1:
-        raise UserError(f"--threshold={threshold:g}: must be a probability between 0 and 1")
+    of_labels(threshold)
     if found.num_classes != 2:
         raise UserError(
             f"--threshold={threshold:g}: is for two classes, and there are {found.num_classes}"

@@ -18,8 +18,16 @@ GROUP_COLUMNS = (
     "churn_incorrect",
     "ece",
     "ece_plain",
+    *("hamming_churn", "hamming_loss"),
 )
-CHANGE_COLUMNS = ("churn", "negative_flip_rate", "positive_flip_rate", "schurn", "excess_churn")
+CHANGE_COLUMNS = (
+    "churn",
+    "hamming_churn",
+    "negative_flip_rate",
+    "positive_flip_rate",
+    "schurn",
+    "excess_churn",
+)
 SAID = ("churn", "accuracy", "schurn", "ece")
 _MOST_ASKED = 10  # that a table has room for
 

@@ -11,7 +11,7 @@ from churn_jax.errors import UserError
 from churn_jax.system.arguments import Parser
 
 # What values of prediction files can be: `predictions.readers.source.KINDS`.
-KINDS = ("probs", "log_probs", "logits", "classes")
+KINDS = ("probs", "log_probs", "logits", "classes", "multilabel")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,7 +41,7 @@ def run_blocks(folder, only_torch):
 
 
 def test_the_scikit_learn_example(tmp_path):
-    assert run_blocks(tmp_path, only_torch=False) == 15
+    assert run_blocks(tmp_path, only_torch=False) == 17
     assert (tmp_path / "report/junit.xml").exists()
 
 

@@ -171,6 +171,9 @@ def _why_unknown(name: str, samples: Samples) -> str:
     measured, needs = samples.measured, definition(key).needs
     lacks = ["labels"] * ("labels" in needs and measured.labels is None)
     lacks += ["probabilities"] * ("probs" in needs and not measured.has_probs)
+    lacks += ["several labels an example (--kind=multilabel)"] * (
+        "sets" in needs and measured.sets is None
+    )
     if (why := definition(key).unweighted) and measured.weights is not None:
         return f" where examples have weights: {why}"
     if lacks:

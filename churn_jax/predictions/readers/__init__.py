@@ -26,7 +26,7 @@ __all__ = [
     "Kind",
     "ReadOptions",
     "Source",
-    "label_source",
+    "given_labels",
     "read",
     "read_array",
     "read_columns",
@@ -101,6 +101,9 @@ def read_array(name: str, values: ArrayLike, options: ReadOptions = _NO_OPTIONS)
 
 def read_labels(path: epath.PathLike, options: ReadOptions = _NO_OPTIONS) -> Source:
     """The labels in a file (an array, or a table with the columns id and label)."""
+    if options.kind == "multilabel":
+        (source,) = read(reach(path, "--labels"), _of_sets(options))
+        return source.replace(labels=source.predicted, predicted=None)
     path = reach(path, "--labels")
     found = _open(path, options, only_labels=True)
     if isinstance(found, Columns):
@@ -111,6 +114,19 @@ def read_labels(path: epath.PathLike, options: ReadOptions = _NO_OPTIONS) -> Sou
     else:
         raw = Raw(found.name, None, labels=found.labels, ids=found.ids)
     return label_source(raw, options)
+
+
+def given_labels(labels: np.ndarray, options: ReadOptions) -> Source:
+    """Labels in memory: [example], or of several an example [example, label] of 0 and 1."""
+    if options.kind == "multilabel":
+        source = read_array("labels", labels, _of_sets(options))
+        return source.replace(labels=source.predicted, predicted=None)
+    return label_source(Raw("labels", None, labels=labels), options)
+
+
+def _of_sets(options: ReadOptions) -> ReadOptions:
+    """How a file of labels is read as one of predictions that are sure."""
+    return ReadOptions("multilabel", id=options.id, missing=options.missing, threshold=None)
 
 
 def label_source(raw: Raw, options: ReadOptions = _NO_OPTIONS) -> Source:

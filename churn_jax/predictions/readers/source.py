@@ -1,7 +1,7 @@
 """What readers take and return, and how much a packed file may expand."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -10,13 +10,14 @@ from etils import epath
 from churn_jax.errors import UserError
 from churn_jax.predictions.readers.names import Coded
 
-Kind = Literal["probs", "log_probs", "logits", "classes"]
-KINDS: tuple[Kind, ...] = ("probs", "log_probs", "logits", "classes")
+Kind = Literal["probs", "log_probs", "logits", "classes", "multilabel"]
+KINDS: tuple[Kind, ...] = ("probs", "log_probs", "logits", "classes", "multilabel")
 KIND_NAMES = {
     "probs": "probabilities",
     "log_probs": "log-probabilities",
     "logits": "logits",
     "classes": "predicted classes",
+    "multilabel": "labels that are there or not",
 }
 
 _SMALL = 64 << 20
@@ -34,6 +35,8 @@ class ReadOptions:
       columns: those with the classes' values; any other is then left out.
       missing: what becomes of an example without a value: 'refuse' the file, or 'drop' it.
       score, filter: of a language model's answers, which score says right, and whose filter.
+      threshold: of several labels an example, from which probability on one is there; None where
+        that must be said by 0 and 1.
     """
 
     kind: Kind | None = None
@@ -45,6 +48,7 @@ class ReadOptions:
     missing: Literal["refuse", "drop"] = "refuse"
     score: str | None = None
     filter: str | None = None
+    threshold: float | None = 0.5
 
     def given(self, among: Iterable[str]) -> frozenset[str]:
         """Those of some attributes that were given."""
@@ -68,6 +72,8 @@ class Raw:
       table: whether a missing value can be told from one that is no number.
       open_ended: whether they are answers, which no guesser gets right by knowing the classes.
       texts: [example], what each one says, for people to read; None where no column is called so.
+      label_names, sets: of several labels an example, their names in order, and which of them
+        each predicted or true set has, by its name; else None.
       columns: all names in it.
       heeded: which of the names in `ReadOptions` were found in it.
     """
@@ -87,6 +93,8 @@ class Raw:
     provenance: dict[str, Any] | None = None
     open_ended: bool = False
     texts: np.ndarray | None = None
+    label_names: tuple[str, ...] | None = None
+    sets: Mapping[str, frozenset[str]] | None = None
     columns: tuple[str, ...] = ()
     heeded: frozenset[str] = frozenset()
 
@@ -110,7 +118,7 @@ class Source:
       group: the method the predictions are of, where the file knows it.
       notes: what was read as what, for the report.
       provenance: what made the predictions, where the file says it.
-      open_ended, columns, heeded: as of `Raw`.
+      open_ended, label_names, sets, columns, heeded: as of `Raw`.
     """
 
     name: str
@@ -129,6 +137,8 @@ class Source:
     provenance: dict[str, Any] | None = None
     open_ended: bool = False
     texts: np.ndarray | None = None
+    label_names: tuple[str, ...] | None = None
+    sets: Mapping[str, frozenset[str]] | None = None
     columns: tuple[str, ...] = ()
     heeded: frozenset[str] = frozenset()
 

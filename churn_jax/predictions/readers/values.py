@@ -1,9 +1,12 @@
 """Settling what a file's values are, and refusing what cannot be predictions."""
 
+import dataclasses
+
 import numpy as np
 
 from churn_jax.errors import UserError
 from churn_jax.predictions.readers import census
+from churn_jax.predictions.readers.multilabel import as_sets
 from churn_jax.predictions.readers.names import Coded, as_numbers, class_key, coded, id_texts
 from churn_jax.predictions.readers.source import KIND_NAMES, Kind, Raw, ReadOptions, Source
 from churn_jax.predictions.readers.spill import Spill
@@ -23,6 +26,8 @@ def settle(raw: Raw, options: ReadOptions) -> Source:
       UserError: the arrays do not fit together, something is missing, or the values are none of
         the kinds.
     """
+    if options.kind == "multilabel":
+        raw, options = as_sets(raw, options), dataclasses.replace(options, kind="classes")
     name, values, predicted = raw.name, raw.values, raw.predicted
     if options.kind == "classes" and predicted is not None:
         values = None  # what else the file has was not asked for
@@ -70,6 +75,8 @@ def settle(raw: Raw, options: ReadOptions) -> Source:
         provenance=raw.provenance,
         open_ended=raw.open_ended,
         texts=None if raw.texts is None or len(raw.texts) != size else raw.texts,
+        label_names=raw.label_names,
+        sets=raw.sets,
         columns=raw.columns,
         heeded=raw.heeded,
     )
