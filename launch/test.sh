@@ -2,7 +2,8 @@
 # Sets up, checks style, types and which module imports which, and runs the tests. Arguments go to
 # pytest, for example:
 #   bash launch/test.sh -m slow
-# TEST_EXTRAS=test,tpu adds the TPU compiler (0.7 GB): without it, what needs it is skipped.
+# TEST_EXTRAS=test,tpu,docs adds the TPU compiler (0.7 GB) and what builds the site: without them, what
+# needs them is skipped.
 set -euo pipefail
 # shellcheck source=launch/environment.sh
 . "$(dirname "$0")/environment.sh"

@@ -50,7 +50,6 @@ def site(tmp_path_factory):
     return folder, {path: Html(path) for path in folder.rglob("*.html")}
 
 
-@pytest.mark.slow
 def test_every_link_leads_to_a_file_of_the_site_and_an_anchor_in_it(site):
     folder, pages = site
     broken, checked = [], 0
@@ -70,7 +69,6 @@ def test_every_link_leads_to_a_file_of_the_site_and_an_anchor_in_it(site):
     assert checked > 1000
 
 
-@pytest.mark.slow
 def test_pages_need_nothing_from_the_network(site):
     folder, _ = site
     styles = "".join(path.read_text() for path in folder.rglob("*.css"))
@@ -80,7 +78,6 @@ def test_pages_need_nothing_from_the_network(site):
             assert tag not in page.read_text(), (page, tag)
 
 
-@pytest.mark.slow
 def test_every_public_name_has_its_entry(site):
     folder, pages = site
     for name in ("metrics", "losses", "methods", "data", "compare"):
@@ -108,14 +105,12 @@ def keys(config, prefix=""):
             yield prefix + field.name
 
 
-@pytest.mark.slow
 def test_every_key_and_every_measure_is_there(site):
     folder, pages = site
     assert set(keys(Config())) <= pages[folder / "config_keys.html"].anchors
     assert set(DEFINITIONS) <= pages[folder / "measures.html"].anchors
 
 
-@pytest.mark.slow
 def test_sections_of_the_readme_stand_where_their_links_are(site):
     folder, _ = site
     architecture = (folder / "architecture.html").read_text()
