@@ -22,6 +22,7 @@ PAIRED = (
     "independent units. Churn beyond a retraining's is that beyond the first group's own."
 )
 _MOST_GROUPS = 10  # of which every two are compared
+_HEAVY = 0.05  # of all weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,11 +186,18 @@ def _of_weights(samples: Samples, subject: Subject) -> list[str]:
     ]
     lacks += ["McNemar's test"] * (measured.labels is not None)
     listed = ", ".join([*lacks, "what review and abstention spare"])
+    alone = ""
+    assert measured.weights is not None
+    if (heaviest := float(measured.weights.max()) / len(measured.weights)) > _HEAVY:
+        alone = (
+            f" One example has {100 * heaviest:.0f} % of the weight: intervals of what is rare are "
+            "too narrow then."
+        )
     return [
         f"Every rate and mean is by weight ({found.of}): {measured.predictions.shape[1]:,} "
         f"examples, which are as good as {found.effective:,.1f} of equal weight, (Σw)²/Σw². What "
         f"has no weighted form is left out: {listed}. Numbers of examples, as of the flips from "
-        "class to class and in the ledger, count each once."
+        f"class to class and in the ledger, count each once.{alone}"
     ]
 
 

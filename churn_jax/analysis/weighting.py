@@ -3,13 +3,17 @@
 With weights w of the examples, whose mean is 1, every mean over examples is Σ w z / N. Its error is
 to first order the mean of w (z − z̄): values z̄ + w (z − z̄) have the weighted mean as their plain
 mean, and its error as their spread (Särndal, Swensson & Wretman, Model Assisted Survey Sampling,
-1992, §5.7). So whatever makes an interval from values of examples does so of weighted ones, once
-`linear` has turned them into these. N examples of such weights are as good as Kish's
-(Σ w)² / Σ w² equal ones (`effective`), which is the count that t quantiles and what never happened
-go by.
+1992, §5.7). A heavy example draws the mean to itself, so that Σ q² (z − z̄)² with q = w / N is too
+small on average, by 1 − 2 Σ q³ / Σ q² + Σ q² where weights tell nothing of values (1 − 1/N where
+they are equal); the spread is made as much larger. So whatever makes an interval from values of
+examples does so of weighted ones, once `linear` has turned them into these. N examples of such
+weights are as good as Kish's (Σ w)² / Σ w² equal ones (`effective`), which is the count that t
+quantiles and what never happened go by.
 
 Weights None are all equal.
 """
+
+import math
 
 import numpy as np
 
@@ -42,7 +46,16 @@ def linear(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     means = mean(values, weights, keepdims=True)
     with np.errstate(invalid="ignore"):
         # An infinite loss makes the mean infinite, and no spread of it is known.
-        return np.where(np.isfinite(means), means + weights * (values - means), means)
+        apart = _spread(weights) * weights * (values - means)
+        return np.where(np.isfinite(means), means + apart, means)
+
+
+def _spread(weights: np.ndarray) -> float:
+    """How much larger the spread must be, beside what N − 1 instead of N does already."""
+    squares = float(weights @ weights)
+    cubes = float((weights * weights) @ weights)
+    kept = 1 - 2 * cubes / squares / len(weights) + squares / len(weights) ** 2
+    return math.sqrt((1 - 1 / len(weights)) / kept) if kept > 0 else 1.0
 
 
 def effective(weights: np.ndarray) -> float:

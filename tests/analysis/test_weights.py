@@ -168,11 +168,12 @@ def test_a_constant_factor_changes_nothing():
 
 
 def test_the_interval_is_that_of_a_weighted_mean():
-    """By hand: the linearised variance, and a t quantile of Kish's number of examples."""
+    """By hand: a variance without bias, and a t quantile of Kish's number of examples."""
     values = (OLD[0].argmax(1) == LABELS).astype(float)
     share = WEIGHTS / WEIGHTS.sum()
     mean = share @ values
-    variance = (share**2 @ (values - mean) ** 2) * EXAMPLES / (EXAMPLES - 1)
+    variance = share**2 @ (values - mean) ** 2
+    variance /= 1 - 2 * (share**3).sum() / (share**2).sum() + (share**2).sum()
     relative = weighting.relative(WEIGHTS)
     sample = Sample(values, {"": None}).weighted(relative)
     found = intervals.interval(sample)
@@ -302,6 +303,14 @@ def test_paired_runs_and_predicted_classes_are_weighted_too():
     assert classes["between"][0]["churn"]["mean"] == pytest.approx(churn[0], abs=1e-9)
 
 
+def test_the_variance_is_that_of_many_samples_where_weights_tell_nothing_of_values():
+    rng = np.random.default_rng(0)
+    weights = weighting.relative(np.exp(1.2 * rng.normal(size=40)))
+    values = rng.random((4000, 40))
+    found = weighting.linear(values, weights).var(1, ddof=1) / 40
+    assert found.mean() == pytest.approx((values @ weights / 40).var(), rel=0.05)
+
+
 def test_infinite_losses_stay_infinite():
     sure = np.eye(CLASSES)[OLD[0].argmax(1)]
     found = compare(sure, NEW[0], labels=LABELS, weights=WEIGHTS).report
@@ -315,3 +324,4 @@ def test_one_example_with_nearly_all_weight_gives_no_interval():
     found = report.between[0].measures["churn"]
     assert np.isnan(found.low)
     assert found.unknown == "can't be known from one example"
+    assert any("One example has 100 % of the weight" in note for note in report.notes)
