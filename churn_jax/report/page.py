@@ -14,6 +14,7 @@ from churn_jax.metrics.definitions import Definition, definition, explained
 from churn_jax.report import (
     figures,
     findings,
+    footer,
     fragility,
     learning,
     ledger,
@@ -116,6 +117,7 @@ def html(
         pack=pack,
         pictures=_fitting(pictures or {}),
         definitions=_definitions(report),
+        made=footer.footer(report),
     )
 
 
@@ -176,13 +178,17 @@ def _largest(matrix: Matrix) -> float:
 class _Bar(NamedTuple):
     """A slice and its churn."""
 
+    by: str
     name: str
     num_examples: int
     churn: Estimate
 
 
 class _Bars(NamedTuple):
-    """Slices of one way of slicing, those with the most churn; `total` is how many there are."""
+    """Slices of one way of slicing, those with the most churn; `total` is how many there are.
+
+    `by` is '' where they are of several ways that have a single slice each, as labels have.
+    """
 
     by: str
     rows: list[_Bar]
@@ -191,16 +197,20 @@ class _Bars(NamedTuple):
 
 def _bars(report: Report, shown: Breakdowns) -> dict[str, _Bars]:
     """Churn of each slice: from the first group to the last, or in the one."""
-    found: dict[str, list[_Bar]] = {}
+    ways: dict[str, list[_Bar]] = {}
     for part in shown.slices:
         ends = (report.groups[0].name, report.groups[-1].name)
         across = [each.measures for each in part.between if (each.a, each.b) == ends]
         measures = across[0] if across else part.groups[0].measures
         if churn := measures["churn"]:
-            found.setdefault(part.by, []).append(_Bar(part.name, part.num_examples, churn))
+            bar = _Bar(part.by, part.name, part.num_examples, churn)
+            ways.setdefault(part.by, []).append(bar)
+    single = [by for by, rows in ways.items() if len(rows) == 1 and by != _CLASS]
+    if len(single) > 1:
+        ways[""] = [ways.pop(by)[0] for by in single]
     return {
         by: _Bars(by, sorted(rows, key=lambda row: -row.churn.mean)[:_BARS], len(rows))
-        for by, rows in found.items()
+        for by, rows in ways.items()
     }
 
 

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+import churn_jax
 from churn_jax import report as reports
 from churn_jax.analysis.comparison import compare
 from churn_jax.report import ledger, tiles
@@ -275,6 +276,34 @@ def test_the_ledger_counts_the_flips_of_single_models():
     assert [int(row.id) for row in ledger.rows(found)] == [*range(10, 20), *range(5)]
     unlabelled = ledger.flips(compare({"old": OLD, "new": NEW}).report)
     assert {row.kind for row in ledger.rows(unlabelled)} == {None}
+
+
+def test_the_foot_of_the_page_says_what_made_it(groups):
+    made = {
+        "config_hash": "b61e7caf56dce9e6", "data_fingerprint": "62fc40fc4b2843f3", "step": [64],
+        "code_version": ["0.1.0+a", "0.1.0+b"], "platform": [None], "runs": [0, 1],
+        "versions": [{"jax": "0.10.2", "numpy": "2.4.6"}],
+    }  # fmt: skip
+    known = dataclasses.replace(groups.groups[0], made_by=made)
+    report = dataclasses.replace(groups, groups=(known, *groups.groups[1:]))
+    foot = reports.to_html(report).partition('<footer id="made">')[2]
+    assert re.findall("<li>(.*?)</li>", foot) == [
+        "old: config b61e7caf, data 62fc40fc, step 64, code 0.1.0+a and 0.1.0+b, with jax 0.10.2, "
+        "numpy 2.4.6.",
+        f"This page: churn_jax {churn_jax.__version__}.",
+        "To cite: CITATION.cff of churn_jax, and “On the Reproducibility of Neural Network "
+        "Predictions”.",
+    ]
+
+
+def test_ways_that_have_one_slice_each_stand_together():
+    """As of several labels, each of which is there or not."""
+    kinds = {name: np.where(np.arange(100) % 7 == i, "there", "") for i, name in enumerate("abc")}
+    page = compare({"old": OLD, "new": NEW}, LABELS, slices=kinds).to_html()
+    assert page.count('aria-label="Churn by slice"') == 1
+    for name in kinds:
+        assert f'data-slice="there" data-by="{name}"' in page
+        assert f"{name}: there</a>" in page
 
 
 def test_one_run_has_no_churn(groups):
