@@ -84,8 +84,8 @@ class Spent:
     def keep(self, workdir: epath.PathLike, step: int) -> None:
         """Writes what is spent so far; nothing where no step was done."""
         self.begin(self._part)
+        self._line |= {"to_step": step, "seconds": self._by_part()}
         if is_first() and step > self._line["from_step"]:
-            self._line |= {"to_step": step, "seconds": self._by_part()}
             lines = [json.dumps(sealed(each)) for each in (*self._before, self._line)]
             write_atomically(epath.Path(workdir) / "times.jsonl", "\n".join(lines) + "\n")
 
@@ -130,6 +130,6 @@ def _together(lines: Sequence[Mapping[str, Any]]) -> str:
     useful = trained * min(lines[-1]["to_step"] / max(steps, 1), 1.0)
     share = useful / max(worked + away, 1e-9)
     return (
-        f"with {len(lines) - 1} starts before: {clock(worked)} of work and {clock(away)} between, "
+        f"with {len(lines) - 1} before this start: {clock(worked)} of work and {clock(away)} between, "
         f"{lost} steps done again; {share:.0%} of it training that counts"
     )

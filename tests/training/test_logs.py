@@ -167,8 +167,19 @@ def test_what_kills_cost_is_known(tmp_path, capsys, monkeypatch):
     assert [line["away"] for line in lines] == [0, 100 - 21, 100 - 21]
     assert [line["seconds"]["training"] for line in lines] == [6, 6, 6]
     said = capsys.readouterr().err
-    assert "with 2 starts before: 1:03 of work and 2:38 between, 4 steps done again" in said
+    assert "with 2 before this start: 1:03 of work and 2:38 between, 4 steps done again" in said
     assert "8% of it training that counts" in said  # 18 s of 63 + 158
+
+
+def test_of_several_processes_one_writes(tmp_path, monkeypatch):
+    for first, last in ((0, 4), (4, 8)):
+        for writes in (True, False):
+            monkeypatch.setattr(spent, "is_first", lambda writes=writes: writes)
+            found = spent.Spent()
+            found.go_on(tmp_path, first, 0)
+            found.train(lambda: 0.0)
+            found.end(tmp_path, last)
+    assert [line["to_step"] for line in read_times(tmp_path)] == [4, 8]
 
 
 def test_a_checkpoint_that_was_not_finished_is_work_in_vain(tmp_path):
