@@ -2,9 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 
-from churn_jax.methods import schedules
+from churn_jax.errors import UserError
+from churn_jax.methods import objectives, schedules
+from churn_jax.training import optimizer
+from tests.fixtures.experiments import make_config
 
 
 def stepped(peak, **settings):
@@ -73,6 +77,46 @@ def test_durations_in_percent_follow_the_length_of_training():
         length = schedules.Length(steps_per_epoch=4.5, total_steps=round(4.5 * epochs))
         assert length.steps(0, 20) == round(0.9 * epochs)
         assert length.steps(2, 0) == 9
+
+
+@pytest.mark.parametrize("epochs", [10.0, 25.0])
+def test_a_recipe_in_percent_scales_with_its_length(epochs):
+    """Warm-up, decays and the ramp of β, as one would say them in epochs of that training."""
+    length = schedules.Length(steps_per_epoch=4.0, total_steps=round(4 * epochs))
+    pair = {"method__members": 2, "method__agreement": "symmetric_kl", "method__beta": 2.0}
+    in_percent = make_config(
+        **pair, epochs=epochs, method__beta_ramp_percent=40.0,
+        optimizer__warmup_percent=20.0, optimizer__decay_percent=(50.0, 80.0),
+    )  # fmt: skip
+    in_epochs = make_config(
+        **pair, epochs=epochs, method__beta_ramp_epochs=0.4 * epochs,
+        optimizer__warmup_epochs=0.2 * epochs, optimizer__decay_epochs=(0.5 * epochs, 0.8 * epochs),
+    )  # fmt: skip
+    rates = optimizer.learning_rates(in_percent, length)
+    np.testing.assert_array_equal(rates, optimizer.learning_rates(in_epochs, length))
+    total, peak = length.total_steps, in_percent.optimizer.learning_rate
+    expected = {0.2: peak, 0.5: peak, 0.8: peak / 10, 1.0: peak / 100}  # just before each
+    for share, rate in expected.items():
+        assert rates[round(share * total) - 1] == pytest.approx(rate, rel=1e-6)
+    betas = [
+        float(objectives.coefficients(in_percent.method, round(share * total), length)["beta"])
+        for share in (0.1, 0.2, 0.4, 1.0)
+    ]
+    assert betas == pytest.approx([0.5, 1.0, 2.0, 2.0], rel=0.06)
+
+
+def test_decays_of_a_config_that_fall_on_one_step_multiply():
+    config = make_config(epochs=2.0, optimizer__decay_percent=(50.0, 51.0))  # of 8 steps
+    rates = optimizer.learning_rates(config, schedules.Length(4.0, 8))
+    assert rates[[3, 5]] == pytest.approx([0.05, 0.0005])
+
+
+def test_a_duration_in_both_units_is_refused():
+    both = {"optimizer__decay_epochs": (1.0,), "optimizer__decay_percent": (50.0,)}
+    with pytest.raises(
+        UserError, match=r"decay_percent: config\.optimizer\.decay_epochs says it too"
+    ):
+        make_config(**both)
 
 
 def test_the_linear_ramp_reaches_its_value_at_the_stated_step():
