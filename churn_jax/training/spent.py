@@ -130,6 +130,6 @@ def _together(lines: Sequence[Mapping[str, Any]]) -> str:
     useful = trained * min(lines[-1]["to_step"] / max(steps, 1), 1.0)
     share = useful / max(worked + away, 1e-9)
     return (
-        f"with {len(lines) - 1} before this start: {clock(worked)} of work and {clock(away)} between, "
-        f"{lost} steps done again; {share:.0%} of it training that counts"
+        f"with {len(lines) - 1} before this start: {clock(worked)} of work and {clock(away)} "
+        f"between, {lost} steps done again; {share:.0%} of it training that counts"
     )
