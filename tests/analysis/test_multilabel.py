@@ -122,6 +122,7 @@ def test_tables_labels_of_their_own_slices_and_a_gate(tmp_path, capsys):
         ({"class_names": ["sea", "Sea ", "dog"]}, "the label 'sea' is there twice"),
         ({"class_names": ["sea", "cow", "dog"]}, "has the labels 'cow', 'dog', 'sea', and"),
         ({"class_names": ["sea", "cat"]}, "2 class names for 3 labels"),
+        ({"predictions": LABELS[:, 0]}, "has predictions beside values"),
         ({"probs": OLD[0][:, 0]}, r"takes values \[example, label\], not \[120\]"),
     ],
 )

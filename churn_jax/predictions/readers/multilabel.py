@@ -30,6 +30,10 @@ def as_sets(raw: Raw, options: ReadOptions) -> Raw:
     if raw.values is None or raw.values.ndim != 2 or raw.values.shape[1] < 2:
         shape = "none" if raw.values is None else list(raw.values.shape)
         raise UserError(f"{raw.name}: --kind=multilabel takes values [example, label], not {shape}")
+    if raw.predicted is not None:
+        raise UserError(
+            f"{raw.name}: has predictions beside values: of several labels an example keep one"
+        )
     names = _names(raw)
     there = _there(raw, np.asarray(raw.values, np.float64), options.threshold)
     from_ = "are 0 or 1" if options.threshold is None else f"from {options.threshold:g} on"

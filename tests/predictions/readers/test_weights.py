@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from churn_jax import compare as command
+from churn_jax.analysis.comparison import compare
+from churn_jax.predictions import prediction_file
 from churn_jax.system.commands import run_command
 from tests.predictions.readers.exports import (
     IDS,
@@ -22,6 +24,7 @@ from tests.predictions.readers.exports import (
     table,
     write,
 )
+from tests.test_evaluate import EXAMPLES, make_workdir
 
 WEIGHTS = np.random.default_rng(3).integers(1, 9, N) / 4
 ORDER = np.random.default_rng(4).permutation(N)
@@ -86,6 +89,19 @@ def test_a_file_of_their_own(tmp_path):
     assert f"({tmp_path / 'weights.npy'})" in notes(*paths, weights=tmp_path / "weights.npy")
     in_all = [{"probs": probs, "labels": LABELS} for probs in (OLD_PROBS, NEW_PROBS)]
     assert found(*in_all, weights=WEIGHTS) == weighted()
+
+
+def test_run_folders_take_a_file(tmp_path):
+    folders = [make_workdir(tmp_path / name, name, runs=2) for name in ("a", "b")]
+    weights = np.random.default_rng(5).random(EXAMPLES)
+    ids = [f"{i:04d}" for i in range(EXAMPLES)]
+    given = write(tmp_path / "w.csv", {"id": ids[::-1], "weight": weights[::-1]})
+    result = compare(*map(str, folders), weights=given).report
+    runs = [prediction_file.read(path) for path in prediction_file.run_files(folders[0], 10)]
+    right = [np.average(run.log_probs[0].argmax(1) == run.labels, weights=weights) for run in runs]
+    assert result["groups"][0]["accuracy"]["mean"] == pytest.approx(np.mean(right), abs=1e-9)
+    line = refused(*map(str, folders), weights="weight")
+    assert "has no columns, so none of weights: give a file of them" in line
 
 
 def test_labels_and_weights_may_both_have_files(tmp_path):
