@@ -43,7 +43,11 @@ def triage(found: Sequence[Fragility]) -> str:
         return "Which examples to review"
     sure = all(group.triage.by_confidence for group in found if group.triage)
     which = "10 % least sure examples" if sure else "10 % most suspicious examples"
-    return f"The {which} have {_listed(caught)} of the flips"
+    if len(caught) == 1:
+        ((name, part),) = caught.items()
+        return f"The {which} have {100 * part:.0f} % of {name}'s flips"
+    low, high = 100 * min(caught.values()), 100 * max(caught.values())
+    return f"The {which} have {low:.0f} to {high:.0f} % of the flips"
 
 
 def surrogate(curves: Mapping[str, tuple[float, float]]) -> str:
@@ -104,11 +108,3 @@ def calibration(found: Reliability) -> str:
         f"{found.group} is {word} right: confidence {short_percent(sure)}, accuracy "
         f"{short_percent(right)}"
     )
-
-
-def _listed(values: Mapping[str, float]) -> str:
-    """`21 % (baseline)`, of several `18 to 22 %`."""
-    low, high = min(values.values()), max(values.values())
-    if len(values) == 1:
-        return f"{100 * low:.0f} % ({next(iter(values))})"
-    return f"{100 * low:.0f} to {100 * high:.0f} %"

@@ -41,6 +41,8 @@ def _plot(title: str, curves: Sequence[Curve], roles: Mapping[_Series, str]) -> 
     """Of one quantity; bands only of what is drawn solid, so that they can be told apart."""
     percent = title == "accuracy"
     kinds = {curve.measure.partition("/")[0] for curve in curves}
+    of_batches = kinds == {"train"} and any(curve.member is not None for curve in curves)
+    where = "on training batches" if of_batches else "over training"
     drawn = [(curve, _points(curve, 100 if percent else 1)) for curve in curves]
     highest = max((y + s for _, points in drawn for _, y, s in points), default=1.0)
     plot = Plot(
@@ -62,7 +64,7 @@ def _plot(title: str, curves: Sequence[Curve], roles: Mapping[_Series, str]) -> 
         plot.line(xs, ys, role + (" dashed" if dashed else ""))
     return Figure(
         f"learning_{title.replace(' ', '_')}",
-        f"{title[0].upper()}{title[1:]} over training{_ends(drawn, len(kinds) > 1, percent)}",
+        f"{title[0].upper()}{title[1:]} {where}{_ends(drawn, len(kinds) > 1, percent)}",
         plot,
         _legend(curves, roles),
         _caption(curves, len(kinds) > 1),

@@ -7,8 +7,10 @@ import pytest
 
 from churn_jax.analysis.comparison import compare
 from churn_jax.report import figures, findings
-from churn_jax.report.breakdowns import Reliability
+from churn_jax.report.breakdowns import Fragility, Reliability, Triage
+from churn_jax.report.curves import Curve
 from churn_jax.report.estimates import Estimate
+from churn_jax.report.learning import learning
 from churn_jax.report.report import Point
 
 RNG = np.random.default_rng(0)
@@ -72,3 +74,31 @@ def test_orders_and_ends():
     assert findings.history("churn", dict.fromkeys("abcd", points)) == (
         "Churn over training: a 20.0 → 10.0 %, b 20.0 → 10.0 %, c 20.0 → 10.0 % and 1 more"
     )
+
+
+def fragility(name, caught):
+    """A group of which a tenth of the examples catches so many of the flips."""
+    triage = Triage(reviewed=(0.1, 1.0), by_confidence=(caught, 1.0), by_flips=None)
+    return Fragility(name, (), 0.5, (), triage, None, None)
+
+
+def test_what_reviewing_a_tenth_catches_says_whose_flips():
+    one, other = fragility("a", 0.4), fragility("b", 0.25)
+    assert findings.triage([one]) == "The 10 % least sure examples have 40 % of a's flips"
+    assert findings.triage([one, other]) == (
+        "The 10 % least sure examples have 25 to 40 % of the flips"
+    )
+
+
+@pytest.mark.parametrize(
+    ("measures", "title"),
+    [
+        (["train/accuracy"], "Accuracy on training batches: at the end 90.0 % (a)"),
+        (["train/accuracy", "eval/accuracy"], "Accuracy over training: at the end 90.0 % (a)"),
+    ],
+)
+def test_a_learning_curve_says_of_what_it_is(measures, title):
+    curves = tuple(Curve("a", name, 0, (1.0, 2.0), (0.5, 0.9), (0.0, 0.0)) for name in measures)
+    report = dataclasses.replace(compare(PROBS[0], PROBS[1]).report, learning=curves)
+    (figure,) = learning(report)
+    assert figure.title == title

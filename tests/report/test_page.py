@@ -278,6 +278,21 @@ def test_the_ledger_counts_the_flips_of_single_models():
     assert {row.kind for row in ledger.rows(unlabelled)} == {None}
 
 
+def test_the_page_says_what_to_look_at_next():
+    def following(report):
+        text = reports.to_html(report).partition("<p>Next: ")[2].partition("</p>")[0]
+        return re.sub("<.*?>", "", text)
+
+    runs = [wrong(0, 1, 2), wrong(3, 4, 5, 6, 7)]
+    assert following(compare({"old": OLD, "new": NEW}, LABELS).report) == (
+        "look at the bad flips, the worst first."
+    )
+    alone = compare({"alone": [*runs, wrong(9)]}, LABELS).report
+    assert following(alone) == "look at the examples that flip, the most frequent first."
+    assert following(compare({"alone": runs}, LABELS).report) == "look at the examples that flip."
+    assert following(compare({"alone": [OLD, OLD]}, LABELS).report) == ""
+
+
 def test_the_foot_of_the_page_says_what_made_it(groups):
     made = {
         "config_hash": "b61e7caf56dce9e6", "data_fingerprint": "62fc40fc4b2843f3", "step": [64],

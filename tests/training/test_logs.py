@@ -216,7 +216,7 @@ def test_curves_are_means_over_runs_of_each_member(watched, tmp_path):
         np.testing.assert_allclose(curve.std, losses.std(1, ddof=1), rtol=1e-4)
     assert curves["train/learning_rate", None].std == (0.0,) * 4
     page = (tmp_path / "report.html").read_text()
-    for title in ("Accuracy over training", "Loss over training", "Agreement over training"):
+    for title in ("Accuracy over training", "Loss over training", "Agreement on training batches"):
         assert title in page
 
 
