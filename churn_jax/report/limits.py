@@ -8,6 +8,7 @@ from typing import NamedTuple
 from churn_jax.report.gate import ALIASES, Outcome, Verdict, identifier
 from churn_jax.report.report import Report
 
+_NUMBER = re.compile(r"\s*[-+.\deE]+\s*%?\s*")
 _SIDES = re.compile(r"(?P<left>.+?)(?P<sign>>=|<=|[<>≥≤])(?P<right>.+)")
 
 
@@ -58,8 +59,8 @@ def _limit(verdict: Verdict, names: set[str], mean: float) -> Limit | None:
     if not sides:
         return None
     on_left = sides["left"].strip() in names
-    if not on_left and sides["right"].strip() not in names:
-        return None
+    if not on_left and not (sides["right"].strip() in names and _NUMBER.fullmatch(sides["left"])):
+        return None  # what another measure is held against is not held itself
     value, limit = (verdict.left, verdict.right) if on_left else (verdict.right, verdict.left)
     if not (math.isclose(value, mean, rel_tol=1e-6, abs_tol=1e-9) and math.isfinite(limit)):
         return None

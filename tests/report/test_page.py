@@ -216,6 +216,16 @@ def test_a_mark_is_where_the_axis_has_its_value():
     assert limit == pytest.approx(ticks[0] + 30 * unit, abs=0.2)
 
 
+def test_what_the_new_one_is_held_against_has_no_limit_itself():
+    gate = "accuracy_new<accuracy_old, accuracy_old<10%"
+    report = compare({"old": OLD, "new": NEW}, LABELS, fail_if=gate).report
+    accuracy = next(tile for tile in tiles.tiles(report) if tile.title == "Accuracy")
+    assert {row.name: [words for _, words in row.limits] for row in accuracy.rows} == {
+        "old": ["✓ limit: at least 10 %"],
+        "new": ["✗ limit: at least 90 %"],
+    }
+
+
 def test_a_limit_on_a_slice_or_on_a_sum_is_no_mark():
     gate = "churn[part=*]>90%, churn+nfr>90%, churn[part=a]>90%"
     slices = {"part": np.where(np.arange(100) < 50, "a", "b")}
