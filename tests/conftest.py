@@ -7,11 +7,21 @@ sum decides.
 """
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 # The tests compile many programs and run each for a few steps: LLVM's optimiser would take most of
 # their time. Commands that tests start inherit this.
 os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
+
+# Each program is compiled once for all tests, their processes and the commands that they start. Who
+# sets the variable keeps them from one time to the next. What compiles faster is not worth a file.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ.get(
+    "JAX_COMPILATION_CACHE_DIR", ""
+) or tempfile.mkdtemp(prefix="programs_of_tests_")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 # Google's client would look for a metadata server, for seconds, where a test names gs://nobody.
 os.environ["NO_GCE_CHECK"] = "true"
@@ -22,6 +32,13 @@ import pytest
 from tests.fixtures.experiments import optimised
 
 jax.config.update("jax_num_cpu_devices", 8)
+
+
+def pytest_unconfigure(config):
+    """Throws away what was compiled for these tests alone, when the last of them has ended."""
+    programs = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    if not hasattr(config, "workerinput") and programs.name.startswith("programs_of_tests_"):
+        shutil.rmtree(programs, ignore_errors=True)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from churn_jax import models
 from churn_jax.errors import UserError
 from churn_jax.models import layers, packed
+from churn_jax.models.resnet import CifarResNet
 from churn_jax.models.resnet_v2 import ResNetV2
 
 # Weights of a 10-class network on 32×32×3 images; the ResNets' are those of He et al. (0.27 M,
@@ -49,6 +50,34 @@ def test_any_input_gives_float32_logits_and_keeps_float32_variables(name, shape,
     variables, logits, stats = jax.eval_shape(run)
     assert (logits.shape, logits.dtype) == ((4, 10), jnp.float32)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((variables, stats)))
+
+
+@pytest.mark.parametrize("name", ["resnet8", "two_blocks_v2"])
+def test_blocks_that_are_computed_again_give_the_same(name):
+    """Gradients and batch statistics, and the backward pass does compute blocks again."""
+    inputs = jax.random.normal(jax.random.key(1), (4, 8, 8, 1))
+
+    def network(remat):
+        if name == "two_blocks_v2":
+            return ResNetV2(num_classes=10, stage_sizes=(2,), bottleneck=False, remat=remat)
+        return CifarResNet(num_classes=10, blocks_per_stage=1, remat=remat)
+
+    def of(remat):
+        def loss(params):
+            logits, changed = network(remat).apply(
+                {**variables, "params": params}, inputs, True, mutable=["batch_stats"]
+            )
+            return jnp.square(logits).sum(), changed
+
+        return jax.value_and_grad(loss, has_aux=True)
+
+    variables = network(False).init(jax.random.key(0), inputs, False)
+    found = {remat: jax.jit(of(remat))(variables["params"]) for remat in (False, True)}
+    for again, kept in zip(*map(jax.tree.leaves, (found[True], found[False])), strict=True):
+        np.testing.assert_allclose(again, kept, rtol=1e-3, atol=1e-4)
+    blocks = {name: str(jax.make_jaxpr(of(name))(variables["params"])) for name in (False, True)}
+    assert "checkpoint" in blocks[True] or "remat" in blocks[True]
+    assert "checkpoint" not in blocks[False]
 
 
 def test_unknown_models_are_refused():
