@@ -58,10 +58,9 @@ def _collectives(estimate: Estimate) -> list[str]:
         count = sum(group.count for group in members)
         size = sum(group.count * group.bytes for group in members)
         seconds = sum(group.seconds for group in members)
+        alone = _ms(seconds) if seconds > 1e-6 else "under a microsecond"
         where = " and ".join(axes)
-        lines.append(
-            f"{count} {kind} over {where}, {_size(size)} a step: {_ms(seconds)} alone in a ring"
-        )
+        lines.append(f"{count} {kind} over {where}, {_size(size)} a step: {alone} alone in a ring")
     return lines or ["none"]
 
 
