@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import fsspec  # before it is told to remember no listing, as in a notebook  # noqa: F401
 import numpy as np
@@ -110,6 +111,12 @@ write_atomically("{folder}/2/state", "")
 """
     subprocess.run([sys.executable, "-c", write], cwd=ROOT, check=True)
     assert numbered(folder) == [1, 2]
+
+
+def test_a_slow_listing_is_waited_for(bucket, folder):
+    write_atomically(folder / "1/state", "")
+    bucket.fault = lambda method, path: time.sleep(0.3) if "prefix=" in path else None
+    assert numbered(folder) == [1]
 
 
 def test_names_of_a_bucket_are_those_of_a_folder(folder, tmp_path):
