@@ -56,6 +56,7 @@ CUSTOM_CALL = re.compile(r'custom_call_target="([^"]+)"')
 NOTES = {
     *("AssumeGatherIndicesInBound", "GatherScatterIndicesBitpacked"),
     *("PrepareAsyncCallStart", "PrepareAsyncCallDone"),
+    "ConcatBitcast",  # parts that were prefetched, side by side in memory
 }
 # How often a loop runs, where the compiler says it. libtpu 0.0.42.1 leaves it out, and the bound of
 # the loop's counter has to do.
