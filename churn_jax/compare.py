@@ -22,7 +22,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from etils import epath
@@ -58,9 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reports.clear(out)
     try:
         options = command_lines.compare(__doc__).parse_args(arguments)
-        result = _compare(options)
+        groups = _groups(options.files, options.group)
+        result = _compare(options, groups)
         if out:
-            result.write(out, options.figures)
+            read = [*_apart(options), *(path for paths in groups.values() for path in paths)]
+            making = reports.made_by("churn_jax.compare", arguments, read)
+            result.write(out, options.figures, making)
     except Exception as error:
         if out:
             _leave_no_verdict(out, asked, error, timing)
@@ -98,17 +101,21 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_known_args(arguments)[0]
 
 
-def _compare(options: argparse.Namespace) -> Comparison:
+def _apart(options: argparse.Namespace) -> list[str]:
+    """The files of labels, slices and weights."""
+    weights = options.weights if is_file(options.weights or "") else None
+    given = (options.labels, options.slices, weights)
+    return [os.path.expanduser(path) for path in given if path]
+
+
+def _compare(options: argparse.Namespace, groups: Mapping[str, Sequence[str]]) -> Comparison:
     if options.figures:
         if not options.out:
             raise UsageError("--figures: where? say --out=FOLDER, too")
         reports.refuse_without_matplotlib()
     _say_if_runs(options.files)
-    groups = _groups(options.files, options.group)
     if options.out:
-        weights = options.weights if is_file(options.weights or "") else None
-        others = [path for path in (options.labels, options.slices, weights) if path]
-        inputs = [path for paths in (*groups.values(), others) for path in paths]
+        inputs = [path for paths in (*groups.values(), _apart(options)) for path in paths]
         reports.refuse_overwriting(os.path.expanduser(options.out), inputs)
     return compare(
         groups,

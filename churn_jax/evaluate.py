@@ -17,6 +17,7 @@ if __name__ == "__main__":
     command_lines.evaluate(__doc__).help_if_asked()
     startup.start(checkpoints=True)
 
+import sys
 from collections.abc import Sequence
 
 from etils import epath
@@ -40,6 +41,7 @@ def evaluate(
     everything: bool = True,
     measures: Sequence[str] = (),
     positive: str | None = None,
+    making: reports.Making | None = None,
 ) -> Report:
     """Compares all runs of the workdirs and writes the report's files into `out`.
 
@@ -56,6 +58,7 @@ def evaluate(
         calibration too.
       measures: what no report has unless asked, such as 'auc', 'recall[cat]' or 'top5_churn'.
       positive: the positive one of two classes, where their names don't say it.
+      making: by which command, for the foot of the page.
 
     Returns:
       The report; `report["groups"][0]["churn"]["mean"]` reads it as report.json has it.
@@ -73,7 +76,7 @@ def evaluate(
         run_dirs, step, _predict_again, paired, runs, everything, measures, positive
     )
     shown = pictures(provenance, reports.shown_ids(report))
-    reports.write(report, out, shown, draw_figures=figures)
+    reports.write(report, out, shown, draw_figures=figures, making=making)
     return report
 
 
@@ -84,6 +87,7 @@ def print_table(report: Report) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = command_lines.evaluate(__doc__).parse_args(arguments)
     report = evaluate(
         split_paths(options.runs),
@@ -94,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         everything=options.measures.everything,
         measures=options.measures.asked,
         positive=options.positive,
+        making=reports.made_by("churn_jax.evaluate", arguments),
     )
     print_table(report)
     print(f"\nReport: {epath.Path(options.out) / 'report.html'}")

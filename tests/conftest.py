@@ -23,6 +23,9 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ.get(
 ) or tempfile.mkdtemp(prefix="programs_of_tests_")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
+# The day in the foot of pages: two that are to be the same may be made before and after midnight.
+os.environ["SOURCE_DATE_EPOCH"] = "1767225600"  # 2026-01-01
+
 # Google's client would look for a metadata server, for seconds, where a test names gs://nobody.
 os.environ["NO_GCE_CHECK"] = "true"
 

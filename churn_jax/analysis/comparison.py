@@ -109,12 +109,16 @@ class Comparison:
 
         return pandas.DataFrame.from_records(self.to_records())
 
-    def write(self, out: epath.PathLike, figures: bool = False) -> None:
+    def write(
+        self, out: epath.PathLike, figures: bool = False, making: reports.Making | None = None
+    ) -> None:
         """Writes report.json, .md, .html, .csv, .tex and, with a gate, junit.xml into a folder.
 
-        With `figures` every figure of the page is in its folder `figures`, too, as SVG and PDF.
+        With `figures` every figure of the page is in its folder `figures`, too, as SVG and PDF;
+        `making` is what the page's foot says of how it was made.
         """
-        reports.write(self.report, out, self._pictures(), self.timing, figures, self.texts)
+        shown = self._pictures()
+        reports.write(self.report, out, shown, self.timing, figures, self.texts, making)
 
     def _pictures(self) -> dict[str, str]:
         return pictures(self.provenance, reports.shown_ids(self.report))

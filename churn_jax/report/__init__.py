@@ -14,6 +14,7 @@ from churn_jax.report.exports import to_csv, to_fragment, to_latex
 from churn_jax.report.gate import Gate
 from churn_jax.report.junit import Timing
 from churn_jax.report.ledger import shown_ids
+from churn_jax.report.making import Making, made_by
 from churn_jax.report.markdown import markdown as to_markdown
 from churn_jax.report.report import Report
 from churn_jax.report.table import verdict, verdicts
@@ -22,9 +23,11 @@ from churn_jax.report.text import verdict as to_verdict
 from churn_jax.storage.files import write_atomically, writing
 
 __all__ = [
+    "Making",
     "Report",
     "Timing",
     "clear",
+    "made_by",
     "refuse_overwriting",
     "refuse_without_matplotlib",
     "shown_ids",
@@ -120,6 +123,7 @@ def write(
     timing: Timing | None = None,
     draw_figures: bool = False,
     texts: Mapping[str, str] | None = None,
+    making: Making | None = None,
 ) -> None:
     """Writes report.json, .md, .html, .csv, .tex and, if there is a gate, junit.xml into `out`.
 
@@ -130,6 +134,7 @@ def write(
       timing: of the comparison, for junit.xml.
       draw_figures: whether every figure of the page goes into `out`/figures as SVG and PDF.
       texts: what the examples say, by id, where that is known.
+      making: by which command, and of which files, for the foot of the page.
 
     Raises:
       UserError: a file can't be written, or figures can't be drawn.
@@ -140,7 +145,7 @@ def write(
     files: dict[str, str | bytes] = {
         "report.json": report.to_json(),
         "report.md": to_markdown(report),
-        "report.html": to_html(report, pictures, texts),
+        "report.html": to_html(report, pictures, texts, making),
         "report.csv": to_csv(report),
         "report.tex": to_latex(report),
     }

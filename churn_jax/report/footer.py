@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import churn_jax
+from churn_jax.report.making import Making
 from churn_jax.report.report import Report
 
 CITE = "CITATION.cff of churn_jax, and “On the Reproducibility of Neural Network Predictions”"
@@ -18,9 +19,11 @@ _MADE = {
 }
 
 
-def footer(report: Report) -> list[str]:
-    """One line each: what made each group's runs, what made the page, how to cite."""
+def footer(report: Report, making: Making | None = None) -> list[str]:
+    """One line each: what made each group's runs, what made the page and of which files, how to
+    cite."""
     lines = [f"{group.name}: {said}." for group in report.groups if (said := _made(group.made_by))]
+    lines += making.lines() if making else []
     return [*lines, f"This page: churn_jax {churn_jax.__version__}.", f"To cite: {CITE}."]
 
 

@@ -26,6 +26,7 @@ from churn_jax.report import (
 from churn_jax.report.breakdowns import Breakdowns, Matrix
 from churn_jax.report.estimates import Estimate
 from churn_jax.report.flips import KINDS, ClassFlips, Flips, pack
+from churn_jax.report.making import Making
 from churn_jax.report.numbers import MISSING, cell, short_percent
 from churn_jax.report.report import Report
 
@@ -51,6 +52,7 @@ def html(
     report: Report,
     pictures: Mapping[str, str] | None = None,
     texts: Mapping[str, str] | None = None,
+    making: Making | None = None,
 ) -> str:
     """The whole page.
 
@@ -58,6 +60,7 @@ def html(
       report: the report's data.
       pictures: a data: URI for the ids of examples whose picture is known.
       texts: the text of those whose text is known.
+      making: by which command, and of which files, where that is known.
     """
     environment = jinja2.Environment(
         autoescape=True,
@@ -117,7 +120,7 @@ def html(
         pack=pack,
         pictures=_fitting(pictures or {}),
         definitions=_definitions(report),
-        made=footer.footer(report),
+        made=footer.footer(report, making),
     )
 
 

@@ -11,6 +11,7 @@ from etils import epath
 
 from churn_jax.report import best, layout
 from churn_jax.report.footer import CITE
+from churn_jax.report.making import today
 from churn_jax.report.numbers import short_percent
 from churn_jax.storage.files import write_atomically
 from churn_jax.studies import figures, tables
@@ -104,7 +105,7 @@ def _html(
         figures=pictures,
         style=markupsafe.Markup(style),
         answer=_answer(report),
-        made_by=_made_by(report),
+        made_by=[f"Made on {today()}.", *_made_by(report)],
         cite=CITE,
     )
 
