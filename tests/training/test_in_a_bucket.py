@@ -107,8 +107,8 @@ def test_killed_and_resumed_it_leaves_the_bytes_of_a_local_folder(
     assert steps == sorted(steps)
     assert max(steps) == 16
 
-    ended(command("evaluate", f"--runs={remote}", f"--out={remote}/report"))
-    reports = (local / "report.json", epath.Path(remote) / "report/report.json")
+    ended(command("evaluate", f"--runs={remote}", f"--out={tmp_path / 'report'}"))
+    reports = (local / "report.json", tmp_path / "report/report.json")
     churns = [json.loads(path.read_text())["groups"][0]["churn"] for path in reports]
     assert churns[0] == churns[1]
 
