@@ -56,7 +56,8 @@ CUSTOM_CALL = re.compile(r'custom_call_target="([^"]+)"')
 NOTES = {
     *("AssumeGatherIndicesInBound", "GatherScatterIndicesBitpacked"),
     *("PrepareAsyncCallStart", "PrepareAsyncCallDone"),
-    "ConcatBitcast",  # parts that were prefetched, side by side in memory
+    # Parts that were prefetched, side by side in memory; room for what comes.
+    *("ConcatBitcast", "AllocateBuffer"),
 }
 # How often a loop runs, where the compiler says it. libtpu 0.0.42.1 leaves it out, and the bound of
 # the loop's counter has to do.
