@@ -29,12 +29,17 @@ os.environ["SOURCE_DATE_EPOCH"] = "1767225600"  # 2026-01-01
 # Google's client would look for a metadata server, for seconds, where a test names gs://nobody.
 os.environ["NO_GCE_CHECK"] = "true"
 
+import hypothesis
 import jax
 import pytest
 
 from tests.fixtures.experiments import optimised
 
 jax.config.update("jax_num_cpu_devices", 8)
+
+# How long an example takes is a matter of what else the machine does.
+hypothesis.settings.register_profile("any_machine", deadline=None)
+hypothesis.settings.load_profile("any_machine")
 
 
 def pytest_unconfigure(config):

@@ -171,7 +171,6 @@ def train_two_steps(values, workdir) -> str:
 
 
 ONCE = settings(
-    deadline=None,
     database=None,
     derandomize=True,
     phases=[Phase.generate],
