@@ -38,10 +38,9 @@ def status(report: Report) -> Status:
     """
     if report.gate and report.gate.conditions:
         outcome = report.gate.outcome
-        return Status(outcome, _SHIPS[outcome], _of_gate(report.gate))
-    broken = any(group.never_learned for group in report.groups)
-    if broken or (len(report.groups) > 1 and not report.between):
-        return Status("", "", table.headline(report))
+        return Status(outcome, _SHIPS[outcome], _of_gate(report.gate), _mend(report))
+    if (mend := _mend(report)) or (len(report.groups) > 1 and not report.between):
+        return Status("", "", table.headline(report), mend)
     first, last = report.groups[0], report.groups[-1]
     if len(report.groups) == 1:
         return Status("", "", _of_one(first))
@@ -75,6 +74,14 @@ def _of_gate(gate: Gate) -> str:
         passes = ", which passes (--undecided=pass)" * gate.pass_undecided
         return f"{len(gate.undecided)} of {count} conditions can't be decided{passes}"
     return "both conditions are met" if count == 2 else f"all {count} conditions are met"
+
+
+def _mend(report: Report) -> tuple[str, ...]:
+    """What to do about runs that never learned."""
+    if not any(group.never_learned for group in report.groups):
+        return ()
+    return ("Next: train the runs that the warnings name for longer, or leave them out and "
+            "compare the others.",)  # fmt: skip
 
 
 def _of_one(group: Group) -> str:

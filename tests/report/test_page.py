@@ -297,6 +297,9 @@ def test_the_page_says_what_to_look_at_next():
     assert following(compare({"old": OLD, "new": NEW}, LABELS).report) == (
         "look at the bad flips, the worst first."
     )
+    chance = {"old": OLD, "new": 1 - LABELS}
+    for gate in (None, "churn>99%"):
+        assert following(compare(chance, LABELS, fail_if=gate).report).startswith("train the runs")
     alone = compare({"alone": [*runs, wrong(9)]}, LABELS).report
     assert following(alone) == "look at the examples that flip, the most frequent first."
     assert following(compare({"alone": runs}, LABELS).report) == "look at the examples that flip."
