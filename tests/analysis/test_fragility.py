@@ -112,5 +112,5 @@ def test_every_form_of_the_report_says_it(report):
         assert "Which examples to watch, which run to ship" in text
     caught = report.breakdowns.fragility[0].triage
     tenth = 100 * caught.by_confidence[caught.reviewed.index(0.1)]
-    assert f"The 10 % least sure examples have {tenth:.0f} % (a) of the flips" in page
+    assert f"The 10 % least sure examples have {tenth:.0f} % of a&#39;s flips" in page
     assert reports.Report.from_json(report.to_json()).breakdowns == report.breakdowns

@@ -230,7 +230,17 @@ def tpu_chips(folder):
         return private_surfaces.num_tpu_chips() == 2
 
 
+def gathered(x):
+    return x[jnp.argsort(x[:, 0])]
+
+
 CHECKS = {
+    "CUSTOM_CALL": lambda: any(
+        "potrf" in name
+        for name in private_surfaces.CUSTOM_CALL.findall(
+            compiled_text(jnp.linalg.cholesky, jnp.eye(4))
+        )
+    ),
     "SETTINGS_FILE": lambda: refused_in("JAX_ENABLE_X64", "maybe").endswith(
         private_surfaces.SETTINGS_FILE
     ),
@@ -257,6 +267,9 @@ CHECKS = {
     ),
 }
 TPU_CHECKS = {
+    "NOTES": lambda: private_surfaces.NOTES.intersection(
+        private_surfaces.CUSTOM_CALL.findall(on_a_slice(gathered, (512, 512)))
+    ),
     "ESTIMATED_CYCLES": lambda: (
         sum(map(int, private_surfaces.ESTIMATED_CYCLES.findall(tpu_text()))) > 1000
     ),
