@@ -20,7 +20,7 @@ import dataclasses
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -239,25 +239,53 @@ def claims_of(samples: Samples) -> set[str]:
     return said | {change.excess_churn_test.claim for change in decided}
 
 
-def main() -> None:
-    """Runs both and writes coverage.json and coverage.md."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, help="folder for coverage.json and coverage.md")
-    parser.add_argument("--repeats", type=int, default=1000, help="sets of runs for each figure")
-    parser.add_argument("--reports", type=int, default=400, help="reports on equal groups")
-    parser.add_argument("--runs", type=int, nargs="+", default=RUNS)
-    parser.add_argument("--examples", type=int, nargs="+", default=EXAMPLES)
-    parser.add_argument("--truth_runs", type=int, default=400)
-    parser.add_argument("--truth_examples", type=int, default=50_000)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    options = parser.parse_args()
+def parser(
+    about: str,
+    name: str,
+    runs: Sequence[int] = (3, 10),
+    examples: Sequence[int] = EXAMPLES,
+) -> argparse.ArgumentParser:
+    """Of the command of a simulation that writes NAME.json and NAME.md."""
+    made = argparse.ArgumentParser(description=about.split("\n")[0])
+    made.add_argument("--out", type=Path, help=f"folder for {name}.json and {name}.md")
+    made.add_argument("--repeats", type=int, default=1000, help="sets of runs for each figure")
+    made.add_argument("--runs", type=int, nargs="+", default=runs)
+    made.add_argument("--examples", type=int, nargs="+", default=examples)
+    made.add_argument("--truth_runs", type=int, default=400)
+    made.add_argument("--truth_examples", type=int, default=50_000)
+    made.add_argument("--workers", type=int, default=os.cpu_count())
+    return made
+
+
+def simulate_and_write(
+    name: str,
+    options: argparse.Namespace,
+    run: Callable[[argparse.Namespace, ProcessPoolExecutor], dict],
+    markdown: Callable[[dict, argparse.Namespace], str],
+) -> None:
+    """Prints `markdown` of what `run` finds, and writes both as `parser` says."""
     with ProcessPoolExecutor(options.workers) as pool:
-        found = _run(options, pool)
-    text = _markdown(found, options)
+        found = run(options, pool)
+    text = markdown(found, options)
     print(text)
     if options.out:
-        (options.out / "coverage.json").write_text(json.dumps(found, indent=1) + "\n")
-        (options.out / "coverage.md").write_text(text)
+        (options.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+        (options.out / f"{name}.md").write_text(text)
+
+
+def sentence(repeats: int) -> str:
+    """What the tables are of, without its full stop."""
+    return (
+        f"Share of 95 % intervals that hold the truth, in percent, of {repeats:,} sets of runs "
+        f"(the simulation's own standard error is {100 * (0.95 * 0.05 / repeats) ** 0.5:.1f})"
+    )
+
+
+def main() -> None:
+    """Runs both and writes coverage.json and coverage.md."""
+    asked = parser(__doc__, "coverage", RUNS)
+    asked.add_argument("--reports", type=int, default=400, help="reports on equal groups")
+    simulate_and_write("coverage", asked.parse_args(), _run, _markdown)
 
 
 def _run(options: argparse.Namespace, pool: ProcessPoolExecutor) -> dict:
@@ -304,9 +332,7 @@ def tables(found: dict) -> list[str]:
 
 def _markdown(found: dict, options: argparse.Namespace) -> str:
     lines = [
-        f"Share of 95 % intervals that hold the truth, in percent, of {options.repeats:,} sets of "
-        f"runs (the simulation's own standard error is "
-        f"{100 * (0.95 * 0.05 / options.repeats) ** 0.5:.1f}).",
+        f"{sentence(options.repeats)}.",
     ]
     lines += tables(found)
     lines += [

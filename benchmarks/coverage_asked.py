@@ -10,11 +10,8 @@ tenth are left out, so that of 1,200 examples about 12 are of it.
 
 import argparse
 import itertools
-import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import coverage
 import numpy as np
@@ -103,22 +100,8 @@ def held(setting: str, runs: int, num_examples: int, repeats: int, truths: Mappi
 
 def main() -> None:
     """Runs it and writes coverage_asked.json and coverage_asked.md."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, help="folder for coverage_asked.json and .md")
-    parser.add_argument("--repeats", type=int, default=1000, help="sets of runs for each figure")
-    parser.add_argument("--runs", type=int, nargs="+", default=(3, 10))
-    parser.add_argument("--examples", type=int, nargs="+", default=(1200, 10_000))
-    parser.add_argument("--truth_runs", type=int, default=400)
-    parser.add_argument("--truth_examples", type=int, default=50_000)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    options = parser.parse_args()
-    with ProcessPoolExecutor(options.workers) as pool:
-        found = _run(options, pool)
-    text = _markdown(found, options.repeats)
-    print(text)
-    if options.out:
-        (options.out / "coverage_asked.json").write_text(json.dumps(found, indent=1) + "\n")
-        (options.out / "coverage_asked.md").write_text(text)
+    options = coverage.parser(__doc__, "coverage_asked").parse_args()
+    coverage.simulate_and_write("coverage_asked", options, _run, _markdown)
 
 
 def _run(options: argparse.Namespace, pool: ProcessPoolExecutor) -> dict:
@@ -152,11 +135,9 @@ def _mean(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {what: float(np.mean([part[what] for part in parts])) for what in parts[0]}
 
 
-def _markdown(found: dict, repeats: int) -> str:
+def _markdown(found: dict, options: argparse.Namespace) -> str:
     lines = [
-        f"Share of 95 % intervals that hold the truth, in percent, of {repeats:,} sets of runs "
-        f"(the simulation's own standard error is {100 * (0.95 * 0.05 / repeats) ** 0.5:.1f}). "
-        f"Class {RARE} is rare: about 1 % of the examples."
+        f"{coverage.sentence(options.repeats)}. Class {RARE} is rare: about 1 % of the examples."
     ]
     lines += coverage.tables(found)
     return "\n".join(lines) + "\n"

@@ -14,11 +14,8 @@ equal weight are as good.
 
 import argparse
 import itertools
-import json
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import coverage
 import numpy as np
@@ -115,22 +112,8 @@ def held(
 
 def main() -> None:
     """Runs it and writes coverage_weighted.json and coverage_weighted.md."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, help="folder for coverage_weighted.json and .md")
-    parser.add_argument("--repeats", type=int, default=1000, help="sets of runs for each figure")
-    parser.add_argument("--runs", type=int, nargs="+", default=(3, 10))
-    parser.add_argument("--examples", type=int, nargs="+", default=(1200,))
-    parser.add_argument("--truth_runs", type=int, default=400)
-    parser.add_argument("--truth_examples", type=int, default=50_000)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    options = parser.parse_args()
-    with ProcessPoolExecutor(options.workers) as pool:
-        found = _run(options, pool)
-    text = _markdown(found, options.repeats)
-    print(text)
-    if options.out:
-        (options.out / "coverage_weighted.json").write_text(json.dumps(found, indent=1) + "\n")
-        (options.out / "coverage_weighted.md").write_text(text)
+    options = coverage.parser(__doc__, "coverage_weighted", examples=(1200,)).parse_args()
+    coverage.simulate_and_write("coverage_weighted", options, _run, _markdown)
 
 
 def _run(options: argparse.Namespace, pool: ProcessPoolExecutor) -> dict:
@@ -155,12 +138,11 @@ def _run(options: argparse.Namespace, pool: ProcessPoolExecutor) -> dict:
     return {"truth": truths, "coverage": columns}
 
 
-def _markdown(found: dict, repeats: int) -> str:
+def _markdown(found: dict, options: argparse.Namespace) -> str:
     shares = {each["setting"]: each["as_good"] / each["examples"] for each in found["coverage"]}
     listed = "; ".join(f"{title} {share:.0%}" for title, share in shares.items())
     lines = [
-        f"Share of 95 % intervals that hold the truth, in percent, of {repeats:,} sets of runs "
-        f"(the simulation's own standard error is {100 * (0.95 * 0.05 / repeats) ** 0.5:.1f}) on "
+        f"{coverage.sentence(options.repeats)} on "
         f"weighted examples. So many of equal weight would be as good: {listed}."
     ]
     lines += coverage.tables(found)

@@ -267,11 +267,11 @@ def _aligned(
     if sum(len(runs) for runs in sources.values()) < 2:
         raise UserError("churn is between models: give at least 2 runs")
     inputs.refuse_mixtures(sources)
-    of_labels = inputs.labels_of(labels, options)
+    true = inputs.labels_of(labels, options)
     read = [source for runs in sources.values() for source in runs]
-    read += [each for each in (of_labels, weights) if each is not None]
+    read += [each for each in (true, weights) if each is not None]
     inputs.refuse_unheeded(options, read, by_id=sliced)
-    return align(sources, of_labels, weights, on)
+    return align(sources, true, weights, on)
 
 
 _OF_SETS = (

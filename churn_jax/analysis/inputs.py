@@ -102,8 +102,8 @@ def refuse_unheeded(options: ReadOptions, read: Sequence[Source], by_id: bool) -
       read: all that was read by them.
       by_id: whether slices are joined by the column of ids, too.
     """
-    heeded = frozenset().union(*(source.heeded for source in read))
-    for name in options.given(_IS_FOR) - heeded - ({"id"} if by_id else set()):
+    heeded = frozenset().union(*(source.heeded for source in read), {"id"} if by_id else ())
+    for name in sorted(options.given(_IS_FOR) - heeded):
         value = getattr(options, name)
         shown = value if isinstance(value, str) else ",".join(value)
         hint = f"; it is for {_IS_FOR[name]}"

@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from etils import epath
 
-_CHUNK = 1 << 22
-
 
 @dataclasses.dataclass(frozen=True)
 class Making:
@@ -71,8 +69,5 @@ def _without_place(arguments: Sequence[str]) -> list[str]:
 
 
 def _digest(path: str) -> str:
-    digest = hashlib.sha256()
     with epath.Path(path).open("rb") as file:
-        while part := file.read(_CHUNK):
-            digest.update(part)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -220,6 +220,14 @@ class Sources:
     everything: str
 
 
+CHOICE_SLACK = 0.005  # of accuracy, below that of the reference
+
+
+def choice_examples(dataset: str) -> int:
+    """How many training examples are held out where settings are chosen by validation."""
+    return {"digits": 400, "fashion_mnist": 6000}.get(dataset, 5000)
+
+
 @dataclasses.dataclass(frozen=True)
 class Selection:
     """A method's setting to be chosen, among `points`, by smallest churn or another measure `by`.

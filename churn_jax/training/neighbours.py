@@ -5,7 +5,6 @@ but over those of the example's nearest neighbours in the logits of a model trai
 """
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 from churn_jax.losses import LOG_PROBABILITY_FLOOR
 
@@ -24,6 +23,8 @@ def label_shares(log_probs: np.ndarray, labels: np.ndarray, neighbours: int) -> 
     Returns:
       Logarithms of the shares, float32 like `log_probs`, at least `LOG_PROBABILITY_FLOOR`.
     """
+    from sklearn.neighbors import NearestNeighbors  # every other training starts without its second
+
     counted = np.zeros(log_probs.shape, np.float32)
     every = np.arange(len(labels))
     for of_run, counts in zip(log_probs, counted, strict=True):

@@ -10,6 +10,7 @@ validation split among those at most half a point less accurate there than the b
 """
 
 from churn_jax.studies.design import (
+    CHOICE_SLACK,
     Cell,
     Frontier,
     Options,
@@ -17,11 +18,10 @@ from churn_jax.studies.design import (
     Selection,
     Study,
     Table,
+    choice_examples,
     seen_as,
 )
 
-VALIDATION = {"digits": 400, "fashion_mnist": 6000}  # examples held out
-SLACK = 0.005  # of validation accuracy
 BETAS = (1.0, 2.0, 5.0)
 WAYS = {"first": "member 0", "mean": "mean of members"}
 OF_RUNS, OF_MEMBERS = "bootstrap", "bootstrap_members"
@@ -29,7 +29,7 @@ OF_RUNS, OF_MEMBERS = "bootstrap", "bootstrap_members"
 
 def get_study(options: Options) -> Study:
     """The trainings, the coefficients to choose among, the table and the frontier."""
-    held_out = VALIDATION.get(options.dataset, 5000)
+    held_out = choice_examples(options.dataset)
 
     def cell(name: str, method: str, sample: str, length: float = 1.0, **changes) -> Cell:
         overrides = {"data.num_validation": held_out, "data.sample": sample}
@@ -52,7 +52,9 @@ def get_study(options: Options) -> Study:
         for way in WAYS
     }
     selections = tuple(
-        Selection(name, "β", tuple((b, one.name) for b, one in cells.items()), "baseline", SLACK)
+        Selection(
+            name, "β", tuple((b, one.name) for b, one in cells.items()), "baseline", CHOICE_SLACK
+        )
         for name, cells in seen.items()
     )
 
@@ -79,7 +81,7 @@ def get_study(options: Options) -> Study:
         notes=(
             "Every run has a bootstrap sample of its own, twins and bagged members have one each. "
             f"β: least churn on {held_out:,} validation examples among those at most "
-            f"{100 * SLACK:g} points of accuracy below the baseline there.",
+            f"{100 * CHOICE_SLACK:g} points of accuracy below the baseline there.",
         ),
     )
     frontier = Frontier(

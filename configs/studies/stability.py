@@ -11,6 +11,7 @@ which are rows of their own.
 """
 
 from churn_jax.studies.design import (
+    CHOICE_SLACK,
     Cell,
     Frontier,
     Options,
@@ -18,11 +19,10 @@ from churn_jax.studies.design import (
     Selection,
     Study,
     Table,
+    choice_examples,
     seen_as,
 )
 
-VALIDATION = {"digits": 400, "fashion_mnist": 6000}  # examples held out
-SLACK = 0.005  # of validation accuracy
 BETAS = (0.5, 1.0, 2.0)
 DECAYS = (0.9, 0.97, 0.99)
 SMOOTHINGS = (0.05, 0.1, 0.2)
@@ -34,7 +34,7 @@ MEASURES = ("accuracy", "churn", "schurn", "ece")
 
 def get_study(options: Options) -> Study:
     """The trainings, the settings to choose among, the table and the frontier."""
-    held_out = {"data.num_validation": VALIDATION.get(options.dataset, 5000)}
+    held_out = {"data.num_validation": choice_examples(options.dataset)}
     runs = options.runs_or(10)
 
     def cell(name: str, method: str, length: float = 1.0, **changes) -> Cell:
@@ -124,7 +124,7 @@ def get_study(options: Options) -> Study:
     selections = tuple(
         Selection(
             name, COEFFICIENTS.get(name, "β"),
-            tuple((value, one.name) for value, one in cells.items()), "baseline", SLACK,
+            tuple((value, one.name) for value, one in cells.items()), "baseline", CHOICE_SLACK,
         )
         for name, cells in chosen.items()
     )  # fmt: skip
@@ -177,7 +177,8 @@ def get_study(options: Options) -> Study:
             "training together, with compilation and evaluation, and of their predicting 1,000 "
             "examples each, without, on a machine that may have been busy.",
             f"Settings: least churn on {held_out['data.num_validation']:,} validation examples "
-            f"among those at most {100 * SLACK:g} points of accuracy below the baseline there.",
+            f"among those at most {100 * CHOICE_SLACK:g} points of accuracy below the baseline "
+            "there.",
         ),
     )  # fmt: skip
     frontier = Frontier(

@@ -97,3 +97,12 @@ print(gc.get_threshold()[0], cv2.getNumThreads(), signal.getsignal(signal.SIGTER
     assert python(code).split() == [
         "200000", "1", "churn_jax.system.interruption", "end_with_a_bug",
     ]  # fmt: skip
+
+
+def test_training_starts_without_what_only_some_trainings_need():
+    """Each of these takes a second or more to import."""
+    code = "import sys, churn_jax.main, churn_jax.training.loop; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not {"sklearn", "pandas", "matplotlib", "tensorflow"} & set(done.stdout.split())

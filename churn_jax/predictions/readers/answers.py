@@ -24,6 +24,7 @@ from churn_jax.predictions.readers.names import MISSING, class_key, tidy
 from churn_jax.predictions.readers.roles import (
     LABEL_NAMES,
     PREDICTION_NAMES,
+    column_if_there,
     find_column,
     find_ids,
     find_text,
@@ -55,11 +56,12 @@ class _Item(NamedTuple):
 
 
 class _Log(NamedTuple):
-    """The answers of a file, how they were read, and which options they could be read by."""
+    """The answers of a file, how they were read, by which options, and the names of its fields."""
 
     items: list[_Item]
     said: str
     heeded: frozenset[str]
+    columns: tuple[str, ...] = ()
 
 
 def are_answers(records: Sequence[Record]) -> bool:
@@ -159,7 +161,7 @@ def _of_anything(name: str, records: Sequence[Record], options: ReadOptions) -> 
     ids = find_ids(name, columns, options.id)
     if ids is None:
         raise UserError(f"{name}: its records have no id; say which field it is by --id")
-    label = options.label if options.label in columns else None  # of several files' one may have it
+    label = column_if_there(columns, options.label)  # of several files it may be in one
     given = (label, options.prediction)
     found = [column for column in columns if plain(column) in _SCORES and column not in given]
     score = _choose(name, "score", found, options.score)
@@ -181,7 +183,8 @@ def _of_anything(name: str, records: Sequence[Record], options: ReadOptions) -> 
     ]
     parts = [f"{what} from {c!r}" for what, c in (("answers", answer), ("targets", target)) if c]
     heeded = options.given(("id", "prediction", "score", *(("label",) if label else ())))
-    return _Log(items, ", ".join([f"answers of a model, right by {score!r}", *parts]), heeded)
+    said = ", ".join([f"answers of a model, right by {score!r}", *parts])
+    return _Log(items, said, heeded, tuple(columns))
 
 
 def _question(fields: Any) -> str | None:
@@ -276,9 +279,8 @@ def _raw(name: str, items: Sequence[_Item], log: _Log) -> Raw:
         ids=np.array([item.id for item in items], object),
         texts=_questions(items),
         open_ended=True,
-        roles=(
-            log.said if answered else f"{log.said}; no answers, so churn is that of being right",
-        ),
+        roles=(f"{log.said}{'' if answered else _ONLY_RIGHT}",),
+        columns=log.columns,
         heeded=log.heeded,
     )
 

@@ -88,7 +88,7 @@ def assign(name: str, columns: Sequence[str], options: ReadOptions, table: bool)
             raise UserError(f"{name}: has {' and '.join(found)}{hint}")
         return found[0] if found else None
 
-    label = one_of(LABEL_NAMES, "label", _if_there(columns, options.label))
+    label = one_of(LABEL_NAMES, "label", column_if_there(columns, options.label))
     prediction = one_of(PREDICTION_NAMES, "prediction", options.prediction)
     values = one_of(VALUE_NAMES, "columns", None)
     ids = find_ids(name, free if options.id is None else columns, options.id)
@@ -141,7 +141,7 @@ def _named(name: str, columns: Sequence[str], options: ReadOptions) -> set[str]:
     given = [(column, option) for option, column in single.items() if column is not None]
     given += [(column, "columns") for column in options.columns]
     found = {find_column(name, columns, column, option) for column, option in given}
-    others = {_if_there(columns, column) for column in (options.label, options.weight)}
+    others = {column_if_there(columns, column) for column in (options.label, options.weight)}
     return found | {column for column in others if column}
 
 
@@ -151,12 +151,12 @@ def find_column(name: str, columns: Sequence[str], wanted: str, option: str) -> 
     Raises:
       UserError: there is none.
     """
-    if found := _if_there(columns, wanted):
+    if found := column_if_there(columns, wanted):
         return found
     raise UserError(f"{name}: has no column {wanted!r} (--{option}){suggest(wanted, columns)}")
 
 
-def _if_there(columns: Sequence[str], wanted: str | None) -> str | None:
+def column_if_there(columns: Sequence[str], wanted: str | None) -> str | None:
     """A column by its exact name, else by its name in any case."""
     if wanted is None or wanted in columns:
         return wanted

@@ -38,7 +38,7 @@ def table(folder, place):
 
 def log(folder, place):
     path = folder / f"{place}.jsonl"
-    records = [{"id": i, "correct": bool(LABELS[i] > place)} for i in range(20)]
+    records = [{"id": i, "correct": bool(LABELS[i] > place), "truth": "yes"} for i in range(20)]
     path.write_text("\n".join(json.dumps(record) for record in records))
     return str(path)
 
@@ -64,8 +64,14 @@ def test_a_column_that_is_in_no_file_is_refused_by_its_flag(tmp_path, written, o
     said = refusal(tmp_path, written, **{option: wanted})
     assert f"--{option}" in said
     assert "trth" in said
-    if written in (archive, table):
+    if written in (archive, table) or (written is log and option != "columns"):
         assert "did you mean 'truth'?" in said
+
+
+def test_a_field_of_records_is_found_in_any_case(tmp_path):
+    files = [log(tmp_path, place) for place in range(2)]
+    notes = compare(*files, label="Truth").report.notes
+    assert any("targets from 'truth'" in note for note in notes)
 
 
 def test_labels_may_be_called_so_in_the_file_of_labels_alone(tmp_path):
