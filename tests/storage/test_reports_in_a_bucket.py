@@ -1,6 +1,5 @@
 """evaluate, compare and study give in a bucket the bytes that they give in a local folder."""
 
-import re
 import shutil
 
 import numpy as np
@@ -10,11 +9,10 @@ from etils import epath
 from churn_jax import compare, evaluate
 from churn_jax.predictions import prediction_file
 from tests.fixtures import studies
-from tests.fixtures.bucket import BUCKET, emulated_bucket
+from tests.fixtures.bucket import BUCKET, emulated_bucket, without_times
 from tests.fixtures.experiments import make_config
 
 TIMES = ("junit.xml",)  # says when, and how long it took
-SECONDS = re.compile(rb'"seconds": [^,}\s]+')
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +34,7 @@ def files(folder):
         if path.is_dir():
             found |= {f"{path.name}/{name}": content for name, content in files(path).items()}
         elif path.name not in TIMES:
-            found[path.name] = SECONDS.sub(b"", path.read_bytes())
+            found[path.name] = without_times(path.read_bytes())
     return found
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import re
 import subprocess
 import sys
 import time
@@ -12,11 +11,10 @@ import pytest
 from etils import epath
 
 from churn_jax.system.interruption import RESUME
-from tests.fixtures.bucket import BUCKET, emulated_bucket
+from tests.fixtures.bucket import BUCKET, emulated_bucket, without_times
 from tests.fixtures.experiments import ROOT, SHORT
 from tests.fixtures.studies import two_cells
 
-SECONDS = re.compile(rb'"seconds": [^,}\s]+')
 CONFIG = ["--config=configs/digits.py:baseline,tiny", *SHORT[:2]]
 
 
@@ -44,7 +42,7 @@ def files(folder):
         if path.is_dir() and path.name != "checkpoints":
             found |= {f"{path.name}/{name}": content for name, content in files(path).items()}
         elif not path.is_dir() and path.name not in ("lock", "times.jsonl"):
-            found[path.name] = SECONDS.sub(b"", path.read_bytes())
+            found[path.name] = without_times(path.read_bytes())
     return found
 
 
