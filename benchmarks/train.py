@@ -18,7 +18,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import platform
 import resource
 import runpy
 import statistics
@@ -273,9 +272,11 @@ def _table(result: dict[str, Any]) -> str:
 def _machine(options: argparse.Namespace) -> dict[str, Any]:
     import jax
 
+    from churn_jax.system import processor
+
     device = jax.devices()[0]
     names = ("jax", "jaxlib", "torch")
-    kind = device.device_kind if device.platform != "cpu" else f"{platform.machine()} CPU"
+    kind = device.device_kind if device.platform != "cpu" else processor.name()
     return {
         "platform": device.platform,
         "device": f"{kind}, {options.processes} cores used",

@@ -85,6 +85,7 @@ def build(
     norm_group: int = 0,
     norm_axis: str | None = None,
     columns: int = 1,
+    wide_passes: bool = False,
     batch_parts: int = 1,
     activation: str = "relu",
     activation_width: float = 1.0,
@@ -106,6 +107,8 @@ def build(
       norm_axis: mesh axis that the batch is split over, when called inside `shard_map`.
       columns: neighbouring pixels that a ResNet-v2 has side by side in the channels while there are
         few of those (`churn_jax.models.packed`): 1 or 2. The network is the same.
+      wide_passes: whether convolutions of a ResNet for small images give several neighbouring
+        pixels at once where they can (`churn_jax.models.packed_block`). The network is the same.
       batch_parts: how many devices the batch is split over.
       activation: one of `activations.ACTIVATIONS`.
       activation_width: β of SmeLU.
@@ -134,6 +137,7 @@ def build(
         "norm_group": norm_group,
         "norm_axis": norm_axis,
         "columns": columns,
+        "wide_passes": wide_passes,
         "activation": activations.activation(activation, activation_width),
         "vocabulary": vocabulary,
     }

@@ -1,6 +1,7 @@
 """Layers that Flax lacks, or that need more than Flax gives."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -11,7 +12,61 @@ import numpy as np
 _WIDEST_TILE = 5
 
 
-class BatchNorm(nn.Module):
+class _Norm(nn.Module):
+    """The settings of batch normalisation, and its variables."""
+
+    group: int = 0
+    axis: str | None = None
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    dtype: jnp.dtype = jnp.dtype("float32")
+    scale_init: Callable[..., jax.Array] = nn.initializers.ones
+    columns: int = 1
+
+    def _variables(self, channels: int) -> "NormVariables":
+        scale = self.param("scale", self.scale_init, (channels,))
+        bias = self.param("bias", nn.initializers.zeros, (channels,))
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
+        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
+
+        def remember(mean: jax.Array, var: jax.Array) -> None:
+            # A group is on few devices, but the running statistics average all of the batch.
+            new_mean, new_var = mean.mean(0), var.mean(0)
+            if self.axis and self.group:
+                new_mean, new_var = jax.lax.pmean((new_mean, new_var), self.axis)
+            keep = self.momentum
+            running_mean.value = keep * running_mean.value + (1 - keep) * new_mean
+            running_var.value = keep * running_var.value + (1 - keep) * new_var
+
+        running = running_mean.value[None], running_var.value[None]
+        return NormVariables(scale, bias, running, remember)
+
+
+class NormVariables(NamedTuple):
+    """Of one batch normalisation.
+
+    Attributes:
+      scale: [channel], as is `bias`.
+      running: mean and variance [1, channel], averages over the batches before.
+      remember: takes a batch's mean and variance [group, channel] into them.
+    """
+
+    scale: jax.Array
+    bias: jax.Array
+    running: tuple[jax.Array, jax.Array]
+    remember: Callable[[jax.Array, jax.Array], None]
+
+
+class NormElsewhere(_Norm):
+    """`BatchNorm`'s variables under the same names, for who computes the rest by itself."""
+
+    @nn.compact
+    def __call__(self, channels: int) -> NormVariables:
+        """The variables of so many channels."""
+        return self._variables(channels)
+
+
+class BatchNorm(_Norm):
     """Batch normalisation over groups of a fixed number of examples, or over the whole batch.
 
     Statistics are float32. With `group` set no reduction crosses devices and the result does not
@@ -23,14 +78,6 @@ class BatchNorm(nn.Module):
     (`churn_jax.models.packed`).
     """
 
-    group: int = 0
-    axis: str | None = None
-    momentum: float = 0.9
-    epsilon: float = 1e-5
-    dtype: jnp.dtype = jnp.dtype("float32")
-    scale_init: Callable[..., jax.Array] = nn.initializers.ones
-    columns: int = 1
-
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Normalises [example, height, width, channel]."""
         return self.normaliser(x, train)(x)
@@ -39,10 +86,7 @@ class BatchNorm(nn.Module):
     def normaliser(self, x: jax.Array, train: bool) -> Callable[[jax.Array], jax.Array]:
         """What normalises `x`, or a part of it, packed or not, by the statistics of `x`."""
         channels = x.shape[-1] // self.columns
-        scale = self.param("scale", self.scale_init, (channels,))
-        bias = self.param("bias", nn.initializers.zeros, (channels,))
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
-        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
+        scale, bias, running, remember = self._variables(channels)
         groups = max(x.shape[0] // self.group, 1) if self.group and train else 1
 
         def grouped(part: jax.Array) -> jax.Array:
@@ -52,15 +96,9 @@ class BatchNorm(nn.Module):
         exact = grouped(x)
         if train:
             mean, var = self._statistics(exact, channels, examples=x.shape[0])
-            # A group is on few devices, but the running statistics average all of the batch.
-            new_mean, new_var = mean.mean(0), var.mean(0)
-            if self.axis and self.group:
-                new_mean, new_var = jax.lax.pmean((new_mean, new_var), self.axis)
-            keep = self.momentum
-            running_mean.value = keep * running_mean.value + (1 - keep) * new_mean
-            running_var.value = keep * running_var.value + (1 - keep) * new_var
+            remember(mean, var)
         else:
-            mean, var = running_mean.value[None], running_var.value[None]
+            mean, var = running
         factor = scale * jax.lax.rsqrt(var + self.epsilon)
         offset = bias - mean * factor
 

@@ -6,6 +6,8 @@ half. Packed by 2, an image [example, height, width, channel] is [example, heigh
 zeros, and its weights are the same.
 """
 
+from collections.abc import Sequence
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,17 @@ def pack(x: jax.Array, columns: int) -> jax.Array:
     """`columns` neighbouring pixels of a row as one; they must divide the width."""
     # A reshape would do, but a TPU takes it apart and puts it together again in float32.
     return jnp.concatenate([x[:, :, at::columns] for at in range(columns)], axis=-1)
+
+
+def widened(kernel: jax.Array, starts: Sequence[int], room: int) -> jax.Array:
+    """A kernel [height, width, channel, filter] once a pixel of what comes out of one pass.
+
+    Pixel i's begins at column `starts[i]` of `room`, between zeros: [height, room, channel,
+    pixels · filter].
+    """
+    height, width, channels, _ = kernel.shape
+    placed = [jnp.pad(kernel, ((0, 0), (at, room - at - width), (0, 0), (0, 0))) for at in starts]
+    return jnp.stack(placed, 3).reshape(height, room, channels, -1)
 
 
 class PackedConv(nn.Module):
@@ -48,9 +61,12 @@ class PackedConv(nn.Module):
         block_stride = self.stride * self.columns_out // self.columns
         blocks = -(-width // self.stride) // self.columns_out
         beyond = (blocks - 1) * block_stride + last - (x.shape[2] - 1)
+        start, taken = -left - first * self.columns, last - first + 1
+        starts = [start + self.stride * pixel for pixel in range(self.columns_out)]
+        wide = widened(kernel, starts, room=taken * self.columns)
         return jax.lax.conv_general_dilated(
             x,
-            self._widened(kernel, -left - first * self.columns, last - first + 1),
+            wide.reshape(self.size, taken, -1, wide.shape[-1]),
             (self.stride, block_stride),
             ((above, below), (-first, beyond)),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
@@ -60,15 +76,3 @@ class PackedConv(nn.Module):
         """As 'SAME' pads `side` pixels: (before, after)."""
         total = max((-(-side // self.stride) - 1) * self.stride + self.size - side, 0)
         return total // 2, total - total // 2
-
-    def _widened(self, kernel: jax.Array, start: int, blocks: int) -> jax.Array:
-        """The kernel once a pixel of the result's block, `stride` pixels further each time."""
-        height, width, channels, filters = kernel.shape
-        room = blocks * self.columns
-        starts = [start + self.stride * pixel for pixel in range(self.columns_out)]
-        placed = [
-            jnp.pad(kernel, ((0, 0), (at, room - at - width), (0, 0), (0, 0))) for at in starts
-        ]
-        return jnp.stack(placed, 3).reshape(
-            height, blocks, self.columns * channels, self.columns_out * filters
-        )

@@ -43,6 +43,17 @@ def columns(platform: str, examples: int) -> int:
     return 2 if platform == "tpu" and examples < _LANES else 1
 
 
+def wide_passes(device_kind: str, examples: int) -> bool:
+    """Whether convolutions of 16 and 32 filters give several neighbouring pixels at once.
+
+    Where a TPU v3 core has the examples in its lanes they do (`churn_jax.models.packed_block`): a
+    CIFAR-10 step takes 190 ms so instead of 208 (docs/benchmarks/plan.md). Two blocks of stage 0
+    take 8.0 ms instead of 11.3 on a v2 core; on later ones, whose matrix units are faster beside
+    their memory, they take longer: 2.7 instead of 2.5 on v4, 1.5 instead of 1.4 on v5e.
+    """
+    return device_kind in ("TPU v2", "TPU v3") and examples >= _LANES
+
+
 def over_models(fn: Callable[..., Any], layout: str) -> Callable[..., Any]:
     """`fn` mapped over the leading axis of every leaf of its arguments and results."""
     if layout == "vmap":

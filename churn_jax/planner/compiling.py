@@ -71,7 +71,7 @@ def compile_step(config: Config, devices: list[Any]) -> Compiled:
     resident = is_resident(config.data, data.in_memory)
     traced = _trace(experiment, resident)
     # Packed convolutions also multiply by zeros, which the mathematics does not need.
-    plain = _trace(dataclasses.replace(experiment, columns=1), resident)
+    plain = _trace(dataclasses.replace(experiment, packed=False), resident)
     try:
         program = traced.lower().compile()
     except jax.errors.JaxRuntimeError as error:

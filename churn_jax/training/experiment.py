@@ -44,14 +44,14 @@ class Experiment:
     """A config bound to a data set's shape and a mesh; the programs are compiled lazily.
 
     Whether it can be trained is what `validation.validate` asks.
-    `columns` is how a ResNet-v2's images are packed, by default as `stacking` says.
+    `packed` is whether pixels may lie side by side in the channels, as `stacking` says.
     """
 
     config: Config
     info: DatasetInfo
     num_train: int
     mesh: Mesh
-    columns: int | None = None
+    packed: bool = True
 
     @property
     def steps_per_epoch(self) -> float:
@@ -80,6 +80,7 @@ class Experiment:
         config = self.config
         shards = self.mesh.shape["data"] * config.optimizer.accumulate
         examples = config.batch_size // shards  # at a time, on a device
+        kind = self.mesh.devices.flat[0].device_kind
         model = models.build(
             config.model.name,
             num_classes=self.info.num_classes,
@@ -89,7 +90,8 @@ class Experiment:
             dtype=config.model.dtype,
             norm_group=config.model.norm_group,
             norm_axis="data",
-            columns=self.columns or stacking.columns(self.platform, examples),
+            columns=stacking.columns(self.platform, examples) if self.packed else 1,
+            wide_passes=self.packed and stacking.wide_passes(kind, examples),
             batch_parts=self.mesh.shape["data"],
             activation=config.model.activation,
             activation_width=config.model.activation_width,
