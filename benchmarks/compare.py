@@ -89,7 +89,7 @@ def _make_files(folder: Path, examples: int, classes: int) -> None:
 
 def _best(name: str, folder: str, repeats: int) -> dict:
     """The fastest of several runs, each in a fresh process."""
-    command = [sys.executable, __file__, f"--worker={name}", f"--folder={folder}"]
+    command = [sys.executable, "-P", __file__, f"--worker={name}", f"--folder={folder}"]
     found = []
     for _ in range(repeats):
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -83,7 +83,7 @@ def jensen_shannon(probs: np.ndarray, logs: np.ndarray, a: slice, b: slice) -> n
 def _compiled() -> PairKernel | None:
     try:
         import numba
-    except ImportError:
+    except Exception:  # not there, or one that does not get on with what else is installed
         return None
 
     # Sums may be reordered, which is what lets them use vector instructions; the values are finite.

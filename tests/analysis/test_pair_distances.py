@@ -1,10 +1,15 @@
 """The inner loop, compiled or not, against its definition; and maps that give their memory back."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from churn_jax.analysis import pair_distances
 from churn_jax.predictions.memory_maps import in_bounded_memory
+from tests.fixtures.experiments import ROOT
 
 VALUES = np.random.default_rng(0).random((4, 7, 333)).astype(np.float32)
 EXPECTED = np.abs(VALUES[:, None].astype(np.float64) - VALUES[None]).sum(-1)
@@ -44,3 +49,18 @@ def test_pages_given_back_are_read_again(tmp_path, monkeypatch):
             np.testing.assert_array_equal(rows(wanted), VALUES[0][wanted])
     plain = in_bounded_memory(lambda wanted: VALUES[0][wanted], VALUES[0])
     np.testing.assert_array_equal(plain(slice(0, 3)), VALUES[0][:3])
+
+
+def test_a_numba_that_cannot_be_imported_is_done_without(tmp_path):
+    """As beside a coverage.py of the user's own, which numba takes for the package."""
+    (tmp_path / "numba.py").write_text("raise AttributeError('module coverage has no types')\n")
+    code = "from churn_jax.analysis.pair_distances import choose; print(choose(1 << 60).__name__)"
+    places = os.pathsep.join((str(tmp_path), str(ROOT)))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": places},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == pair_distances.l1_of_pairs.__name__

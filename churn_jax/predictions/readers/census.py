@@ -11,8 +11,9 @@ from churn_jax.errors import UserError
 from churn_jax.metrics.arrays import SUM_TOLERANCE
 from churn_jax.predictions.memory_maps import in_bounded_memory
 from churn_jax.predictions.readers.source import KIND_NAMES, Kind
+from churn_jax.system.threads import in_order
 
-_BLOCK_ELEMENTS = 1 << 20
+_BLOCK_ELEMENTS = 1 << 18
 _LUCKY = 0.05  # of rows of logits may look like something else
 
 
@@ -56,10 +57,13 @@ def count(values: np.ndarray) -> Census:
     its_sum = 0.0
     rows = in_bounded_memory(values.__getitem__, values)
     most = max(1, _BLOCK_ELEMENTS // values.shape[1])
-    for start in range(0, len(values), most):
-        block = np.asarray(rows(slice(start, start + most)), np.float64)
-        missing[start : start + len(block)] = gone = np.isnan(block).any(1)
-        found, sums = _of_rows(block)
+
+    def look(start: int) -> tuple[int, dict[str, np.ndarray], np.ndarray]:
+        return start, *_of_rows(np.asarray(rows(slice(start, start + most)), np.float64))
+
+    for start, found, sums in in_order(look, range(0, len(values), most)):
+        gone = found["gone"]
+        missing[start : start + len(gone)] = gone
         for name in counts:
             counts[name] += int(np.count_nonzero(found[name] & ~gone))
         for name in firsts:
@@ -81,15 +85,18 @@ def count(values: np.ndarray) -> Census:
 def _of_rows(block: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """(what each row of a block is, its sum)."""
     with np.errstate(over="ignore", invalid="ignore"):
-        sums, exponentials = block.sum(1), np.exp(block).sum(1)
-    positive, negative = (block >= 0).all(1), (block <= 0).all(1)
-    unit = positive & (block <= 1).all(1)
+        sums, least, most = block.sum(1), block.min(1), block.max(1)
+    gone = np.isnan(least)
+    positive, negative, unit = least >= 0, most <= 0, (least >= 0) & (most <= 1)
     if block.shape[1] == 1:
         probs, log_probs = unit, negative
     else:
         probs = positive & (abs(sums - 1) < SUM_TOLERANCE)
-        log_probs = negative & (abs(exponentials - 1) < SUM_TOLERANCE)
+        # Exponentials cost more than all else, and no other rows can be logarithms.
+        log_probs = negative.copy()
+        log_probs[negative] = abs(np.exp(block[negative]).sum(1) - 1) < SUM_TOLERANCE
     found = {
+        "gone": gone,
         "probs": probs,
         "log_probs": log_probs,
         "positive": positive,
