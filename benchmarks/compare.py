@@ -38,7 +38,10 @@ def main() -> None:
         results = {
             name: _best(name, folder, options.repeats) for name in options.contenders.split(",")
         }
+    from churn_jax.system import processor
+
     report = {
+        "processor": processor.name(),
         "runs": RUNS,
         "examples": options.examples,
         "classes": options.classes,
