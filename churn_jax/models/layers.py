@@ -66,6 +66,25 @@ class NormElsewhere(_Norm):
         return self._variables(channels)
 
 
+def in_groups(x: jax.Array, groups: int) -> jax.Array:
+    """[group, example, height, width, channel] of images, float32 or better."""
+    x = x.reshape(groups, -1, *x.shape[1:])
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def channel_means(grouped: jax.Array, columns: int) -> jax.Array:
+    """[group, channel] of grouped images that are packed by `columns`."""
+    means = grouped.mean((1, 2, 3))
+    return means.reshape(len(means), columns, -1).mean(1) if columns > 1 else means
+
+
+def beside_groups(values: jax.Array, channels: int) -> jax.Array:
+    """[group, channel] as it meets grouped images of so many channels, more if they are packed."""
+    if channels > values.shape[-1]:
+        values = jnp.tile(values, channels // values.shape[-1])
+    return values[:, None, None, None]
+
+
 class BatchNorm(_Norm):
     """Batch normalisation over groups of a fixed number of examples, or over the whole batch.
 
@@ -89,13 +108,9 @@ class BatchNorm(_Norm):
         scale, bias, running, remember = self._variables(channels)
         groups = max(x.shape[0] // self.group, 1) if self.group and train else 1
 
-        def grouped(part: jax.Array) -> jax.Array:
-            part = part.reshape(groups, -1, *part.shape[1:])
-            return part.astype(jnp.promote_types(part.dtype, jnp.float32))
-
-        exact = grouped(x)
+        exact = in_groups(x, groups)
         if train:
-            mean, var = self._statistics(exact, channels, examples=x.shape[0])
+            mean, var = self._statistics(exact, examples=x.shape[0])
             remember(mean, var)
         else:
             mean, var = running
@@ -104,27 +119,19 @@ class BatchNorm(_Norm):
 
         def normalise(part: jax.Array) -> jax.Array:
             # Not grouped twice: gradients would be added in another order.
-            values = exact if part is x else grouped(part)
-            f, o = factor, offset
-            if values.shape[-1] > channels:
-                f, o = (jnp.tile(v, values.shape[-1] // channels) for v in (f, o))
-            wide = (slice(None), None, None, None)
-            return (values * f[wide] + o[wide]).astype(self.dtype).reshape(part.shape)
+            values = exact if part is x else in_groups(part, groups)
+            f, o = (beside_groups(v, part.shape[-1]) for v in (factor, offset))
+            return (values * f + o).astype(self.dtype).reshape(part.shape)
 
         return normalise
 
-    def _statistics(
-        self, exact: jax.Array, channels: int, examples: int
-    ) -> tuple[jax.Array, jax.Array]:
+    def _statistics(self, exact: jax.Array, examples: int) -> tuple[jax.Array, jax.Array]:
         """Mean and variance [group, channel] of [group, example, height, width, channel].
 
         `examples` are a device's, of all its groups.
         """
-        reduced = (1, 2, 3)
-        mean = exact.mean(reduced)
-        square = jnp.square(exact).mean(reduced)
-        if self.columns > 1:
-            mean, square = (v.reshape(len(v), -1, channels).mean(1) for v in (mean, square))
+        mean = channel_means(exact, self.columns)
+        square = channel_means(jnp.square(exact), self.columns)
         if self.axis and not self.group:
             mean, square = jax.lax.pmean((mean, square), self.axis)
         elif self.axis and self.group > examples:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from churn_jax.models.layers import beside_groups, channel_means, in_groups
 from churn_jax.models.packed import widened
 
 Statistics = tuple[jax.Array, jax.Array]  # mean and variance [group, channel], float32
@@ -160,20 +161,9 @@ def _unpacked(x: jax.Array, pixels: int) -> jax.Array:
     return jax.lax.optimization_barrier(x.reshape(shape))
 
 
-def _grouped(x: jax.Array, groups: int) -> jax.Array:
-    """[group, example, height, width, channel], float32 or better."""
-    return x.reshape(groups, -1, *x.shape[1:]).astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
-def _means(grouped: jax.Array, pixels: int) -> jax.Array:
-    """[group, channel] of a grouped image packed by `pixels`."""
-    means = grouped.mean((1, 2, 3))
-    return means.reshape(len(means), pixels, -1).mean(1) if pixels > 1 else means
-
-
 def _statistics(packed: jax.Array, pixels: int, group: int) -> Statistics:
-    exact = _grouped(packed, packed.shape[0] // group)
-    mean, square = _means(exact, pixels), _means(jnp.square(exact), pixels)
+    exact = in_groups(packed, packed.shape[0] // group)
+    mean, square = channel_means(exact, pixels), channel_means(jnp.square(exact), pixels)
     return mean, jnp.maximum(square - jnp.square(mean), 0)
 
 
@@ -184,14 +174,11 @@ def _affine(layer: Layer, statistics: Statistics, epsilon: float) -> tuple[jax.A
     return factor, layer.bias - mean * factor
 
 
-def _wide(values: jax.Array, channels: int) -> jax.Array:
-    """[group, channel] as it meets grouped images, packed ones too."""
-    return jnp.tile(values, (1, channels // values.shape[1]))[:, None, None, None]
-
-
 def _scaled(x: jax.Array, factor: jax.Array, offset: jax.Array) -> jax.Array:
-    grouped, channels = _grouped(x, len(factor)), x.shape[-1]
-    return (grouped * _wide(factor, channels) + _wide(offset, channels)).reshape(x.shape)
+    grouped, channels = in_groups(x, len(factor)), x.shape[-1]
+    return (grouped * beside_groups(factor, channels) + beside_groups(offset, channels)).reshape(
+        x.shape
+    )
 
 
 class _OfNorm(NamedTuple):
@@ -216,8 +203,8 @@ def _of_norm(
     """With x̂ = (images − m)·r, the images' is s·r·(cotangent − mean − x̂·mean(cotangent·x̂))."""
     mean, var = statistics
     inverse = jax.lax.rsqrt(var + epsilon)
-    grouped, values = _grouped(cotangent, len(mean)), _grouped(images, len(mean))
-    of_offset, products = _means(grouped, 1), _means(grouped * values, 1)
+    grouped, values = in_groups(cotangent, len(mean)), in_groups(images, len(mean))
+    of_offset, products = channel_means(grouped, 1), channel_means(grouped * values, 1)
     of_factor = (products - mean * of_offset) * inverse
     factor = layer.scale * inverse
     slope = factor * inverse * of_factor
@@ -234,6 +221,6 @@ def _of_norm(
 def _from_norm(norm: _OfNorm, cotangent: jax.Array, images: jax.Array) -> jax.Array:
     """The gradient of the norm's images, packed or not, in their type."""
     groups, channels = len(norm.a), images.shape[-1]
-    a, b, c = (_wide(values, channels) for values in (norm.a, norm.b, norm.c))
-    found = _grouped(cotangent, groups) * a + _grouped(images, groups) * b + c
+    a, b, c = (beside_groups(values, channels) for values in (norm.a, norm.b, norm.c))
+    found = in_groups(cotangent, groups) * a + in_groups(images, groups) * b + c
     return found.astype(images.dtype).reshape(images.shape)

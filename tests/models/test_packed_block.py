@@ -90,6 +90,8 @@ def test_a_network_with_packed_blocks_has_the_same_variables_values_and_gradient
             out = net.apply(given, x, train=train, mutable=["batch_stats"])
             return jnp.sin(out[0]).sum(), out
 
+        packs = "custom_vjp" in str(jax.make_jaxpr(run)(variables["params"]))
+        assert packs == (train and net.wide_passes)
         made = jax.jit(jax.grad(run, has_aux=True))(variables["params"])
         ours.append((variables["params"], *made))
     plain_net, narrow = ours
