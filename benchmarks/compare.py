@@ -120,15 +120,13 @@ def _peak_gib() -> float:
 
 
 def _churn_jax(files, labels):
-    from churn_jax.analysis import pair_distances
-    from churn_jax.analysis.blocks import Wanted
+    from churn_jax.analysis.blocks import Loops, Wanted
     from churn_jax.analysis.one_pass import measure
     from churn_jax.analysis.samples import Samples
     from churn_jax.predictions.alignment import align
     from churn_jax.predictions.readers import read, read_labels
 
-    both = slice(0, 2)
-    pair_distances.choose(1 << 60)(np.zeros((2, 1, 2), np.float32), both, both)  # starts it
+    _compile(Loops.choose(1 << 60, 1, Wanted()))
 
     def run():
         sources = [source for file in files for source in read(file)]
@@ -145,6 +143,16 @@ def _churn_jax(files, labels):
         }
 
     return run
+
+
+def _compile(loops) -> None:
+    """Starts the compiled loops, on memory that is read-only as a file's where they get that."""
+    two, both = np.full((2, 1, 2), 0.5, np.float32), slice(0, 2)
+    loops.l1_of_pairs(two, both, both)
+    mapped = two[0].copy()
+    mapped.flags.writeable = False
+    if loops.scaling:
+        loops.scaling(mapped, two[1])
 
 
 def _numpy(files, labels):

@@ -13,14 +13,13 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from churn_jax.analysis import pair_distances
+from churn_jax.analysis import pair_distances, softmax
 from churn_jax.analysis.buffers import lent
 from churn_jax.analysis.pair_distances import LEAST, PairKernel
 from churn_jax.analysis.pair_sums import PairBlock, PairSums
 from churn_jax.analysis.pairing import Pairing
-from churn_jax.errors import UserError
+from churn_jax.analysis.softmax import Scaling, Softmax
 from churn_jax.metrics import bin_indices
-from churn_jax.metrics.arrays import SUM_TOLERANCE
 from churn_jax.metrics.calibration import NUM_BINS
 from churn_jax.predictions.run import Run
 
@@ -65,6 +64,21 @@ class Wanted:
 
 
 @dataclasses.dataclass(frozen=True)
+class Loops:
+    """The inner loops: those of NumPy, or compiled ones."""
+
+    scaling: Scaling | None
+    l1_of_pairs: PairKernel
+
+    @classmethod
+    def choose(cls, num_values: int, num_pairs: int, wanted: Wanted) -> "Loops":
+        """Which are faster for so many values of a run and pairs of runs."""
+        passes = len(wanted.alphas) + ("l1" in wanted.distances)
+        differences = num_values * num_pairs * passes
+        return cls(softmax.choose(differences), pair_distances.choose(differences))
+
+
+@dataclasses.dataclass(frozen=True)
 class ClassBins:
     """Sums of (label is the class) − probability, for the classwise calibration error.
 
@@ -94,35 +108,6 @@ class Block:
     lemma2_holds: Sequence[np.ndarray | np.bool_]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Softmax:
-    """The probabilities of a block, p = top · relative, with relative = p / max p = exp(logs).
-
-    `relative` and `logs` are [run, row, class] float32, `logs` None if nobody wants them; the
-    others are [run, row]: `total` is the sum of `relative`, `second` its second-largest value (the
-    largest is 1), and `label_logs` log p_y, or NaN.
-    """
-
-    relative: np.ndarray
-    logs: np.ndarray | None
-    prediction: np.ndarray
-    top: np.ndarray
-    total: np.ndarray
-    second: np.ndarray
-    label_logs: np.ndarray
-
-    @property
-    def probs(self) -> np.ndarray:
-        return self.relative * self.top[:, :, None].astype(np.float32)
-
-    def power(self, alpha: float) -> np.ndarray:
-        """relative^α."""
-        if alpha == 1:
-            return self.relative
-        assert self.logs is not None
-        return np.exp(np.float32(alpha) * self.logs)
-
-
 def schurn_key(alpha: float) -> str:
     """The name of SChurn_α among the pair measures: 'schurn' for α = 1, else like 'schurn@2'."""
     return "schurn" if alpha == 1 else f"schurn@{alpha:g}"
@@ -135,7 +120,7 @@ def measure_block(
     num_classes: int,
     wanted: Wanted,
     pairing: Pairing,
-    l1_of_pairs: PairKernel,
+    loops: Loops,
     weights: np.ndarray | None = None,
 ) -> Block:
     """Measures one block; `labels` and `weights` are those of its rows."""
@@ -148,22 +133,22 @@ def measure_block(
         return Block(rows, predictions, {}, found.pairs(), None, everywhere)
     shape = (len(runs), rows.stop - rows.start, num_classes)
     with lent(shape) as relative, lent(shape) if wanted.logs else nullcontext() as logs:
-        block = _softmax(runs, rows, labels, relative, logs)
+        block = softmax.of_runs(runs, rows, labels, relative, logs, loops.scaling)
         predictions = _decided(runs, rows, block)
-        measured = _measured(block, predictions, rows, labels, wanted, found, l1_of_pairs)
+        measured = _measured(block, predictions, rows, labels, wanted, found, loops.l1_of_pairs)
         if not wanted.classwise or labels is None:
             return measured
         return dataclasses.replace(measured, bins=_class_bins(block, labels, weights))
 
 
-def _decided(runs: Sequence[Run], rows: slice, block: _Softmax) -> np.ndarray:
+def _decided(runs: Sequence[Run], rows: slice, block: Softmax) -> np.ndarray:
     """The predicted classes [run, row]: those that a run gives, else those of the largest value."""
     given = [None if run.predicted is None else run.predicted(rows) for run in runs]
     return np.stack([block.prediction[i] if g is None else g for i, g in enumerate(given)])
 
 
 def _measured(
-    block: _Softmax,
+    block: Softmax,
     predictions: np.ndarray,
     rows: slice,
     labels: np.ndarray | None,
@@ -175,8 +160,11 @@ def _measured(
     values = _run_values(block, labels is not None, wanted.scores)
     for a, b in found.groups():
         found.add("churn", _differ(predictions, a, b))
+    power, before = block.relative, 1.0
     for alpha in wanted.alphas:
-        power = block.power(alpha)
+        # Squares are had for less than exponentials.
+        power = np.square(power) if alpha == 2 * before else block.power(alpha)
+        before = alpha
         for a, b in found.groups():
             found.add(schurn_key(alpha), 0.5 * l1_of_pairs(power, a, b))
     probs = block.probs if wanted.distances else None
@@ -214,86 +202,7 @@ def _predicted(run: Run, rows: slice) -> np.ndarray:
     return values if run.kind == "classes" else values.argmax(1)
 
 
-def _softmax(
-    runs: Sequence[Run],
-    rows: slice,
-    labels: np.ndarray | None,
-    relative: np.ndarray,
-    all_logs: np.ndarray | None,
-) -> _Softmax:
-    """The block's probabilities, in the memory of `relative` and, if wanted, `all_logs`."""
-    shape = relative.shape
-    prediction = np.empty(shape[:2], np.int64)
-    largest, label_logs = np.empty(shape[:2]), np.full(shape[:2], np.nan)
-    row, ones = np.arange(shape[1]), np.ones(shape[2], np.float32)
-    for i, run in enumerate(runs):
-        values = np.asarray(run.rows(rows))
-        prediction[i] = values.argmax(1)
-        largest[i] = values[row, prediction[i]]
-        # In the values' own precision: a difference of large logits would lose its digits.
-        shift = largest[i][:, None].astype(values.dtype)
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            if run.kind == "probs":
-                np.multiply(values, 1 / shift, out=relative[i], casting="same_kind")
-                if all_logs is not None:
-                    np.log(np.maximum(relative[i], LEAST), out=all_logs[i])
-            else:
-                shifted = relative[i] if all_logs is None else all_logs[i]
-                np.subtract(values, shift, out=shifted, casting="same_kind")
-                np.exp(shifted, out=relative[i])
-            if labels is not None:
-                label_logs[i] = values[row, labels]
-    # A product with ones is the fastest sum there is.
-    total = (relative @ ones).astype(np.float64)
-    top = _top(runs, largest, total)
-    _refuse_impossible(runs, rows, relative, top * total)
-    if labels is not None:
-        label_logs = _label_logs(runs, label_logs, largest, top)
-    second = _second_largest(relative, prediction)
-    return _Softmax(relative, all_logs, prediction, top, total, second, label_logs)
-
-
-def _top(runs: Sequence[Run], largest: np.ndarray, total: np.ndarray) -> np.ndarray:
-    """The largest probability, [run, row]."""
-    kinds = np.array([run.kind for run in runs])[:, None]
-    with np.errstate(over="ignore"):
-        exponential = np.exp(largest)
-    return np.where(kinds == "probs", largest, np.where(kinds == "logits", 1 / total, exponential))
-
-
-def _label_logs(
-    runs: Sequence[Run], at_label: np.ndarray, largest: np.ndarray, top: np.ndarray
-) -> np.ndarray:
-    """log p_y from the values at the labels, [run, row]."""
-    logs = at_label.copy()
-    for i, run in enumerate(runs):
-        if run.kind == "probs":
-            with np.errstate(divide="ignore"):
-                logs[i] = np.log(at_label[i])
-        elif run.kind == "logits":
-            logs[i] = at_label[i] - largest[i] + np.log(top[i])
-    return logs
-
-
-def _refuse_impossible(
-    runs: Sequence[Run], rows: slice, relative: np.ndarray, sums: np.ndarray
-) -> None:
-    """Raises UserError for values that are no prediction."""
-    lowest = relative.min(2)
-    # Written so that NaN is faulty.
-    faulty = ~((np.abs(sums - 1) <= SUM_TOLERANCE) & (lowest >= 0))
-    if not faulty.any():
-        return
-    i, row = np.argwhere(faulty)[0]
-    where = f"{runs[i].name}: example {rows.start + row}"
-    if not np.isfinite(sums[i, row]):
-        raise UserError(f"{where} has values that are not numbers: did the training diverge?")
-    if lowest[i, row] < 0:
-        raise UserError(f"{where} has a negative probability")
-    raise UserError(f"{where} has probabilities that sum to {sums[i, row]:.3g}, not to 1")
-
-
-def _run_values(block: _Softmax, with_labels: bool, scores: bool) -> dict[str, np.ndarray]:
+def _run_values(block: Softmax, with_labels: bool, scores: bool) -> dict[str, np.ndarray]:
     """Measures of each run, [run, row] float64."""
     values = {"top": block.top, "gap": block.top * (1 - block.second)}
     if with_labels:
@@ -309,19 +218,6 @@ def _run_values(block: _Softmax, with_labels: bool, scores: bool) -> dict[str, n
         squares = np.einsum("nrk,nrk->nr", block.relative, block.relative)
         values["brier"] = squares * block.top**2 - 2 * np.exp(block.label_logs) + 1
     return values
-
-
-def _second_largest(relative: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """The second-largest relative probability, [run, row] float64; sets the largest to exactly 1.
-
-    With the largest out of the way a maximum is all it takes, which is faster than any sorting.
-    """
-    n, num_rows = prediction.shape
-    place = (np.arange(n)[:, None], np.arange(num_rows), prediction)
-    relative[place] = -1
-    second = relative.max(2)
-    relative[place] = 1
-    return second.astype(np.float64)
 
 
 def _differ(predictions: np.ndarray, a: slice, b: slice) -> np.ndarray:
@@ -344,7 +240,7 @@ def of_report(everything: bool, alphas: Sequence[float] = EVERYTHING.alphas) -> 
     return Wanted(alphas, everything, DISTANCES if everything else (), everything)
 
 
-def _class_bins(block: _Softmax, labels: np.ndarray, weights: np.ndarray | None) -> ClassBins:
+def _class_bins(block: Softmax, labels: np.ndarray, weights: np.ndarray | None) -> ClassBins:
     probs = block.probs.astype(np.float64)
     counting = np.ones(len(labels)) if weights is None else weights
     n, num_rows, num_classes = probs.shape
@@ -367,19 +263,26 @@ def _class_bins(block: _Softmax, labels: np.ndarray, weights: np.ndarray | None)
     )
 
 
-def _lemma2_holds(block: _Softmax, gap: np.ndarray, a: slice, b: slice) -> np.ndarray:
+def _lemma2_holds(block: Softmax, gap: np.ndarray, a: slice, b: slice) -> np.ndarray:
     """[run of a, run of b], whether ‖p¹ − p²‖₁ ≥ min(γ¹, γ²) wherever the predictions differ.
 
     The distance is at least its part from the two predicted classes, which is what the lemma's
-    proof uses, so four numbers an example verify it.
+    proof uses, so four numbers verify it of each pair and example that differ.
     """
-    ours, theirs = block.prediction[a][:, None], block.prediction[b][None]
-    tops_a, tops_b = block.top[a][:, None], block.top[b][None]
-    run, row = np.arange(len(block.prediction)), np.arange(block.prediction.shape[1])
-    # What each run of one group gives the class that each of the other predicts.
-    a_of_theirs = block.relative[run[a][:, None, None], row, theirs] * tops_a
-    b_of_ours = block.relative[run[b][None, :, None], row, ours] * tops_b
-    distance = np.abs(tops_a - b_of_ours)
-    distance += np.abs(tops_b - a_of_theirs)
-    enough = distance >= np.minimum(gap[a][:, None], gap[b][None])
-    return ((ours == theirs) | enough).all(2)
+    differ = block.prediction[a][:, None] != block.prediction[b][None]
+    if a == b:
+        differ &= np.tri(len(differ), k=-1, dtype=bool)[:, :, None]  # each pair once
+    in_a, in_b, row = np.nonzero(differ)
+    # Places in flat arrays, as `take` is several times as fast as several indices.
+    rows, classes = block.relative.shape[1:]
+    i, j = (in_a + a.start) * rows + row, (in_b + b.start) * rows + row
+    ours, theirs = block.prediction.take(i), block.prediction.take(j)
+    tops = block.top.take(i), block.top.take(j)
+    # What each of the two gives the class that the other predicts.
+    of_theirs = block.relative.take(i * classes + theirs) * tops[0]
+    of_ours = block.relative.take(j * classes + ours) * tops[1]
+    distance = np.abs(tops[0] - of_ours) + np.abs(tops[1] - of_theirs)
+    broken = distance < np.minimum(gap.take(i), gap.take(j))
+    holds = np.ones(differ.shape[:2], bool)
+    holds[in_a[broken], in_b[broken]] = False
+    return holds

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from churn_jax.analysis import pair_distances, weighting
-from churn_jax.analysis.blocks import Block, Wanted, measure_block
+from churn_jax.analysis import weighting
+from churn_jax.analysis.blocks import Block, Loops, Wanted, measure_block
 from churn_jax.analysis.pair_means import PairMeans
 from churn_jax.analysis.pairing import Pairing
 from churn_jax.analysis.scoring import add_rankings
@@ -143,13 +143,13 @@ def measure(
     """
     pairing = Pairing.of([run.group for run in runs], between, matched)
     found = _Collector(runs, labels, num_examples, num_classes, pairing, wanted, weights)
-    l1_of_pairs = pair_distances.choose(num_examples * num_classes * pairing.num_pairs)
+    loops = Loops.choose(num_examples * num_classes, pairing.num_pairs, wanted)
     rows_per_block = max(_LEAST_ROWS, BLOCK_ELEMENTS // (num_classes * len(runs)))
 
     def work(rows: slice) -> Block:
         own = None if labels is None else labels[rows]
         counting = None if weights is None else weights[rows]
-        block = measure_block(runs, rows, own, num_classes, wanted, pairing, l1_of_pairs, counting)
+        block = measure_block(runs, rows, own, num_classes, wanted, pairing, loops, counting)
         return add_rankings(block, runs, own, wanted, pairing, counting) if wanted.ranks else block
 
     for block in in_order(work, _slices(num_examples, rows_per_block)):

@@ -1,17 +1,11 @@
-"""Distances of pairs of runs, and the inner loop of comparing: Σ |a − b| over the classes.
+"""Distances of pairs of runs, and the inner loop of comparing: Σ |a − b| over the classes."""
 
-NumPy needs three passes over a cache's worth of numbers for it; a compiled loop needs one, and is
-four times as fast. Starting the compiler takes half a second, and compiling one more the first
-time, so it is for large comparisons, where numba is installed (`pip install churn_jax[fast]`).
-"""
-
-import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from churn_jax.analysis.buffers import lent
+from churn_jax.analysis.compiled import WORTH, compiled
 from churn_jax.analysis.pairing import size
 
 # Values [run, row, class] float32 and two groups' runs, the first group not after the second → the
@@ -20,13 +14,20 @@ PairKernel = Callable[[np.ndarray, slice, slice], np.ndarray]
 
 # In a logarithm a probability below e^−87, float32's smallest, counts as that.
 LEAST = float(np.finfo(np.float32).tiny)
-_WORTH_COMPILING = 1 << 30  # differences to take: what NumPy does in half a second
 
 
 def choose(num_differences: int) -> PairKernel:
     """The kernel that is faster for so many differences in all."""
-    compiled = _compiled() if num_differences >= _WORTH_COMPILING else None
-    return compiled or l1_of_pairs
+    fill = compiled(_fill_l1) if num_differences >= WORTH else None
+    if fill is None:
+        return l1_of_pairs
+
+    def l1(values: np.ndarray, a: slice, b: slice) -> np.ndarray:
+        found = np.zeros((size(a), size(b), values.shape[1]), np.float32)
+        fill(values, a.start, b.start, found)
+        return found
+
+    return l1
 
 
 def l1_of_pairs(values: np.ndarray, a: slice, b: slice) -> np.ndarray:
@@ -79,36 +80,15 @@ def jensen_shannon(probs: np.ndarray, logs: np.ndarray, a: slice, b: slice) -> n
     return pairs_of(probs.shape[1], a, b, distances_to)
 
 
-@functools.cache
-def _compiled() -> PairKernel | None:
-    try:
-        import numba
-    except Exception:  # not there, or one that does not get on with what else is installed
-        return None
-
-    # Sums may be reordered, which is what lets them use vector instructions; the values are finite.
-    options: Any = {"nogil": True, "fastmath": True}
-
-    def loop(values, a, b, found):  # type: ignore[no-untyped-def]
-        _, rows, classes = values.shape
-        for r in range(rows):
-            for j in range(found.shape[1]):
-                for i in range(min(found.shape[0], b + j - a)):
-                    total = np.float32(0)
-                    for k in range(classes):
-                        total += abs(values[b + j, r, k] - values[a + i, r, k])
-                    found[i, j, r] = total
-                    if a == b:
-                        found[j, i, r] = total
-
-    try:
-        fill = numba.njit(loop, cache=True, **options)
-    except RuntimeError:  # no folder to keep the compiled code in
-        fill = numba.njit(loop, **options)
-
-    def compiled(values: np.ndarray, a: slice, b: slice) -> np.ndarray:
-        found = np.zeros((size(a), size(b), values.shape[1]), np.float32)
-        fill(values, a.start, b.start, found)
-        return found
-
-    return compiled
+def _fill_l1(values, a, b, found):  # type: ignore[no-untyped-def]
+    """The loop of `l1_of_pairs`, of the runs from `a` on to those from `b` on."""
+    _, rows, classes = values.shape
+    for r in range(rows):
+        for j in range(found.shape[1]):
+            for i in range(min(found.shape[0], b + j - a)):
+                total = np.float32(0)
+                for k in range(classes):
+                    total += abs(values[b + j, r, k] - values[a + i, r, k])
+                found[i, j, r] = total
+                if a == b:
+                    found[j, i, r] = total

@@ -13,7 +13,7 @@ from churn_jax.predictions.memory_maps import in_bounded_memory
 from churn_jax.predictions.readers.source import KIND_NAMES, Kind
 from churn_jax.system.threads import in_order
 
-_BLOCK_ELEMENTS = 1 << 18
+_BLOCK_ELEMENTS = 1 << 21
 _LUCKY = 0.05  # of rows of logits may look like something else
 
 
@@ -59,7 +59,8 @@ def count(values: np.ndarray) -> Census:
     most = max(1, _BLOCK_ELEMENTS // values.shape[1])
 
     def look(start: int) -> tuple[int, dict[str, np.ndarray], np.ndarray]:
-        return start, *_of_rows(np.asarray(rows(slice(start, start + most)), np.float64))
+        block = np.asarray(rows(slice(start, start + most)))
+        return start, *_of_rows(block if block.dtype == np.float32 else block.astype(np.float64))
 
     for start, found, sums in in_order(look, range(0, len(values), most)):
         gone = found["gone"]
