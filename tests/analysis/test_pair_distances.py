@@ -26,6 +26,14 @@ def test_numpy_kernel(a, b):
 
 
 @pytest.mark.parametrize(("a", "b"), PARTS)
+def test_the_loop_that_is_compiled(a, b, monkeypatch):
+    monkeypatch.setattr(pair_distances, "compiled", lambda loop: loop)
+    np.testing.assert_allclose(
+        pair_distances.choose(1 << 40)(VALUES, a, b), EXPECTED[a, b], rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(("a", "b"), PARTS)
 def test_compiled_kernel(a, b):
     pytest.importorskip("numba")
     compiled = pair_distances.choose(1 << 40)

@@ -12,12 +12,15 @@ LOGITS = 3 * np.random.default_rng(0).standard_normal((2, ROWS, CLASSES))
 PROBS = np.exp(LOGITS) / np.exp(LOGITS).sum(2, keepdims=True)
 
 
-@pytest.fixture(params=["numpy", "compiled"])
-def scaling(request):
+@pytest.fixture(params=["numpy", "loop", "compiled loop"])
+def scaling(request, monkeypatch):
     if request.param == "numpy":
         assert softmax.choose(1) is None
         return None
-    pytest.importorskip("numba")
+    if request.param == "compiled loop":
+        pytest.importorskip("numba")
+    else:
+        monkeypatch.setattr(softmax, "compiled", lambda loop: loop)
     return softmax.choose(1 << 40)
 
 
