@@ -28,7 +28,6 @@ from pathlib import Path
 from etils import epath
 
 from churn_jax import report as reports
-from churn_jax.analysis.blocks import EVERYTHING
 from churn_jax.analysis.comparison import Comparison, compare
 from churn_jax.analysis.inputs import file_names, is_file
 from churn_jax.errors import UsageError, UserError, printable
@@ -128,7 +127,7 @@ def _compare(options: argparse.Namespace, groups: Mapping[str, Sequence[str]]) -
         columns=options.columns,
         missing=options.missing,
         on=options.on,
-        alphas=options.alphas or EVERYTHING.alphas,
+        alphas=options.alphas,
         everything=options.measures.everything,
         measures=options.measures.asked,
         slices=options.slices,

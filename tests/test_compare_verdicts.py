@@ -37,6 +37,33 @@ def test_the_command_exits_0_1_or_2(tmp_path, capsys):
     assert "Going from old to new changes" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--confident"], "--confident: is of the conditions of --fail_if; there are none"),
+        (["--confident", "--pass_if=churn<50%"], "those of --pass_if are held to it anyway"),
+        (["--undecided=pass"], "--undecided=pass: is of a gate; there is none"),
+    ],
+)
+def test_what_is_said_of_a_gate_that_is_not_there_is_refused(tmp_path, capsys, options, said):
+    for name, probs in (("old", OLD), ("new", NEW)):
+        np.savez(tmp_path / f"{name}.npz", probs=probs, labels=LABELS)
+    files = [tmp_path / "old.npz", tmp_path / "new.npz", f"--out={tmp_path / 'out'}"]
+    assert run([*files, *options]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert run([*files, *options[-1:], "--fail_if=churn>99%", *options[:-1]]) in (0, 1)
+
+
+def test_alphas_of_predicted_classes_are_refused(tmp_path, capsys):
+    for name, probs in (("old", OLD), ("new", NEW)):
+        np.save(tmp_path / f"{name}.npy", probs.argmax(1))
+    files = [tmp_path / "old.npy", tmp_path / "new.npy"]
+    assert run([*files, "--alphas=1,2"]) == 2
+    assert "--alphas: SChurn is of probabilities, and " in capsys.readouterr().err
+    assert run(files) == 0
+
+
 @pytest.fixture
 def pair(tmp_path):
     """Files whose labels neither model learned lie beside those that they did."""

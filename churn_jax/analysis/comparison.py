@@ -21,7 +21,7 @@ from churn_jax.analysis.building import Subject
 from churn_jax.analysis.one_pass import measure
 from churn_jax.analysis.samples import Samples
 from churn_jax.analysis.slicing import Partition
-from churn_jax.errors import UserError, printable
+from churn_jax.errors import UsageError, UserError, printable
 from churn_jax.predictions import unequal
 from churn_jax.predictions.alignment import Aligned, align
 from churn_jax.predictions.readers import Kind, ReadOptions, Source
@@ -135,7 +135,7 @@ def compare(
     columns: Sequence[str] = (),
     missing: Literal["refuse", "drop"] = "refuse",
     on: Literal["all", "common"] = "all",
-    alphas: Sequence[float] = EVERYTHING.alphas,
+    alphas: Sequence[float] | None = None,
     everything: bool = True,
     measures: Sequence[str] = (),
     slices: epath.PathLike | Mapping[str, ArrayLike] | None = None,
@@ -174,7 +174,7 @@ def compare(
       columns: those with the classes' values; what else a table has is left out then.
       missing: what becomes of an example that lacks a value in some file: 'refuse' or 'drop'.
       on: 'common' compares the examples that all files have, 'all' refuses files of different ones.
-      alphas: the α of SChurn_α.
+      alphas: the α of SChurn_α; None for those of every report, where there are probabilities.
       everything: whether to measure entropy, Brier score, distances of probabilities and classwise
         calibration too, which takes several times as long for many classes.
       measures: what no report has unless asked, such as 'auc', 'recall[cat]', 'f1', 'top5_churn';
@@ -196,6 +196,7 @@ def compare(
       UserError: files are damaged or do not belong together, or a condition can't be read.
     """
     timing = Timing.begin()
+    _refuse_without_gate(fail_if, pass_if, confident, pass_undecided)
     groups, labels = inputs.groups_and_labels(models, labels)
     options = ReadOptions(
         kind=kind,
@@ -218,7 +219,8 @@ def compare(
         unequal.refuse_unmatched(aligned.origins_by_group())
     keys = {"--measures": measures} | gate.asked_for(fail_if, pass_if)
     asked, of_class = _asked(aligned, keys, positive)
-    wanted = of_report(everything, alphas)
+    _refuse_alphas_of_classes(aligned, alphas)
+    wanted = of_report(everything, EVERYTHING.alphas if alphas is None else alphas)
     changes = building.changes(len(aligned.groups))
     most = slicing.most_slices(len(aligned.groups), len(changes))
     partitions, notes = slicing.given(inputs.slices_of(slices, aligned, id), most)
@@ -241,6 +243,26 @@ def compare(
     )
     gated = dataclasses.replace(report, gate=Gate(confident, tuple(verdicts), pass_undecided))
     return Comparison(gated, aligned.provenance, timing, _texts(aligned, gated))
+
+
+def _refuse_without_gate(
+    fail_if: str | None, pass_if: str | None, confident: bool, pass_undecided: bool
+) -> None:
+    """Raises UsageError for what is said of conditions that there are none of."""
+    if confident and fail_if is None:
+        own = ", and those of --pass_if are held to it anyway" if pass_if is not None else ""
+        raise UsageError(f"--confident: is of the conditions of --fail_if; there are none{own}")
+    if pass_undecided and fail_if is None and pass_if is None:
+        raise UsageError(
+            "--undecided=pass: is of a gate; there is none: give it --fail_if or --pass_if"
+        )
+
+
+def _refuse_alphas_of_classes(aligned: Aligned, alphas: Sequence[float] | None) -> None:
+    """Raises UsageError where SChurn is asked for that can't be had."""
+    classes = next((run.name for run in aligned.runs if run.kind == "classes"), None)
+    if alphas is not None and classes is not None:
+        raise UsageError(f"--alphas: SChurn is of probabilities, and {classes} has none")
 
 
 def _texts(aligned: Aligned, report: Report) -> dict[str, str]:
