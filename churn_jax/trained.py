@@ -26,8 +26,7 @@ from churn_jax.data.outline import outline
 from churn_jax.data.resident import normalise
 from churn_jax.errors import UserError
 from churn_jax.methods.objectives import PREDICTIONS, averages_of
-from churn_jax.methods.views import KINDS as VIEWS
-from churn_jax.methods.views import mean_log_probs
+from churn_jax.methods.views import VIEWS, mean_log_probs
 from churn_jax.parallel import sharding
 from churn_jax.predictions import workdirs
 from churn_jax.storage.files import reach

@@ -20,7 +20,7 @@ from churn_jax.bounds import Name, OneOf, Positive, Within
 from churn_jax.errors import UserError
 from churn_jax.methods import anchors, schedules
 from churn_jax.methods.schedules import Length
-from churn_jax.methods.views import KINDS as VIEWS
+from churn_jax.methods.views import VIEWS
 from churn_jax.methods.views import count as count_views
 from churn_jax.system.registry import Registry
 

@@ -15,24 +15,23 @@ import numpy as np
 
 # With (moves, mirrors): which moves by (rows, columns), and whether each also mirrored.
 _AROUND = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
-_KINDS: dict[str, tuple[tuple[tuple[int, int], ...], tuple[bool, ...]]] = {
+VIEWS: dict[str, tuple[tuple[tuple[int, int], ...], tuple[bool, ...]]] = {
     "one": (((0, 0),), (False,)),
     "flip": (((0, 0),), (False, True)),
     "shift": (_AROUND, (False,)),
     "flip_shift": (_AROUND, (False, True)),
 }
-KINDS = tuple(_KINDS)
 
 
 def count(kind: str) -> int:
     """How many views there are: 1 of 'one', 2 of 'flip', 5 of 'shift' and 10 of 'flip_shift'."""
-    moves, mirrors = _KINDS[kind]
+    moves, mirrors = VIEWS[kind]
     return len(moves) * len(mirrors)
 
 
 def mirrors(kind: str) -> bool:
     """Whether some views are mirrored, left and right."""
-    return True in _KINDS[kind][1]
+    return True in VIEWS[kind][1]
 
 
 def of(images: jax.Array, kind: str) -> Iterator[jax.Array]:
@@ -42,7 +41,7 @@ def of(images: jax.Array, kind: str) -> Iterator[jax.Array]:
     """
     height, width = images.shape[1:3]
     around = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    moves, mirrored = _KINDS[kind]
+    moves, mirrored = VIEWS[kind]
     for mirror, (rows, columns) in itertools.product(mirrored, moves):
         moved = around[:, 1 - rows : 1 - rows + height, 1 - columns : 1 - columns + width]
         yield moved[:, :, ::-1] if mirror else moved
@@ -57,7 +56,7 @@ def mean_log_probs(
       log_probs: from pictures [example, …] to log-probabilities [..., example, class]; it is asked
         once, for all views.
       images: the pictures, as the data set has them.
-      kind: one of `KINDS`; 'one' is `log_probs` itself.
+      kind: one of `VIEWS`; 'one' is `log_probs` itself.
     """
     if kind == "one":
         return log_probs(images)

@@ -50,7 +50,7 @@ def test_views_are_the_picture_moved_and_mirrored(kind, count):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("kind", views.KINDS)
+@pytest.mark.parametrize("kind", views.VIEWS)
 def test_the_mean_probability_of_all_views_counts(kind):
     rng = np.random.default_rng(0)
     images = rng.standard_normal((4, 5, 6, 3)).astype(np.float32)
