@@ -37,18 +37,19 @@ def export(
     *,
     step: int | None = None,
     prediction: str | None = None,
+    views: str | None = None,
 ) -> None:
     """Writes one run of a training into the folder `out`; arguments as of `churn_jax.load`.
 
     Raises:
-      UserError: there is no such run, checkpoint or prediction, or `out` can't be written.
+      UserError: there is no such run, checkpoint, prediction or view, or `out` can't be written.
     """
     from safetensors.numpy import save
 
     from churn_jax import trained
 
     out = out_folder(out, "--out")
-    model = trained.load(workdir, run, step=step, prediction=prediction)
+    model = trained.load(workdir, run, step=step, prediction=prediction, views=views)
     weights = named(model.variables)
     facts = _facts(model, epath.Path(workdir), run, prediction)
     write_atomically(out / WEIGHTS, save(weights, {"format": "np"}))
@@ -98,6 +99,7 @@ def _facts(model: Any, workdir: epath.Path, run: int, prediction: str | None) ->
         "network": config.model.name,
         "method": config.method.label,
         "prediction": prediction or config.method.prediction,
+        "views": model.views,
         "networks": len(model.variables),
         "run": run,
         "step": model.step,
@@ -108,8 +110,9 @@ def _facts(model: Any, workdir: epath.Path, run: int, prediction: str | None) ->
         "config_hash": config_lib.config_hash(config),
         "config": config_lib.to_dict(config),
     }
-    whole = facts["prediction"] == config.method.prediction
-    return facts | (_measured(workdir, run, model.step) if whole else {})
+    method = config.method
+    own = (facts["prediction"], model.views) == (method.prediction, method.views)
+    return facts | (_measured(workdir, run, model.step) if own else {})
 
 
 def _measured(workdir: epath.Path, run: int, step: int) -> dict[str, Any]:
@@ -138,6 +141,8 @@ def card(facts: dict[str, Any], weights: dict[str, Any]) -> str:
     classes, count = facts["class_names"], sum(int(w.size) for w in weights.values())
     shape = ", ".join(map(str, facts["input"]["shape"]))
     several = f", the mean of {facts['networks']} networks" if facts["networks"] > 1 else ""
+    if facts["views"] != "one":
+        several += f", the mean over views ({facts['views']}) of each picture"
     lines = [
         f"# {facts['network']} on {facts['dataset']}",
         "",
@@ -178,7 +183,14 @@ def card(facts: dict[str, Any], weights: dict[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
     asked = command_lines.export(__doc__).parse_args(arguments)
-    export(asked.workdir, asked.out, asked.run, step=asked.step, prediction=asked.prediction)
+    export(
+        asked.workdir,
+        asked.out,
+        asked.run,
+        step=asked.step,
+        prediction=asked.prediction,
+        views=asked.views,
+    )
     print(f"Model: {epath.Path(asked.out) / CARD}")
 
 

@@ -9,6 +9,7 @@ asked for; with the share that a previous model's weights have.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from churn_jax.data.outline import outline
 from churn_jax.data.resident import normalise
 from churn_jax.errors import UserError
 from churn_jax.methods.objectives import PREDICTIONS, averages_of
+from churn_jax.methods.views import VIEWS, mean_log_probs
 from churn_jax.parallel import sharding
 from churn_jax.predictions import workdirs
 from churn_jax.storage.files import reach
@@ -35,6 +37,7 @@ from churn_jax.training.checkpoints import Checkpoints
 from churn_jax.training.experiment import Experiment
 from churn_jax.training.previous import counted_models, refuse_mixed
 from churn_jax.training.previous import load as load_previous
+from churn_jax.training.validation import refuse_views
 
 _BATCH = 256
 
@@ -49,6 +52,7 @@ class TrainedModel:
       variables: {'params', 'batch_stats'} as NumPy arrays of each network whose mean predicts; of
         a baseline there is one.
       step: of training.
+      views: from which views of an input it predicts, as `method.views`.
       info: of the data set: type and shape of the inputs, and how they are normalised.
       function: (variables, inputs) to what `logits` gives, pure, for JAX to transform.
     """
@@ -60,22 +64,27 @@ class TrainedModel:
         variables: list[dict[str, Any]],
         step: int,
         experiment: Experiment,
+        views: str,
     ):
         """Made by `load`."""
-        self.config, self.variables, self.step = config, variables, step
+        self.config, self.variables, self.step, self.views = config, variables, step, views
         self.class_names, self.image_shape, self.info = info.class_names, info.image_shape, info
         model = experiment.recipe.model
 
-        def log_probs(variables: list[dict[str, Any]], images: jax.Array) -> jax.Array:
+        def networks(variables: list[dict[str, Any]], images: jax.Array) -> jax.Array:
             pixels = normalise(images, info)
             logits = [model.apply(each, pixels, train=False)[0] for each in variables]
             if len(logits) == 1:
-                return logits[0]
+                return logits[0] if views == "one" else jax.nn.log_softmax(logits[0])
             each = jax.numpy.stack([jax.nn.log_softmax(z) for z in logits])
             return jax.nn.logsumexp(each, axis=0) - np.float32(np.log(len(logits)))
 
-        self.function = log_probs
-        self._compiled = jax.jit(log_probs)
+        def function(variables: list[dict[str, Any]], images: jax.Array) -> jax.Array:
+            one_view = functools.partial(networks, variables)
+            return mean_log_probs(one_view, images, views)
+
+        self.function = function
+        self._compiled = jax.jit(function)
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.image_shape))
@@ -88,7 +97,8 @@ class TrainedModel:
     def logits(self, images: np.ndarray) -> np.ndarray:
         """The network's outputs, float32 [example, class].
 
-        Where the mean of several networks predicts, the logarithms of their mean probabilities.
+        Where the mean of several networks or views predicts, the logarithms of their mean
+        probabilities.
 
         Args:
           images: as the data set has them, uint8 [example, height, width, channel], float32 or
@@ -128,7 +138,12 @@ class TrainedModel:
 
 
 def load(
-    workdir: epath.PathLike, run: int = 0, *, step: int | None = None, prediction: str | None = None
+    workdir: epath.PathLike,
+    run: int = 0,
+    *,
+    step: int | None = None,
+    prediction: str | None = None,
+    views: str | None = None,
 ) -> TrainedModel:
     """One run of a training, ready to predict, on any machine and any number of devices.
 
@@ -137,14 +152,18 @@ def load(
       run: which of its independent runs.
       step: of which checkpoint; None is the last.
       prediction: 'first', 'mean', 'ema' and so on, as `method.prediction`; None is the config's.
+      views: 'one', 'flip', 'shift' or 'flip_shift', as `method.views`; None is the config's.
 
     Raises:
-      UserError: there is no such run, checkpoint or prediction, it is damaged, or what the training
-        predicts is no network's of its own.
+      UserError: there is no such run, checkpoint, prediction or view, it is damaged, or what the
+        training predicts is no network's of its own.
     """
     workdir = more_runs.holding(whole := reach(workdir, "workdir"), [run])
     config = dataclasses.replace(config_lib.read(workdir), mesh=MeshConfig())
     _refuse_missing(whole, config, run, prediction)
+    views = config.method.views if views is None else views
+    if views not in VIEWS:
+        raise UserError(f"views {views!r} is none of {', '.join(VIEWS)}")
     refuse_mixed(str(workdir), config)
     steps = checkpoint_steps(workdir)
     if not steps or step not in (None, *steps):
@@ -153,6 +172,7 @@ def load(
     method = dataclasses.replace(config.method, prediction=prediction or config.method.prediction)
     with Checkpoints(workdir) as checkpoints:
         info = _info(checkpoints.meta(step), config)
+        refuse_views(config.data, info, views)
         experiment = Experiment(config, info, config.batch_size, sharding.make_mesh(config))
         state = checkpoints.restore(step, experiment.abstract_state())
     counted = dataclasses.replace(config, method=method)
@@ -168,7 +188,7 @@ def load(
         members = workdirs.chosen_members(workdir, step, (run,))
     place = run - config.first_run
     variables = [_of(weights, place, member) for weights in models for member in members]
-    return TrainedModel(config, info, variables, step, experiment)
+    return TrainedModel(config, info, variables, step, experiment, views)
 
 
 def _of(weights: Weights, run: int, member: int) -> dict[str, Any]:

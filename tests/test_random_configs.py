@@ -74,6 +74,7 @@ SPACE = {
     "method.label": (["baseline", "näme {}%s"], ["", "a/b"]),
     "method.members": ([1, 2, 3], [0, 10**6]),
     "method.prediction": (["first", "mean", "ema", "swa_mean", "snapshots"], ["last"]),
+    "method.views": (["one", "flip", "shift", "flip_shift"], ["two"]),
     "method.label_smoothing": ([0.0, 0.1, 0.99], [1.0, -0.1]),
     "method.agree_with": (["pairs", "mean"], ["none"]),
     "method.regularizer": (["none", "entropy", "skl_to_uniform"], ["l3"]),

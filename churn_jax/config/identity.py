@@ -46,6 +46,7 @@ HASHED_UNLESS: dict[str, Any] = {
     "averages.every": 1,
     "averages.start_percent": 75.0,
     "method.label_smoothing": 0.0,
+    "method.views": "one",
     "method.agree_with": "pairs",
     "method.alpha_ramp_percent": 0.0,
     "method.beta_ramp_percent": 0.0,

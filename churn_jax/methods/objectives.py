@@ -20,6 +20,8 @@ from churn_jax.bounds import Name, OneOf, Positive, Within
 from churn_jax.errors import UserError
 from churn_jax.methods import anchors, schedules
 from churn_jax.methods.schedules import Length
+from churn_jax.methods.views import VIEWS
+from churn_jax.methods.views import count as count_views
 from churn_jax.system.registry import Registry
 
 UPDATES = ("joint", "stale")
@@ -86,6 +88,8 @@ class Objective:
     label: Annotated[str, Name()] = "baseline"
     members: Annotated[int, Within(1, 128)] = 1
     prediction: Annotated[str, OneOf(PREDICTIONS)] = "first"  # which model counts
+    # Of which views of a picture the mean prediction counts: see `methods.views`.
+    views: Annotated[str, OneOf(VIEWS)] = "one"
     label_smoothing: Annotated[float, Within(0, 0.99)] = 0.0
 
     regularizer: Annotated[str, OneOf(REGULARIZERS.or_none)] = "none"
@@ -180,8 +184,9 @@ class Objective:
 
     @property
     def inference_cost(self) -> int:
-        """Members that a prediction asks; see `Config.inference_cost` for their snapshots."""
-        return self.members if self.counts_mean else 1
+        """Networks that a prediction asks, each once for every view; see `Config.inference_cost`
+        for their snapshots."""
+        return (self.members if self.counts_mean else 1) * count_views(self.views)
 
 
 def averages_of(prediction: str) -> str:

@@ -159,6 +159,9 @@ def export(about: str | None) -> Parser:
     parser.add_argument("--run", type=int, default=0, help="which of its runs")
     parser.add_argument("--step", type=int, help="of which checkpoint; the last by default")
     parser.add_argument("--prediction", help="first, mean, ema, …; by default as the config says")
+    parser.add_argument(
+        "--views", help="one, flip, shift or flip_shift; by default as the config says"
+    )
     return parser
 
 

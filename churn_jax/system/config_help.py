@@ -16,7 +16,7 @@ from typing import NamedTuple
 _PACKAGE = Path(__file__).parents[1]
 _ROOT = "Config"
 _SCHEMA = ("config/schema.py", "methods/objectives.py")
-_OF_METHODS = ("schedules", "anchors", "optimizers")
+_OF_METHODS = ("schedules", "views", "anchors", "optimizers")
 _CHOICES = (*_SCHEMA, *(f"methods/{name}.py" for name in _OF_METHODS), "random_streams.py")
 _WIDTH = 100
 

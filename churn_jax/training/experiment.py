@@ -27,7 +27,7 @@ from churn_jax.data.resident import (
     prepared,
     take_batch,
 )
-from churn_jax.methods import averages
+from churn_jax.methods import averages, views
 from churn_jax.methods.schedules import Length
 from churn_jax.parallel import sharding, stacking
 from churn_jax.system import private_surfaces
@@ -52,6 +52,11 @@ class Experiment:
     num_train: int
     mesh: Mesh
     packed: bool = True
+
+    def seen(self, views: str) -> "Experiment":
+        """The same, predicting from such views: see `methods.views`."""
+        method = dataclasses.replace(self.config.method, views=views)
+        return dataclasses.replace(self, config=dataclasses.replace(self.config, method=method))
 
     @property
     def steps_per_epoch(self) -> float:
@@ -296,9 +301,12 @@ class Experiment:
         """(params, batch_stats, uint8 images [example, …]) to log-probabilities, jitted."""
 
         def body(params: Any, batch_stats: Any, images: jax.Array) -> jax.Array:
-            pixels = normalise(images, self.info)
-            with jax.default_matmul_precision(self._precision):
+            def log_probs(images: jax.Array) -> jax.Array:
+                pixels = normalise(images, self.info)
                 return step.predict_step(params, batch_stats, pixels, self.recipe)
+
+            with jax.default_matmul_precision(self._precision):
+                return views.mean_log_probs(log_probs, images, self.config.method.views)
 
         sharded = jax.shard_map(
             body,

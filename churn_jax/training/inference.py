@@ -128,6 +128,7 @@ def write_predictions(
     made_by = provenance.describe(config, experiment.mesh, dataset) | {"step": step}
     if origin := (previous.origin if previous else origin):
         made_by |= {"previous": dict(origin)}
+    experiment = experiment.seen(config.method.views)
     models = counted_models(experiment, state, dataset, previous, config)
     failed, folder = failed_runs(experiment, state), epath.Path(workdir)
     share, chosen = config.previous.predictions_share, None
@@ -206,8 +207,8 @@ def predict_as(workdir: epath.PathLike, counted: Config, out: epath.PathLike) ->
 
     Args:
       workdir: of the training.
-      counted: its config, with another `method.prediction`, another share of the previous model, or
-        a choice by it.
+      counted: its config, with another `method.prediction` or other views, another share of the
+        previous model, or a choice by it.
       out: the folder that gets `predictions/`.
 
     Returns:

@@ -7,6 +7,7 @@ import numpy as np
 
 from churn_jax.data import Examples
 from churn_jax.data.streaming import evaluation_batches
+from churn_jax.methods import views
 from churn_jax.parallel import sharding
 from churn_jax.training.averaging import Weights
 from churn_jax.training.experiment import Experiment
@@ -53,11 +54,12 @@ def batches(
     The last batch is padded, so that one program serves all.
     """
     shards = experiment.mesh.shape["data"]
-    wanted = min(experiment.config.eval_batch_size, len(examples))
+    config = experiment.config
+    wanted = min(max(config.eval_batch_size // views.count(config.method.views), 1), len(examples))
     batch_size = -(-wanted // shards) * shards
     part = sharding.local_part(experiment.mesh, sharding.EXAMPLES, (batch_size,))
-    data_config, (places,) = experiment.config.data, part.held
-    for batch in evaluation_batches(examples, data_config, batch_size, places=places):
+    (places,) = part.held
+    for batch in evaluation_batches(examples, config.data, batch_size, places=places):
         images = part.assemble(batch["image"])
         each = [experiment.predict_step(*weights, images) for weights in models]
         log_probs = each[0] if len(each) == 1 else experiment.mean_log_probs(each)

@@ -14,6 +14,7 @@ from churn_jax.config import Config, DataConfig
 from churn_jax.data import DatasetInfo
 from churn_jax.data.augmentation import AUGMENTATIONS
 from churn_jax.errors import UserError
+from churn_jax.methods import views
 from churn_jax.parallel import sharding
 from churn_jax.training import neighbours
 from churn_jax.training.experiment import Experiment
@@ -59,6 +60,11 @@ def warnings(config: Config) -> list[str]:
         ramps = used and getattr(method, f"{name}_ramp") != "constant"
         asked[f"method.{name}_ramp"] = (f"{name} does not reach its value", ramps)
     found = []
+    if views.mirrors(method.views) and not config.data.flip:
+        found.append(
+            f"config.method.views: {method.views!r} predicts mirrored pictures, and training sees "
+            "none of them (config.data.flip=False); 'shift' only moves them"
+        )
     for key, (so, used) in asked.items():
         if not used:
             continue
@@ -86,6 +92,7 @@ def _refuse_for_data(config: Config, info: DatasetInfo, num_train: int) -> None:
             f"({num_train} examples of {config.data.name})"
         )
     _refuse_augmentation(config.data, info)
+    refuse_views(config.data, info, config.method.views)
     if config.data.crop == "pad" and config.data.crop_padding > max(info.image_shape[:2]):
         raise UserError(
             f"config.data.crop_padding: {config.data.crop_padding} is more than the side of "
@@ -122,6 +129,15 @@ def _refuse_neighbours(count: int, num_train: int) -> None:
         raise UserError(
             f"config.method.anchor: 'neighbours' looks for them among {neighbours.MOST:,} examples "
             f"at most, not {num_train:,}; config.data.num_train trains on fewer"
+        )
+
+
+def refuse_views(data: DataConfig, info: DatasetInfo, kind: str) -> None:
+    """Raises a `UserError` for several views of what is no picture."""
+    if kind != "one" and not info.pictures:
+        raise UserError(
+            f"config.method.views: {kind!r} is of pictures, and {data.name} holds {info.dtype} "
+            f"{list(info.image_shape)}: set it to 'one'"
         )
 
 

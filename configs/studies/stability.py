@@ -4,12 +4,14 @@
 
 Every method is held against the baseline, and against the baseline trained for as long as the
 method costs: longer training alone lowers churn. A fixed initialisation, averages, smoothing and
-agreement are further levers, and some rows pull several. Each method's setting is the one with the
+agreement are further levers, as is predicting from several views of a picture, and some rows pull
+several. Each method's setting is the one with the
 least churn on a validation split among those at most half a point less accurate there than the
 baseline; the table is of the test split. The members of one training are counted in several ways,
 which are rows of their own.
 """
 
+from churn_jax.methods.views import count
 from churn_jax.studies.design import (
     CHOICE_SLACK,
     Cell,
@@ -20,6 +22,7 @@ from churn_jax.studies.design import (
     Study,
     Table,
     choice_examples,
+    counted_as,
     seen_as,
 )
 
@@ -110,6 +113,21 @@ def get_study(options: Options) -> Study:
         for family, trained in families.items()
         for way in ("first", "mean", "ema")
     }
+    augmented = {
+        (cell.name, views): counted_as(cell, views, {"method.views": views})
+        for cell in baselines[:2]
+        for views in VIEWS
+    }
+    augmented_pairs = {
+        (way, views): {
+            beta: counted_as(
+                one, f"{way}-{views}", {"method.prediction": way, "method.views": views}
+            )
+            for beta, one in families["fixed pair"].items()
+        }
+        for way in ("first", "mean")
+        for views in VIEWS
+    }
     chosen = {
         "label smoothing": smoothed,
         "EMA, cosine": ema,
@@ -121,6 +139,10 @@ def get_study(options: Options) -> Study:
         "fixed initialisation and label smoothing, twice as long": fixed_smoothed,
     }
     chosen |= {f"{family}, {WAYS[way]}": cells for (family, way), cells in seen.items()}
+    chosen |= {
+        f"fixed pair, {WAYS[way]}, {VIEWS[views]}": cells
+        for (way, views), cells in augmented_pairs.items()
+    }
     selections = tuple(
         Selection(
             name, COEFFICIENTS.get(name, "β"),
@@ -155,9 +177,22 @@ def get_study(options: Options) -> Study:
         ),
         row("2-ensemble", "ensemble", 2, 2),
         *(
+            row(f"{label}, {VIEWS[views]}", augmented[name, views].name, cost, count(views))
+            for name, label, cost in (
+                ("baseline", "baseline", 1),
+                ("baseline-2x", "baseline, twice as long", 2),
+            )
+            for views in VIEWS
+        ),
+        *(
             row(f"{family}, {WAYS[way]}", f"{family}, {WAYS[way]}", 2, asked)
             for family, members in (("pair", 2), ("fixed pair", 2), ("four for half as long", 4))
             for way, asked in (("first", 1), ("ema", 1), ("mean", members))
+        ),
+        *(
+            row(name := f"fixed pair, {WAYS[way]}, {VIEWS[views]}", name, 2, asked * count(views))
+            for way, asked in (("first", 1), ("mean", 2))
+            for views in VIEWS
         ),
     )
     trained = [
@@ -167,6 +202,10 @@ def get_study(options: Options) -> Study:
         *(one for cells in families.values() for one in cells.values()),
     ]  # fmt: skip
     views = [one for cells in seen.values() for one in cells.values()]
+    views += [
+        *augmented.values(),
+        *(one for cells in augmented_pairs.values() for one in cells.values()),
+    ]
     table = Table(
         "stability", f"Stability of {options.dataset} at equal cost",
         ("method", "training", "prediction"), MEASURES, rows,
@@ -195,6 +234,8 @@ def _smelu(width: float) -> dict[str, object]:
     return {"model__activation": "smelu", "model__activation_width": width}
 
 
+# Test-time augmentation; mirrored pictures only where training mirrors them, too.
+VIEWS = {"flip": "2 views", "shift": "5 views", "flip_shift": "10 views"}
 WAYS = {"first": "member 0", "mean": "mean of members", "ema": "EMA of member 0"}
 COEFFICIENTS = {
     "label smoothing": "ε",
