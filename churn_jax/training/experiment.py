@@ -55,6 +55,8 @@ class Experiment:
 
     def seen(self, views: str) -> "Experiment":
         """The same, predicting from such views: see `methods.views`."""
+        if views == self.config.method.views:
+            return self  # with the programs that it has compiled
         method = dataclasses.replace(self.config.method, views=views)
         return dataclasses.replace(self, config=dataclasses.replace(self.config, method=method))
 
