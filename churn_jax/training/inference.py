@@ -29,6 +29,7 @@ from churn_jax.training.prediction import batches
 from churn_jax.training.previous import Previous, counted_models
 from churn_jax.training.previous import load as load_previous
 from churn_jax.training.step import TrainState
+from churn_jax.training.validation import refuse_views
 
 
 class Pace:
@@ -234,6 +235,7 @@ def _predict_again(
         raise UserError(f"{workdir}: no checkpoint of step {step} (there are: {there})")
     devices.start_devices(config)
     dataset = data.load(config.data)
+    refuse_views(config.data, dataset.info, (counted or config).method.views)
     experiment = Experiment(config, dataset.info, len(dataset.train), sharding.make_mesh(config))
     with Checkpoints(workdir) as checkpoints:
         state = checkpoints.restore(step, experiment.abstract_state())

@@ -11,7 +11,7 @@ import pytest
 
 import churn_jax
 from churn_jax import config as config_lib
-from churn_jax import export
+from churn_jax import export, recipes
 from churn_jax.errors import UserError
 from churn_jax.methods import views
 from churn_jax.predictions import prediction_file
@@ -146,3 +146,20 @@ def test_costs_count_views():
     assert config_lib.config_hash(make_config()) == config_lib.config_hash(
         make_config(method__views="one")
     )
+
+
+def test_features_are_not_predicted_from_views(tmp_path):
+    rng = np.random.default_rng(0)
+    features, labels = rng.standard_normal((64, 5)).astype(np.float32), np.arange(64) % 2
+    both = {"x_train": features, "y_train": labels, "x_test": features, "y_test": labels}
+    np.savez(tmp_path / "data.npz", **both)
+    config = recipes.start("arrays", pictures=False)
+    config.data.dir = str(tmp_path / "data.npz")
+    config.runs, config.batch_size, config.epochs = 1, 32, 1.0
+    config = config_lib.check(config)
+    loop.train(config, tmp_path / "w")
+    method = dataclasses.replace(config.method, views="shift")
+    with pytest.raises(UserError, match=r"config.method.views: 'shift' is of pictures"):
+        predict_as(tmp_path / "w", dataclasses.replace(config, method=method), tmp_path / "as")
+    with pytest.raises(UserError, match=r"config.method.views: 'shift' is of pictures"):
+        churn_jax.load(tmp_path / "w", views="shift")
